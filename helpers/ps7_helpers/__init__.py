@@ -4,30 +4,45 @@ The names in ``__all__`` are the ones a notebook may rely on.
 """
 
 from ps7_helpers.dataset import VOC2007Detection
+from ps7_helpers.evaluation import Evaluation, ImageDetections, ImageTruth, evaluate_detections
+from ps7_helpers.evaluation_files import evaluate_folders
 from ps7_helpers.images import denormalize
+from ps7_helpers.inference import inference_with_detector
+from ps7_helpers.losses import LossHistory, plot_losses
 from ps7_helpers.matching import (
     fcos_make_centerness_targets,
     fcos_match_batch,
     fcos_match_locations_to_gt,
 )
 from ps7_helpers.nms import class_spec_nms, nms
-from ps7_helpers.shapes import ShapesDetection
+from ps7_helpers.shapes import ShapesDetection, write_voc
+from ps7_helpers.training import train_detector
 from ps7_helpers.utils import infinite_loader, rel_error, reset_seed
 from ps7_helpers.visualizer import detection_visualizer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Evaluation",
+    "ImageDetections",
+    "ImageTruth",
+    "LossHistory",
     "ShapesDetection",
     "VOC2007Detection",
     "class_spec_nms",
     "denormalize",
     "detection_visualizer",
+    "evaluate_detections",
+    "evaluate_folders",
     "fcos_make_centerness_targets",
     "fcos_match_batch",
     "fcos_match_locations_to_gt",
+    "inference_with_detector",
     "infinite_loader",
     "nms",
+    "plot_losses",
     "rel_error",
     "reset_seed",
+    "train_detector",
+    "write_voc",
 ]

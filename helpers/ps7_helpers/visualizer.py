@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ps7_helpers.figures import show
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -79,7 +81,7 @@ def detection_visualizer(
     axes.set_ylim(height, 0)
     if legend:
         axes.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, frameon=False)
-    plt.show()
+    show()
 
 
 def _rows(boxes: Tensor | None, name: str, columns: tuple[int, ...]) -> Tensor:
