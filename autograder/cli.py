@@ -1,0 +1,110 @@
+"""`fcoskit`: arguments and exit codes, nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from autograder import __version__
+from autograder.assignment import load_assignment
+from autograder.errors import KitError
+
+app = typer.Typer(
+    help="Release and grade the FCOS assignment. Exit codes: 0 all is well, 1 something needs a human, 2 usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AssignmentId = Annotated[
+    str | None, typer.Argument(help="Folder under assignment/; the only one if left out.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the kit's version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"fcoskit {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def release(
+    assignment: AssignmentId = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Build nothing; fail if release/ is not what the source gives.")
+    ] = False,
+) -> None:
+    """Build release/ from the instructor's source, and refuse one that leaks."""
+    from autograder.release import build_release, check_release
+
+    loaded = load_assignment(assignment)
+    console = _console()
+    if check:
+        check_release(loaded, console)
+    else:
+        build_release(loaded, console)
+
+
+@app.command()
+def grade(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Notebooks, zips or folders of them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Where reports and grades.csv go; an earlier run is continued.")
+    ],
+    assignment: Annotated[str | None, typer.Option("--assignment", help="Folder under assignment/.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Submissions graded at a time.")] = max(
+        1, (os.cpu_count() or 2) // 2
+    ),
+    sandbox: Annotated[
+        str, typer.Option("--sandbox", help="auto, bwrap, or none for code that you trust.")
+    ] = "auto",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Address of a cluster's scheduler.")
+    ] = None,
+) -> None:
+    """Grade submissions, each in a sandbox, into grades.csv and a report and feedback page each."""
+    from autograder.front import grade_paths
+
+    if scheduler:
+        raise KitError("--scheduler is not built yet: leave it out to grade on this machine.")
+    raise typer.Exit(grade_paths(load_assignment(assignment), paths, out, jobs, sandbox, _console()))
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option("--out", help="Where to put it all.")] = Path("demo-out")) -> None:
+    """All of it on built-in data: the release, a small class graded, a report."""
+    from autograder.demo import run_demo
+
+    raise typer.Exit(run_demo(load_assignment(None), out, _console()))
+
+
+def _console() -> Console:
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 140)
+
+
+def main() -> None:
+    """Entry point: no traceback reaches a user, and each error has its exit code."""
+    logging.captureWarnings(True)
+    try:
+        app(standalone_mode=True)
+    except KitError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. What was graded is kept; the same command continues.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""`fcoskit grade` as a person sees it: progress while it runs, a table, a line for what needs a human."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from autograder.assignment import Assignment
+from autograder.grade import Run, grade_submissions
+from autograder.report.model import Report
+from autograder.report.terminal import first_fault, grades_table, printable
+from autograder.submissions import find_submissions
+
+
+def grade_paths(
+    assignment: Assignment, paths: list[Path], out: Path, jobs: int, sandbox: str, console: Console
+) -> int:
+    """Grade what lies under some paths and show the outcome.
+
+    Returns:
+        The exit code: 0 all graded, 1 some without a score, 2 a path that holds no submission.
+    """
+    submissions, lines = find_submissions(paths, assignment.notebook, assignment.id)
+    for line in lines:
+        console.print(
+            f"Left out: {printable(line)}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+    if not submissions:
+        console.print("There is nothing to grade.", style="red")
+        return 2
+    with _progress(console) as bar:
+        task = bar.add_task("grading", total=len(submissions))
+
+        def step(report: Report, known: bool) -> None:
+            bar.advance(task)
+            if not console.is_terminal:
+                console.print(_line(report, known), markup=False, highlight=False, soft_wrap=True)
+
+        run = grade_submissions(assignment, submissions, out, jobs=jobs, sandbox=sandbox, progress=step)
+    show(assignment, run, console)
+    return 2 if lines and run.exit_code == 0 else run.exit_code
+
+
+def show(assignment: Assignment, run: Run, console: Console) -> None:
+    """The table, who needs a look, and where the files are."""
+    reports = [report for _, report in sorted(run.reports.items())]
+    console.print(grades_table(assignment, reports, console))
+    waiting = [printable(report.student) for report in reports if report.score is None]
+    if waiting:
+        console.print(f"No score yet, a human has to look: {', '.join(waiting)}", style="bold", markup=False)
+    console.print(f"Grades: {run.out / 'grades.csv'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _progress(console: Console) -> Progress:
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _line(report: Report, known: bool) -> str:
+    score = "no score" if report.score is None else f"{report.score:g}/{report.max_score:g}"
+    words = [printable(report.student), score, report.status]
+    if known:
+        words.append("(graded before)")
+    fault = first_fault(report, 100)
+    return "  ".join([*words, fault]).rstrip()

@@ -1,0 +1,197 @@
+"""Any notebook file -> code cells that Python can parse.
+
+Reads `.ipynb` (any nbformat 4, older ones are upgraded), percent `.py` and Markdown with fenced Python.
+Nothing here runs what it reads. Cell ids and metadata are never looked at: Colab does not keep them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jupytext
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from markdown_it import MarkdownIt
+
+from autograder.errors import Place, SubmissionError
+
+SUFFIXES = (".ipynb", ".py", ".md")
+_FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
+# Cell magics whose body is Python that stays; every other cell magic (%%bash, %%writefile, ...) drops the cell.
+_KEEP_BODY = {"time", "timeit", "capture", "prun", "python", "python3"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One code cell.
+
+    Attributes:
+        number: Counting code cells from 1.
+        source: The Python left after magics and shell lines are blanked; line numbers are the cell's own.
+        tree: Its statements; empty where `problem` is set.
+        problem: Where Python could not read the cell, and why ("invalid syntax").
+    """
+
+    number: int
+    source: str
+    tree: ast.Module = field(repr=False)
+    problem: tuple[Place, str] | None = None
+
+
+def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[Cell]:
+    """Parse a notebook file.
+
+    Args:
+        data: The file's bytes.
+        suffix: ".ipynb", ".py" or ".md"; decides how `data` is read.
+        code_kilobytes: More code than this is refused.
+
+    Raises:
+        SubmissionError: It is no notebook, or holds no code; says why in one line.
+    """
+    text = _decode(data)
+    if not text.strip():
+        raise SubmissionError("The file is empty. Save the notebook and hand it in again.")
+    readers = {".ipynb": _ipynb_sources, ".py": _percent_sources, ".md": _markdown_sources}
+    if suffix not in readers:
+        raise SubmissionError(f'A "{suffix}" file is no notebook: hand in .ipynb, percent .py or .md.')
+    sources = [source for source in readers[suffix](text) if source.strip()]
+    if not sources:
+        raise SubmissionError("There is no code in this notebook: not one code cell holds a line of Python.")
+    size = sum(len(source) for source in sources)
+    if size > code_kilobytes * 1024:
+        raise SubmissionError(
+            f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read."
+        )
+    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+
+
+def parse_cell(number: int, source: str) -> Cell:
+    """Parse one cell's source; a syntax error becomes `Cell.problem`."""
+    try:
+        python = strip_magics(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
+            tree = ast.parse(python)
+        return Cell(number, python, tree)
+    except SyntaxError as error:
+        line = error.lineno or 1
+        lines = source.splitlines() or [""]
+        text = lines[min(line, len(lines)) - 1].strip()
+        why = (error.msg or "invalid syntax").removesuffix(" (<unknown>, line 1)")
+        return Cell(number, source, ast.Module([], []), (Place(number, line, text[:200]), why))
+    except (ValueError, RecursionError, MemoryError) as error:
+        why = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
+        return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))
+
+
+def strip_magics(source: str) -> str:
+    """Blank the lines that only IPython understands, keeping every other line where it was.
+
+    `%time x = f()` and the body of `%%time` stay; `!pip ...`, `%matplotlib`, `files = !ls` and whole
+    `%%bash` cells go.
+
+    Raises:
+        SyntaxError: IPython itself cannot make sense of the cell.
+    """
+    lines = source.splitlines(keepends=True)
+    first = next((index for index, line in enumerate(lines) if line.strip()), None)
+    if first is not None and lines[first].lstrip().startswith("%%"):
+        name = lines[first].strip()[2:].split(maxsplit=1)[0] if lines[first].strip() != "%%" else ""
+        if name not in _KEEP_BODY:
+            return "\n" * len(lines)
+        lines[first] = "\n"
+    text = "".join(lines)
+    if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
+        return text
+    try:
+        ast.parse(text)
+        return text  # plain Python: do not let IPython's transforms near it
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _blank_ipython(TransformerManager().transform_cell(text))
+
+
+def _blank_ipython(text: str) -> str:
+    """Replace the `get_ipython()` calls that IPython's transform left by the Python in them, or by nothing."""
+    result = []
+    for line in text.splitlines():
+        stripped = line.lstrip()
+        indent = line[: len(line) - len(stripped)]
+        if "get_ipython()" in stripped:
+            timed = re.match(
+                r"get_ipython\(\)\.run_line_magic\('(?:time|timeit)', (['\"].*['\"])\)$", stripped
+            )
+            line = indent + (str(ast.literal_eval(timed.group(1))) if timed else "pass")
+        result.append(line)
+    return "\n".join(result)
+
+
+def _decode(data: bytes) -> str:
+    encodings = ["utf-8-sig", "utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig"]
+    for encoding in reversed(encodings):
+        try:
+            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
+            continue
+    raise SubmissionError("The file is no text: a notebook is UTF-8. Was another file handed in by mistake?")
+
+
+def _ipynb_sources(text: str) -> Iterator[str]:
+    try:
+        notebook = json.loads(text)
+    except RecursionError as error:
+        raise SubmissionError("The notebook's JSON is nested too deeply to be one.") from error
+    except ValueError as error:
+        raise SubmissionError(f"The file is not valid JSON, so it is no notebook: {error}.") from error
+    if isinstance(notebook, dict) and "worksheets" in notebook:
+        notebook = _upgrade(notebook)
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise SubmissionError('The file is JSON but no notebook: it has no list of "cells".')
+    for cell in cells:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            yield _joined(cell.get("source", ""))
+
+
+def _joined(source: Any) -> str:
+    if isinstance(source, list):
+        return "".join(line for line in source if isinstance(line, str))
+    return source if isinstance(source, str) else ""
+
+
+def _upgrade(notebook: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(nbformat.convert(nbformat.from_dict(notebook), 4))
+    except Exception as error:  # nbformat raises many kinds for what is not a notebook
+        raise SubmissionError(
+            "This is a notebook of an old format that cannot be read: save it again."
+        ) from error
+
+
+def _percent_sources(text: str) -> Iterator[str]:
+    try:
+        notebook = jupytext.reads(text, fmt="py:percent")
+    except Exception as error:  # jupytext raises many kinds for headers it cannot read
+        raise SubmissionError(
+            "The .py file cannot be read as a notebook: is a cell header damaged?"
+        ) from error
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            yield str(cell.source)
+
+
+def _markdown_sources(text: str) -> Iterator[str]:
+    try:
+        tokens = MarkdownIt().parse(text)
+    except RecursionError as error:
+        raise SubmissionError("The Markdown is nested too deeply to be a notebook.") from error
+    for token in tokens:
+        language = token.info.strip().split(maxsplit=1)[0].lower() if token.info.strip() else ""
+        if token.type == "fence" and language in _FENCES:
+            yield token.content

@@ -1,0 +1,94 @@
+"""What `check()` shows: an HTML panel in a notebook, plain lines elsewhere. Needs no extension."""
+
+from __future__ import annotations
+
+import html
+import sys
+
+from autograder.result import CheckResult, ExerciseResult
+
+_MARKS = {"passed": "✓", "missing": "–", "grader_error": "!"}
+_WORDS = {
+    "passed": "right",
+    "failed": "not right yet",
+    "error": "your code stopped with an error",
+    "timeout": "took too long",
+    "memory": "needed too much memory",
+    "missing": "not done yet",
+    "grader_error": "our fault, not yours",
+}
+# Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
+_STYLE = """
+<style>
+.fcoskit-panel { border: 1px solid #c9d0d9; border-left: 6px solid var(--edge); border-radius: 6px; background: #fff;
+  color: #1c2430; font: 14px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; max-width: 52rem; margin: .4rem 0; }
+.fcoskit-panel .top { padding: .5rem .8rem; font-weight: 650; }
+.fcoskit-panel .item { display: flex; gap: .6rem; padding: .35rem .8rem; border-top: 1px solid #e4e8ed; }
+.fcoskit-panel .mark { flex: none; width: 1rem; font-weight: 700; }
+.fcoskit-panel .body { flex: 1; min-width: 0; }
+.fcoskit-panel .state { color: #5a6472; }
+.fcoskit-panel .why { font-weight: 600; margin-top: .15rem; }
+.fcoskit-panel pre { background: #f5f7fa; color: #1c2430; border-radius: 4px; padding: .4rem .6rem; margin: .3rem 0 .1rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.45 ui-monospace, Consolas, monospace; }
+.fcoskit-panel .foot { border-top: 1px solid #e4e8ed; color: #5a6472; padding: .4rem .8rem; }
+</style>
+"""
+_EDGES = {"passed": "#1a7f45", "missing": "#b58900", "grader_error": "#7a4fb5"}
+
+
+def show_panel(result: ExerciseResult) -> None:
+    """Show an exercise's public checks where the student is: in the notebook, or on standard output."""
+    if "ipykernel" in sys.modules or "google.colab" in sys.modules:
+        from IPython.display import HTML, display
+
+        display(HTML(panel_html(result)))  # type: ignore[no-untyped-call]
+    else:
+        print(panel_text(result))
+
+
+def panel_html(result: ExerciseResult) -> str:
+    """The panel as HTML, everything in it escaped."""
+    edge = _EDGES.get(result.status, "#b3261e")
+    items = "".join(_item(check) for check in result.checks)
+    return (
+        f'{_STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
+        f'style="--edge: {edge}"><div class="top">{html.escape(_headline(result))}</div>{items}'
+        f'<div class="foot">{html.escape(_footer(result))}</div></div>'
+    )
+
+
+def panel_text(result: ExerciseResult) -> str:
+    """The panel as plain text."""
+    lines = [_headline(result)]
+    for check in result.checks:
+        lines.append(f" {_MARKS.get(check.status, '✗')} {check.sentence} [{_WORDS[check.status]}]")
+        for text in (check.diagnosis, check.message):
+            lines += [f"     {line}" for line in text.splitlines()]
+    return "\n".join([*lines, _footer(result)])
+
+
+def _item(check: CheckResult) -> str:
+    why = f'<div class="why">{html.escape(check.diagnosis)}</div>' if check.diagnosis else ""
+    said = f"<pre>{html.escape(check.message)}</pre>" if check.message else ""
+    mark = _MARKS.get(check.status, "✗")
+    return (
+        f'<div class="item"><span class="mark" style="color: {_EDGES.get(check.status, "#b3261e")}" '
+        f'aria-hidden="true">{mark}</span><div class="body">{html.escape(check.sentence)} '
+        f'<span class="state">({_WORDS[check.status]})</span>{why}{said}</div></div>'
+    )
+
+
+def _headline(result: ExerciseResult) -> str:
+    passed = sum(check.status == "passed" for check in result.checks)
+    name = f"{result.id} {result.title}"
+    if result.status == "passed":
+        return f"{name}: all {passed} checks pass"
+    if result.status == "missing":
+        return f"{name}: not done yet"
+    return f"{name}: {passed} of {len(result.checks)} checks pass"
+
+
+def _footer(result: ExerciseResult) -> str:
+    here = sum(check.points for check in result.checks)
+    later = result.max_points - here
+    return f"These checks are worth {here:g} of {result.max_points:g} points; checks worth {later:g} more run when graded."

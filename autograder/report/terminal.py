@@ -1,0 +1,57 @@
+"""What a person at a terminal sees: a table with colour, or plain lines where output is piped."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autograder.assignment import Assignment
+from autograder.report.model import Report
+from autograder.result import ExerciseResult
+
+_STYLES = {"passed": "green", "missing": "yellow", "grader_error": "bold magenta"}
+
+
+def grades_table(assignment: Assignment, reports: list[Report], console: Console) -> Table:
+    """A row a student: score, points by exercise, and the first thing that went wrong."""
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, expand=False, pad_edge=False)
+    table.add_column("student", overflow="fold", max_width=28)
+    table.add_column("score", justify="right", no_wrap=True)
+    for exercise in assignment.exercises:
+        table.add_column(exercise.id.removeprefix("7.1"), justify="right", no_wrap=True)
+    table.add_column("what went wrong first", overflow="fold")
+    for report in reports:
+        by_id = {exercise.id: exercise for exercise in report.exercises}
+        cells = [_points(by_id.get(exercise.id), report) for exercise in assignment.exercises]
+        score = "-" if report.score is None else f"{report.score:g}/{report.max_score:g}"
+        table.add_row(Text(printable(report.student)), score, *cells, Text(first_fault(report)))
+    return table
+
+
+def first_fault(report: Report, length: int = 160) -> str:
+    """One line: the problem of the whole, or what the first check that failed says."""
+    if report.problem:
+        return printable(report.problem)[:length]
+    for exercise in report.exercises:
+        for check in exercise.checks:
+            if check.status != "passed":
+                said = check.diagnosis or check.message or check.sentence
+                return f"{exercise.id}: {printable(said.splitlines()[0])}"[:length]
+    return ""
+
+
+def printable(text: str) -> str:
+    """A text that cannot move the cursor or change colours: student code has a say in it."""
+    kept = (c if unicodedata.category(c)[0] != "C" or c in "\n\t" else "?" for c in text)
+    return "".join(kept).encode("utf-8", "replace").decode()
+
+
+def _points(exercise: ExerciseResult | None, report: Report) -> Text:
+    if exercise is None or report.score is None:
+        return Text("-")
+    style = _STYLES.get(exercise.status, "red")
+    return Text(f"{exercise.points:g}", style=style)

@@ -1,0 +1,109 @@
+"""Frames on the socket between slot and worker: a length-prefixed JSON object and a safetensors blob.
+
+4 bytes  length of the JSON, big endian
+4 bytes  length of the blob, big endian
+JSON     {"op": ..., "value": <tree of values.py>} or {"error": {...}}
+blob     safetensors of the tensors that the tree refers to, named "0", "1", ...; empty if there are none
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from autograder.values import Tree
+
+_HEADER = struct.Struct(">II")
+MAX_JSON = 16 * 1024 * 1024
+
+
+class WireError(Exception):
+    """The other side sent something that is not a frame, or is gone."""
+
+
+class WireTimeout(WireError):
+    """Nothing, or not all of it, came in time."""
+
+
+def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch.Tensor]) -> None:
+    """Send one frame.
+
+    Raises:
+        WireError: The other side is gone, or the message is too large.
+    """
+    text = json.dumps(message).encode()
+    blob = safetensors.torch.save({str(i): t for i, t in enumerate(tensors)}) if tensors else b""
+    if len(text) > MAX_JSON or len(blob) >= 2**32:
+        raise WireError("the message is too large to send")
+    try:
+        connection.sendall(_HEADER.pack(len(text), len(blob)) + text + blob)
+    except TimeoutError as error:
+        raise WireTimeout("the other side does not read") from error
+    except OSError as error:
+        raise WireError("the other side is gone") from error
+
+
+def receive(
+    connection: socket.socket, deadline: float | None = None, max_bytes: int = 2**31
+) -> tuple[dict[str, Any], list[torch.Tensor]]:
+    """Receive one frame.
+
+    Args:
+        connection: A stream socket.
+        deadline: On `time.monotonic`'s clock; None waits for ever.
+        max_bytes: A longer blob is refused before it is read.
+
+    Raises:
+        WireTimeout: The deadline passed.
+        WireError: The other side is gone, or what came is not a frame.
+    """
+    json_length, blob_length = _HEADER.unpack(_exactly(connection, _HEADER.size, deadline))
+    if json_length > MAX_JSON or blob_length > max_bytes:
+        raise WireError(f"an answer of {(json_length + blob_length) // 2**20} MB is too large")
+    text = _exactly(connection, json_length, deadline)
+    blob = _exactly(connection, blob_length, deadline)
+    try:
+        message = json.loads(text)
+        tensors = _tensors(blob)
+    except (ValueError, RecursionError, KeyError, safetensors.SafetensorError) as error:
+        raise WireError("an answer that is not a frame") from error
+    if not isinstance(message, dict):
+        raise WireError("an answer that is not a frame")
+    return message, tensors
+
+
+def shorten(tree: Tree, length: int) -> str:
+    """A string from a message that may be forged: text only, at most `length` characters."""
+    return tree[:length] if isinstance(tree, str) else ""
+
+
+def _tensors(blob: bytes) -> list[torch.Tensor]:
+    if not blob:
+        return []
+    named = safetensors.torch.load(blob)
+    return [named[str(index)] for index in range(len(named))]
+
+
+def _exactly(connection: socket.socket, count: int, deadline: float | None) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise WireTimeout("no answer in time")
+        connection.settimeout(left)
+        try:
+            part = connection.recv(min(count - len(parts), 1 << 20))
+        except TimeoutError as error:
+            raise WireTimeout("no answer in time") from error
+        except OSError as error:
+            raise WireError("the other side is gone") from error
+        if not part:
+            raise WireError("the other side is gone")
+        parts += part
+    return bytes(parts)

@@ -1,0 +1,171 @@
+"""Grading slots: processes of ours, each with the suites collected once and one sandbox at a time.
+
+A slot is a process apart so that whatever a hostile notebook does to Python's own parser, or a suite's bug
+to the slot, the run goes on: a slot that dies is replaced and its submission gets our own error, no score.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment, load_assignment
+from autograder.errors import KitError, SubmissionError
+from autograder.report.model import Report
+from autograder.result import CheckResult
+from autograder.submissions import Submission
+
+_START_SECONDS = 300
+
+
+class Slot:
+    """A grading process.
+
+    Args:
+        assignment: What is graded.
+        sandbox: "bwrap" or "none".
+        log: Where its output and tracebacks go.
+    """
+
+    def __init__(self, assignment: Assignment, sandbox: str, log: Path) -> None:
+        self._assignment, self._sandbox, self._log = assignment, sandbox, log
+        self._process: Any = None
+        self._connection: Connection[Any, Any] | None = None
+        self.checks: list[CheckResult] = []
+
+    def start(self) -> None:
+        """Start it and wait until the suites are collected.
+
+        Raises:
+            KitError: They cannot be; the text is for a TA.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, self._assignment.id, self._assignment.root, self._sandbox, self._log)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+        kind, content = self._receive(_START_SECONDS)
+        if kind != "ready":
+            self.close()
+            raise KitError(content)
+        self.checks = content
+
+    def grade(self, submission: Submission, seed: int) -> Report:
+        """Grade one submission. Whatever happens, there is a report."""
+        if self._process is None or not self._process.is_alive():
+            self.start()
+        assert self._connection is not None
+        limits = self._assignment.limits
+        budget = (120 + limits.load_seconds + limits.exercise_seconds) * (1 + len(self._assignment.exercises))
+        self._connection.send((submission, seed))
+        kind, content = self._receive(budget)
+        if kind == "report":
+            return Report.from_json(content)
+        self.close()
+        return failed_report(self._assignment, submission, seed, content)
+
+    def _receive(self, seconds: float) -> tuple[str, Any]:
+        assert self._connection is not None
+        try:
+            if self._connection.poll(seconds):
+                kind, content = self._connection.recv()
+                return str(kind), content
+            return (
+                "failed",
+                f"The grading process did not answer within {seconds:g} s. The log is {self._log}.",
+            )
+        except (EOFError, OSError):
+            return "failed", f"The grading process died. The log is {self._log}."
+
+    def close(self) -> None:
+        """End the process and what it started."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        self._process = self._connection = None
+
+
+def failed_report(assignment: Assignment, submission: Submission, seed: int, why: str) -> Report:
+    """The report of a submission that we, not the student, failed on."""
+    from autograder.engine import blank_report, suites_digest
+
+    report = blank_report(assignment, submission.student, submission.name, suites_digest(assignment), seed)
+    report.outcome, report.problem = "grader_error", f"Our fault, and it costs nothing: {why}"
+    return report
+
+
+def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, sandbox: str, log: Path) -> None:
+    """The slot's process: collect the suites, then grade what comes until the other side hangs up."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends us
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    try:
+        import torch
+
+        torch.set_num_threads(1)
+        from autograder.reference import load_solution
+        from autograder.suites.plugin import SuitePlugin, collect
+
+        assignment = load_assignment(assignment_id, root)
+        plugin = SuitePlugin(
+            assignment.reference,
+            lambda plugin: _loop(connection, assignment, plugin, sandbox),
+            load_solution(assignment),
+        )
+        collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
+    except KitError as error:
+        connection.send(("failed", str(error)))
+    except Exception as error:  # everything else is ours: the log keeps the traceback
+        traceback.print_exc()
+        connection.send(("failed", f"The suites cannot be collected: {error}"))
+
+
+def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, sandbox: str) -> None:
+    """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
+    from autograder.engine import check_points
+    from autograder.sandbox import bwrap
+
+    try:
+        check_points(assignment, plugin.checks())
+        if sandbox == "bwrap":
+            bwrap.find_bwrap()
+    except KitError as error:
+        connection.send(("failed", str(error)))
+        return
+    connection.send(("ready", plugin.checks()))
+    while True:
+        try:
+            submission, seed = connection.recv()
+        except (EOFError, OSError):
+            return  # the parent is gone or done with us
+        try:
+            connection.send(("report", _graded(assignment, plugin, submission, seed, sandbox).to_json()))
+        except Exception as error:  # ours; the next submission must not suffer
+            traceback.print_exc()
+            connection.send(("failed", f"{type(error).__name__} while grading. The log has the traceback."))
+        sys.stdout.flush()
+
+
+def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, sandbox: str) -> Report:
+    from autograder import engine
+
+    suites = engine.suites_digest(assignment)
+    report = engine.blank_report(assignment, submission.student, submission.name, suites, seed)
+    try:
+        data = submission.read(assignment.limits.notebook_megabytes)
+    except SubmissionError as error:
+        return engine.unreadable(assignment, plugin, report, str(error))
+    return engine.grade_notebook(
+        assignment, plugin, report, data, Path(submission.name).suffix.lower(), sandbox
+    )

@@ -1,0 +1,115 @@
+"""How a suite reaches a student's code.
+
+Suites know only `Student` and `Handle`; whether the code runs in this process (`LocalStudent`, the
+students' own `check()`) or behind a wall (`sandbox.client.SandboxedStudent`) is not theirs to know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+
+from autograder.values import ValueRefused, copied
+from autograder.workbench import Workbench, explain
+
+
+class Student(Protocol):
+    """A student's code, by name. Every method raises `StudentError` if that code fails."""
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation of `workbench.OPERATIONS`; arguments and result are copies."""
+        ...
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the student's."""
+        ...
+
+    def new(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's."""
+        ...
+
+
+class Handle:
+    """A module that a student's class made, wherever it lives."""
+
+    def __init__(self, student: Student, number: int) -> None:
+        self._student = student
+        self._number = number
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module's forward pass."""
+        return self._student.do("use", handle=self._number, args=list(args), kwargs=kwargs)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method."""
+        return self._student.do("method", handle=self._number, name=name, args=list(args), kwargs=kwargs)
+
+    def get(self, name: str) -> Any:
+        """Read an attribute; dots reach inside."""
+        return self._student.do("get", handle=self._number, name=name)
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """Copies of the parameters, by name."""
+        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number)
+        return tensors["parameters"]
+
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """Copies of the buffers, by name."""
+        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number)
+        return tensors["buffers"]
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Overwrite parameters and buffers by name."""
+        self._student.do("load", handle=self._number, tensors=tensors)
+
+    def train(self, mode: bool = True) -> None:
+        """Set training mode."""
+        self._student.do("mode", handle=self._number, train=mode)
+
+    def eval(self) -> None:
+        """Set evaluation mode."""
+        self.train(False)
+
+    def gradients(
+        self, *args: Any, of: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, torch.Tensor | None]:
+        """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came."""
+        grads: dict[str, torch.Tensor | None] = self._student.do(
+            "gradients", handle=self._number, args=list(args), kwargs=kwargs, of=of or []
+        )
+        return grads
+
+
+class BaseStudent:
+    """`call` and `new` on top of `do`, the same for every kind of student."""
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation; subclasses say where."""
+        raise NotImplementedError
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the student's."""
+        return self.do("call", name=name, args=list(args), kwargs=kwargs)
+
+    def new(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's."""
+        return Handle(self, self.do("new", name=name, args=list(args), kwargs=kwargs))
+
+
+class LocalStudent(BaseStudent):
+    """A student's code in this very process: for their own notebook, and for our reference solution.
+
+    Args:
+        namespace: Where the names live; a notebook's globals, say.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.workbench = Workbench(namespace)
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """See `Student.do`."""
+        try:
+            return copied(self.workbench.do(operation, **copied(arguments)))
+        except ValueRefused as error:
+            raise explain(error) from error

@@ -1,0 +1,267 @@
+"""From the paths on a command line to submissions: whose, and which file.
+
+A path is a notebook file, a zip, or a folder: nbgrader's `submitted/<student>/ps7/`, a Gradescope export
+(`submission_<id>/`), or `<student>.ipynb|.py|.md` side by side. Nothing is unpacked to disk, no symbolic
+link is followed, and no name that a student chose ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from autograder.errors import KitError, SubmissionError
+from autograder.notebook import SUFFIXES
+
+MAX_ENTRIES = 5000
+MAX_RATIO = 200
+_SKIPPED = {".ipynb_checkpoints", "__MACOSX", "__pycache__"}
+_RESERVED = {"grades.csv", "grade.log", ""}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's submission.
+
+    Attributes:
+        student: As the file or folder is called.
+        key: The same, safe as a folder name.
+        path: The file on disk: the notebook, or the zip that holds it.
+        member: Name within the zip, or "".
+        problem: Why it cannot be graded, for whoever runs the grader; "" if it can.
+        candidates: Files of which one has to be chosen, where the problem is that there are several.
+    """
+
+    student: str
+    key: str
+    path: Path
+    member: str = ""
+    problem: str = ""
+    candidates: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The notebook's file name."""
+        return PurePosixPath(self.member).name if self.member else self.path.name
+
+    def read(self, megabytes: int) -> bytes:
+        """The notebook's bytes.
+
+        Raises:
+            SubmissionError: Too large, damaged, or a symbolic link.
+        """
+        limit = megabytes * 1024 * 1024
+        if self.member:
+            return _read_member(self.path, self.member, limit)
+        if self.path.is_symlink() or not self.path.is_file():
+            raise SubmissionError(f"{self.path.name} is not a regular file.")
+        if self.path.stat().st_size > limit:
+            raise SubmissionError(
+                f"The notebook is larger than {megabytes} MB: clear its outputs, hand in again."
+            )
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class _File:
+    """A notebook file found under a path: its parts below that path, and how to reach it."""
+
+    parts: tuple[str, ...]
+    path: Path
+    member: str = ""
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.parts[-1]).stem
+
+    @property
+    def shown(self) -> str:
+        return "/".join(self.parts)
+
+
+def find_submissions(
+    paths: Iterable[Path], notebook: str, assignment_id: str
+) -> tuple[list[Submission], list[str]]:
+    """All submissions under some paths, ordered by student.
+
+    Args:
+        paths: As given on the command line.
+        notebook: Stem of the released notebook, preferred where a student handed in several.
+        assignment_id: Name of nbgrader's folder within a student's.
+
+    Returns:
+        The submissions, among them such as cannot be graded; and a line for each path that holds none.
+    """
+    found: list[Submission] = []
+    lines: list[str] = []
+    for path in paths:
+        try:
+            found += _under(path, notebook, assignment_id)
+        except KitError as error:
+            lines.append(str(error))
+    by_key: dict[str, list[Submission]] = {}
+    for submission in found:
+        by_key.setdefault(submission.key, []).append(submission)
+    return [_one_of(same) for _, same in sorted(by_key.items())], lines
+
+
+def safe_key(student: str) -> str:
+    """A folder name for a student: letters and digits of any script, `-_.@+` and spaces, never a path.
+
+    Where anything had to be changed, a digest of the original keeps different students apart.
+    """
+    name = unicodedata.normalize("NFC", student)
+    key = "".join(c if c.isalnum() or c in "-_.@+ " else "_" for c in name).strip(" .")[:80]
+    if key != name or key in _RESERVED:
+        digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+        key = f"{key or 'student'}-{digest}"
+    return key
+
+
+def _under(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
+    if path.is_symlink():
+        raise KitError(f"{path}: a symbolic link, not followed. Give the path it points to.")
+    if path.is_dir():
+        groups = _by_student(list(_files_below(path)), path.resolve(), notebook, assignment_id)
+        groups = {folder.name: [] for folder in _student_folders(path, groups, assignment_id)} | groups
+        if not groups:
+            raise KitError(
+                f"{path}: no notebook (.ipynb, .py, .md) in this folder or in those of its students."
+            )
+        return [_chosen(student, files, path, notebook) for student, files in groups.items()]
+    if not path.exists():
+        raise KitError(f"{path}: there is no such file or folder.")
+    if path.suffix.lower() == ".zip":
+        return _in_zip(path, notebook, assignment_id)
+    if path.suffix.lower() not in SUFFIXES:
+        raise KitError(
+            f"{path}: not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder."
+        )
+    return [
+        _submission(
+            _student_of(_File((path.name,), path), path.resolve().parent, notebook, assignment_id), path
+        )
+    ]
+
+
+def _submission(student: str, path: Path, member: str = "") -> Submission:
+    return Submission(student, safe_key(student), path, member)
+
+
+def _files_below(folder: Path, depth: int = 4) -> Iterator[_File]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part in _SKIPPED for part in parts)
+        if not hidden and len(parts) <= depth and path.suffix.lower() in SUFFIXES:
+            linked = any((folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts)))
+            if not linked and path.is_file():
+                yield _File(parts, path)
+
+
+def _student_folders(path: Path, groups: dict[str, list[_File]], assignment_id: str) -> Iterator[Path]:
+    """Folders of students who handed in no notebook: they must not be forgotten."""
+    nested = any(len(file.parts) > 1 for files in groups.values() for file in files)
+    for folder in sorted(path.iterdir()):
+        plain = folder.is_dir() and not folder.is_symlink() and not folder.name.startswith((".", "__"))
+        if plain and nested and folder.name != assignment_id and folder.name not in groups:
+            yield folder
+
+
+def _by_student(files: list[_File], root: Path, notebook: str, assignment_id: str) -> dict[str, list[_File]]:
+    groups: dict[str, list[_File]] = {}
+    for file in files:
+        groups.setdefault(_student_of(file, root, notebook, assignment_id), []).append(file)
+    return groups
+
+
+def _student_of(file: _File, root: Path, notebook: str, assignment_id: str) -> str:
+    """The student a file belongs to: the first folder below the path, or its own name.
+
+    A file that goes by the released notebook's name belongs to the folder it lies in.
+    """
+    if len(file.parts) > 1 and file.parts[0] != assignment_id:
+        return file.parts[0]
+    if re.fullmatch(re.escape(notebook) + r"([ _]?\(\d+\))?", file.stem):
+        return root.parent.name if root.name == assignment_id else root.name
+    return file.stem
+
+
+def _chosen(student: str, files: list[_File], root: Path, notebook: str) -> Submission:
+    """The one file that counts, or a submission that says why there is none."""
+    if not files:
+        problem = "No notebook in this folder: nothing that can be graded was handed in."
+        return replace(_submission(student, root / student), problem=problem)
+    named = [file for file in files if file.stem == notebook]
+    best = named if len(named) == 1 else files
+    if len(best) == 1:
+        return _submission(student, best[0].path, best[0].member)
+    return _ambiguous(_submission(student, files[0].path, files[0].member), [file.shown for file in files])
+
+
+def _one_of(same: list[Submission]) -> Submission:
+    if len(same) == 1 or len({(s.path.resolve(), s.member) for s in same}) == 1:
+        return same[0]
+    return _ambiguous(same[0], [f"{s.path}{'!' + s.member if s.member else ''}" for s in same])
+
+
+def _ambiguous(submission: Submission, candidates: list[str]) -> Submission:
+    shown = ", ".join(candidates[:4]) + (", ..." if len(candidates) > 4 else "")
+    problem = f"{len(candidates)} submissions ({shown}): keep the one that counts and grade again."
+    return replace(submission, problem=problem, candidates=tuple(candidates))
+
+
+def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise KitError(f"{path}: not a zip that can be opened ({error}).") from error
+    if len(entries) > MAX_ENTRIES:
+        raise KitError(f"{path}: {len(entries)} entries; at most {MAX_ENTRIES} are looked at.")
+    files = []
+    for entry in entries:
+        parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+        odd = (
+            not parts
+            or entry.is_dir()
+            or ".." in parts
+            or parts[0] == "/"
+            or (entry.external_attr >> 28) == 0xA
+        )
+        if odd or any(part.startswith(".") or part in _SKIPPED for part in parts):
+            continue  # a path that escapes, a symbolic link, a system's droppings: not a notebook
+        if PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
+            files.append(_File(parts, path, entry.filename))
+    if not files:
+        raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this zip.")
+    top = {file.parts[0] for file in files}
+    if len(files) == 1 or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
+        return [_chosen(path.stem, files, path, notebook)]
+    root = Path("/") / path.stem
+    return [
+        _chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()
+    ]
+
+
+def _read_member(path: Path, member: str, limit: int) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(member)
+            if entry.file_size > limit or entry.file_size > MAX_RATIO * max(entry.compress_size, 1024):
+                raise SubmissionError(f"{member} in {path.name} unpacks to {entry.file_size} bytes: refused.")
+            with archive.open(entry) as stream:
+                data = stream.read(limit + 1)
+    except SubmissionError:
+        raise
+    except Exception as error:  # zipfile raises many kinds for damaged or encrypted members
+        raise SubmissionError(
+            f"{member} in {path.name} cannot be read: the zip is damaged or encrypted."
+        ) from error
+    if len(data) > limit:
+        raise SubmissionError(f"{member} in {path.name} unpacks to more than its header says: refused.")
+    return data

@@ -1,0 +1,213 @@
+"""The pytest plugin that runs the suites: what differs per submission comes in through fixtures.
+
+The suites are collected once; `SuitePlugin.run` then runs the checks of one exercise against one student
+as often as wanted, in the same process. An exception becomes a status by its class: `CheckFailed` and
+`AssertionError` are the solution's, `StudentError` carries its own, anything else is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from autograder.errors import StudentError
+from autograder.result import CheckResult
+from autograder.student import Student
+from autograder.suites.compare import CheckFailed
+
+Serve = Callable[["SuitePlugin"], None]
+
+
+class SuitePlugin:
+    """Collects suites and runs them on request.
+
+    Args:
+        reference: Folder with the stored tensors: `public/` and, on staff's machines, `hidden/`.
+        serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
+        solution: The reference solution, for hidden checks; None in a student's notebook.
+    """
+
+    def __init__(self, reference: Path, serve: Serve, solution: Student | None = None) -> None:
+        self._reference = reference
+        self._serve = serve
+        self._solution = solution
+        self._items: list[pytest.Item] = []
+        self._outcome: CheckResult | None = None
+        self._stored: dict[str, dict[str, torch.Tensor]] = {}
+        self.student: Student | None = None
+        self.seed = 0
+        self.problems: list[str] = []
+
+    # What pytest calls.
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Hand over to `serve` instead of running everything once."""
+        if not session.testsfailed:
+            self._items = sorted(session.items, key=lambda item: not _is_public(item))
+            self._serve(self)
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember why a suite could not be collected."""
+        if report.failed:
+            self.problems.append(str(report.longrepr))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn what happened into a `CheckResult`."""
+        report = yield
+        if self._outcome is not None and call.excinfo is not None and self._outcome.status in ("", "passed"):
+            _judge(self._outcome, call.excinfo.value)
+        elif self._outcome is not None and call.when == "call" and not self._outcome.status:
+            self._outcome.status, self._outcome.message = "passed", ""
+        return report
+
+    # What suites ask for.
+
+    @pytest.fixture(name="student")
+    def _student(self) -> Student:
+        assert self.student is not None
+        return self.student
+
+    @pytest.fixture(name="solution")
+    def _solution_fixture(self) -> Student:
+        assert self._solution is not None, "hidden checks run on staff's machines alone"
+        return self._solution
+
+    @pytest.fixture(name="rng")
+    def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
+        """Random numbers that the student cannot foresee, the same again from the same seed."""
+        name = request.node.nodeid.rsplit("::", 1)[-1]
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    @pytest.fixture(name="stored")
+    def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
+        """The stored tensors of the check's exercise, by name; a copy each time."""
+        folder = "public" if _is_public(request.node) else "hidden"
+        key = f"{folder}/{_exercise(request.node)}.safetensors"
+        if key not in self._stored:
+            self._stored[key] = safetensors.torch.load_file(self._reference / key)
+        return {name: tensor.clone() for name, tensor in self._stored[key].items()}
+
+    # What the engine calls.
+
+    def checks(self) -> list[CheckResult]:
+        """All checks that were collected, not run: their exercise, points and sentence."""
+        return [_blank(item) for item in self._items]
+
+    def run(self, exercise: str, student: Student, seed: int) -> list[CheckResult]:
+        """Run the checks of one exercise.
+
+        Args:
+            exercise: Its id.
+            student: Whose code.
+            seed: What random inputs are drawn from.
+        """
+        self.student, self.seed = student, seed
+        results = []
+        for item in self._items:
+            if _exercise(item) != exercise:
+                continue
+            self._outcome = _blank(item)
+            started = time.perf_counter()
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            self._outcome.seconds = round(time.perf_counter() - started, 4)
+            if not self._outcome.status:
+                self._outcome.status = "grader_error"
+                self._outcome.message = "This check did not come to a verdict. That is our fault."
+            results.append(self._outcome)
+        self._outcome = self.student = None
+        return results
+
+
+def collect(folders: list[Path], plugin: SuitePlugin) -> None:
+    """Collect the suites in some folders or files and hand over to the plugin's `serve`.
+
+    Raises:
+        RuntimeError: A suite could not be collected; the text says why.
+    """
+    ini = Path(__file__).parent / "pytest.ini"
+    options = ["-c", str(ini), "--rootdir", str(ini.parent), "-p", "no:cacheprovider", "--capture=no"]
+    options += ["--no-header", "--no-summary", "-qq"]
+    with _no_other_plugins():
+        code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
+    if plugin.problems or code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
+
+
+@contextlib.contextmanager
+def _no_other_plugins() -> Iterator[None]:
+    """Whatever pytest plugins a machine has installed stay out of the suites."""
+    name = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+def _judge(outcome: CheckResult, error: BaseException) -> None:
+    """Set status, message and diagnosis from what a check raised."""
+    if isinstance(error, CheckFailed):
+        outcome.status, outcome.diagnosis = "failed", error.diagnosis
+        _say(outcome, error.message, error.public_text)
+    elif isinstance(error, StudentError):
+        outcome.status = error.status
+        _say(outcome, error.message, error.public_text)
+    elif isinstance(error, AssertionError):
+        outcome.status = "failed"
+        _say(outcome, str(error).split("\n")[0], "")
+    elif isinstance(error, KeyboardInterrupt):
+        raise error
+    else:
+        outcome.status = "grader_error"
+        outcome.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
+        outcome.details = "".join(traceback.format_exception(error))
+
+
+def _say(outcome: CheckResult, message: str, public_text: str) -> None:
+    """Fill in what the student reads: everything of a public check, of a hidden one what gives nothing away."""
+    if outcome.public:
+        outcome.message = message
+    else:
+        outcome.message = " ".join(part for part in (public_text, outcome.message) if part)
+        outcome.details = message
+
+
+def _blank(item: pytest.Item) -> CheckResult:
+    points = item.get_closest_marker("points")
+    hint = item.get_closest_marker("hint")
+    public = _is_public(item)
+    sentence = " ".join((getattr(item, "obj", item).__doc__ or item.name).split())
+    return CheckResult(
+        exercise=_exercise(item),
+        name=item.name.removeprefix("test_"),
+        sentence=sentence,
+        points=float(points.args[0]) if points else 0.0,
+        status="",
+        public=public,
+        message=str(hint.args[0]) if hint and not public else "",
+    )
+
+
+def _exercise(item: Any) -> str:
+    marker = item.get_closest_marker("exercise")
+    return str(marker.args[0]) if marker else ""
+
+
+def _is_public(item: pytest.Item) -> bool:
+    return item.path.parent.name == "public"

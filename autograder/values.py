@@ -1,0 +1,164 @@
+"""The values that cross between a suite and a student's code, and how they are taken apart.
+
+Only None, bool, int, float, str, list, tuple, dict, tensors, and (towards the student) dtypes and devices
+cross. `pack` turns a value into a JSON tree and a flat list of plain tensors; `unpack` rebuilds it. Both
+sides of the wire use this module, and so does the unsandboxed student, so a value is the same thing
+everywhere. Objects of the student's classes never get through: what comes out is rebuilt from bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+
+Tree: TypeAlias = Any  # JSON: a scalar, or {"t": kind, ...}
+
+MAX_DEPTH = 16
+MAX_NODES = 200_000
+MAX_TEXT = 100_000
+DTYPES = {
+    name: getattr(torch, name)
+    for name in (
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+    )
+}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class ValueRefused(Exception):
+    """A value that may not cross; the text says what it was and what is expected, for a student."""
+
+
+def pack(value: object) -> tuple[Tree, list[torch.Tensor]]:
+    """Take a value apart.
+
+    Returns:
+        The JSON tree, and the tensors it refers to by index: detached, on the CPU, contiguous, owning
+        their memory, of exactly the class `torch.Tensor`.
+
+    Raises:
+        ValueRefused: Something in it may not cross, or it is too deep or too large.
+    """
+    tensors: list[torch.Tensor] = []
+    packer = _Packer(tensors)
+    return packer.tree(value, 0), tensors
+
+
+def unpack(tree: Tree, tensors: list[torch.Tensor]) -> Any:
+    """Rebuild a value from a tree that may have been forged.
+
+    Raises:
+        ValueRefused: The tree is not one that `pack` makes.
+    """
+    return _Unpacker(tensors).value(tree, 0)
+
+
+def copied(value: object) -> Any:
+    """What arrives when `value` crosses: equal, sharing no memory with it."""
+    return unpack(*pack(value))
+
+
+def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A dense CPU copy of a tensor, of class `torch.Tensor`.
+
+    Raises:
+        ValueRefused: It has no data (meta, fake) or a dtype that does not cross.
+    """
+    if tensor.dtype not in _NAMES:
+        raise ValueRefused(f"a tensor of dtype {tensor.dtype}, which no exercise asks for")
+    if tensor.device.type == "meta":
+        raise ValueRefused('a tensor on the "meta" device, which holds no numbers')
+    with torch.no_grad():
+        copy = tensor.detach().to_dense() if tensor.is_sparse else tensor.detach()
+        copy = copy.cpu().resolve_conj().resolve_neg().contiguous().clone()
+        return copy.as_subclass(torch.Tensor)
+
+
+class _Packer:
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
+        self.tensors = tensors
+        self.nodes = 0
+
+    def tree(self, value: object, depth: int) -> Tree:
+        self.nodes += 1
+        if depth > MAX_DEPTH:
+            raise ValueRefused(f"a value nested more than {MAX_DEPTH} levels deep")
+        if self.nodes > MAX_NODES:
+            raise ValueRefused(f"a value of more than {MAX_NODES} parts")
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, torch.Tensor):
+            self.tensors.append(plain_tensor(value))
+            return {"t": "tensor", "i": len(self.tensors) - 1}
+        if isinstance(value, str):
+            return {"t": "str", "v": str.__str__(value)[:MAX_TEXT]}
+        if isinstance(value, int):
+            return int.__int__(value)
+        if isinstance(value, float):
+            return float.__float__(value)
+        if isinstance(value, list):
+            return {"t": "list", "v": [self.tree(item, depth + 1) for item in list.__iter__(value)]}
+        if isinstance(value, tuple):
+            return {"t": "tuple", "v": [self.tree(item, depth + 1) for item in tuple.__iter__(value)]}
+        if isinstance(value, dict):
+            items = [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in dict.items(value)]
+            return {"t": "dict", "v": items}
+        if isinstance(value, torch.dtype) and value in _NAMES:
+            return {"t": "dtype", "v": _NAMES[value]}
+        if isinstance(value, torch.device):
+            return {"t": "device", "v": str(value)}
+        kind = type(value).__name__[:80]
+        raise ValueRefused(f"a `{kind}`, where a tensor (or numbers, lists, dicts of tensors) is expected")
+
+
+class _Unpacker:
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
+        self.tensors = tensors
+        self.nodes = 0
+
+    def value(self, tree: Tree, depth: int) -> Any:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise ValueRefused("a value that is too deep or too large")
+        if tree is None or type(tree) in (bool, int, float):
+            return tree
+        if type(tree) is dict and set(tree) <= {"t", "v", "i"}:
+            kind, content = tree.get("t"), tree.get("v")
+            if kind == "tensor":
+                return self._tensor(tree.get("i"))
+            if kind == "str" and type(content) is str and len(content) <= MAX_TEXT:
+                return content
+            if kind == "list" and type(content) is list:
+                return [self.value(item, depth + 1) for item in content]
+            if kind == "tuple" and type(content) is list:
+                return tuple(self.value(item, depth + 1) for item in content)
+            if kind == "dict" and type(content) is list:
+                return dict(self._item(pair, depth) for pair in content)
+            if kind == "dtype" and content in DTYPES:
+                return DTYPES[content]
+            if kind == "device" and type(content) is str:
+                return torch.device(content)
+        raise ValueRefused("an answer that is not of the agreed form")
+
+    def _tensor(self, index: object) -> torch.Tensor:
+        if type(index) is not int or not 0 <= index < len(self.tensors):
+            raise ValueRefused("an answer that names a tensor it does not hold")
+        return self.tensors[index]
+
+    def _item(self, pair: object, depth: int) -> tuple[Any, Any]:
+        if type(pair) is not list or len(pair) != 2:
+            raise ValueRefused("an answer that is not of the agreed form")
+        key = self.value(pair[0], depth + 1)
+        if type(key) not in (str, int, bool, float, type(None)):
+            raise ValueRefused("a dict whose keys are not strings or numbers")
+        return key, self.value(pair[1], depth + 1)

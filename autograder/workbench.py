@@ -1,0 +1,213 @@
+"""What can be done with a student's code, whichever side of a wall it stands on.
+
+A `Workbench` holds a namespace and the objects made from it. The sandbox's worker answers requests with
+one; the unsandboxed student (the students' own `check()`) uses one directly. Requests name an operation
+of `OPERATIONS`; arguments and results are values (see `values.py`).
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from autograder.errors import Place, StudentError
+from autograder.values import ValueRefused
+
+OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients")
+CELL_FILE = re.compile(r"<code cell (\d+)>$")
+
+
+class NotRun:
+    """Stands for a name whose cell grading does not run; says so as soon as it is touched."""
+
+    def __init__(self, reason: str) -> None:
+        object.__setattr__(self, "_reason", reason)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__class__", "__dict__", "__module__"):
+            return object.__getattribute__(self, name)
+        raise NotRunError(object.__getattribute__(self, "_reason"))
+
+    def _touched(self, *_: Any, **__: Any) -> Any:
+        raise NotRunError(object.__getattribute__(self, "_reason"))
+
+    __call__ = __iter__ = __len__ = __getitem__ = __setitem__ = __contains__ = __bool__ = _touched
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _touched
+    __lt__ = __le__ = __gt__ = __ge__ = __setattr__ = __enter__ = __next__ = __str__ = _touched
+
+
+class NotRunError(Exception):
+    """A student's function touched a name that grading replaced by `NotRun`."""
+
+
+class Workbench:
+    """Operations over one namespace of student code.
+
+    Args:
+        namespace: Where the student's names live.
+        missing: For wanted names that are absent, what to tell the student.
+        broken: For wanted names whose definition failed, the error to raise when they are asked for.
+    """
+
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        missing: dict[str, str] | None = None,
+        broken: dict[str, StudentError] | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.missing = missing or {}
+        self.broken = broken or {}
+        self.objects: dict[int, Any] = {}
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation.
+
+        Raises:
+            StudentError: The student's code failed or is not there.
+        """
+        if operation not in OPERATIONS:
+            raise ValueError(f"no operation {operation!r}")
+        try:
+            return getattr(self, f"_{operation}")(**arguments)
+        except StudentError:
+            raise
+        except Exception as error:
+            raise explain(error) from error
+
+    def _find(self, name: str) -> Any:
+        if name in self.broken:
+            raise self.broken[name]
+        if name not in self.namespace:
+            raise missing_name(name, self.missing.get(name, ""))
+        return self.namespace[name]
+
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self._find(name)(*args, **kwargs)
+
+    def _new(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> int:
+        made = self._find(name)(*args, **kwargs)
+        if not isinstance(made, torch.nn.Module):
+            raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
+        self.objects[len(self.objects)] = made
+        return len(self.objects) - 1
+
+    def _use(self, handle: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self.objects[handle](*args, **kwargs)
+
+    def _method(self, handle: int, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return getattr(self.objects[handle], name)(*args, **kwargs)
+
+    def _get(self, handle: int, name: str) -> Any:
+        value = self.objects[handle]
+        for part in name.split("."):
+            value = getattr(value, part)
+        return value
+
+    def _tensors(self, handle: int) -> dict[str, dict[str, torch.Tensor]]:
+        module = self.objects[handle]
+        return {"parameters": dict(module.named_parameters()), "buffers": dict(module.named_buffers())}
+
+    def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
+        module = self.objects[handle]
+        with torch.no_grad():
+            places = dict(module.named_parameters()) | dict(module.named_buffers())
+            for name, tensor in tensors.items():
+                places[name].copy_(tensor)
+
+    def _mode(self, handle: int, train: bool) -> None:
+        self.objects[handle].train(train)
+
+    def _gradients(
+        self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str]
+    ) -> dict[str, Any]:
+        """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given)."""
+        module = self.objects[handle]
+        module.zero_grad(set_to_none=True)
+        outputs = module(*args, **kwargs)
+        if of:
+            outputs = {key: outputs[key] for key in of}
+        total = sum(t.sum() for t in _floating(outputs) if t.requires_grad)
+        if isinstance(total, torch.Tensor):
+            total.backward()  # type: ignore[no-untyped-call]
+        return {name: p.grad for name, p in module.named_parameters()}
+
+
+def _floating(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value] if value.is_floating_point() else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for item in value for t in _floating(item)] if isinstance(value, (list, tuple)) else []
+
+
+def missing_name(name: str, alike: str) -> StudentError:
+    """The error for a name that the notebook does not define."""
+    hint = (
+        f" There is a `{alike}`: is that it, misspelt?"
+        if alike
+        else " Was its cell deleted, or its name changed?"
+    )
+    return StudentError("missing", f"The notebook does not define `{name}`.{hint}", kind="NameError")
+
+
+def explain(error: BaseException) -> StudentError:
+    """Turn an exception out of student code into what the student should read."""
+    place = find_place(error.__traceback__)
+    kind = type(error).__name__ if isinstance(type(error).__name__, str) else "Exception"
+    shown = _builtin_kind(error)
+    at = f" ({place})" if place else ""
+    if isinstance(error, NotImplementedError) and place:
+        message = f"This part is as given: it still raises NotImplementedError{at}."
+        return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
+    if isinstance(error, ValueRefused):
+        message = f"Your code returned {error}."
+        return StudentError(
+            "error", message, kind="ValueRefused", public_text="Your code returned no usable value."
+        )
+    if isinstance(error, RecursionError):
+        message = f"Your code calls itself without end (RecursionError){at}."
+        return StudentError("error", message, kind=kind, place=place)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in _message(error)
+    ):
+        return StudentError("memory", f"Your code ran out of memory{at}.", kind=kind, place=place)
+    said = _message(error)
+    message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}."
+    public = f"Your code raised {shown}" + (
+        f" in code cell {place.cell}, line {place.line}." if place else "."
+    )
+    return StudentError("error", message, kind=kind[:80], place=place, public_text=public)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error).strip()[:1000].rstrip(".")
+    except Exception:  # a student's exception class may be broken too
+        return ""
+
+
+def _builtin_kind(error: BaseException) -> str:
+    """The nearest class that Python itself defines: student code cannot choose what it is called."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == "builtins":
+            return kind.__name__
+    return "Exception"
+
+
+def find_place(trace: TracebackType | None) -> Place | None:
+    """The innermost line of the student's own code on a traceback."""
+    found = None
+    for frame, line in traceback.walk_tb(trace):
+        name = frame.f_code.co_filename
+        cell = CELL_FILE.search(name)
+        in_kernel = "ipykernel" in name or name.startswith("<ipython-input")
+        if cell or (in_kernel and "site-packages" not in name):
+            text = linecache.getline(name, line).strip()[:200]
+            found = Place(int(cell.group(1)) if cell else 0, line, text)
+    return found
