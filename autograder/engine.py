@@ -18,6 +18,7 @@ from autograder.notebook import Cell, read_notebook
 from autograder.report.model import Report
 from autograder.result import CheckResult, ExerciseResult
 from autograder.sandbox.client import SandboxedStudent
+from autograder.sandbox.host import Host
 from autograder.slicing import make_slice
 from autograder.suites.plugin import SuitePlugin
 
@@ -44,7 +45,7 @@ def blank_report(assignment: Assignment, student: str, file: str, suites: str, s
 
 
 def grade_notebook(
-    assignment: Assignment, plugin: SuitePlugin, report: Report, data: bytes, suffix: str, sandbox: str
+    assignment: Assignment, plugin: SuitePlugin, report: Report, data: bytes, suffix: str, host: Host
 ) -> Report:
     """Fill in a blank report.
 
@@ -54,7 +55,7 @@ def grade_notebook(
         report: From `blank_report`.
         data: The notebook file's bytes.
         suffix: Its suffix.
-        sandbox: "bwrap" or "none".
+        host: The sandbox that student code runs in.
     """
     started = time.perf_counter()
     report.sha256 = hashlib.sha256(data).hexdigest()
@@ -68,7 +69,7 @@ def grade_notebook(
         if report.problem:
             report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
         else:
-            report.exercises.append(_grade_exercise(assignment, exercise, plugin, cells, report, sandbox))
+            report.exercises.append(_grade_exercise(assignment, exercise, plugin, cells, report, host))
     report.seconds = round(time.perf_counter() - started, 2)
     return report
 
@@ -86,12 +87,12 @@ def _grade_exercise(
     plugin: SuitePlugin,
     cells: list[Cell],
     report: Report,
-    sandbox: str,
+    host: Host,
 ) -> ExerciseResult:
     result = ExerciseResult(exercise.id, exercise.title, exercise.points)
     not_run = assignment.not_run | set(assignment.wanted)
     piece = make_slice(cells, exercise.names, not_run, assignment.globals)
-    student = SandboxedStudent(assignment, piece, sandbox)
+    student = SandboxedStudent(assignment, piece, host)
     try:
         result.checks = plugin.run(exercise.id, student, report.seed)
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's

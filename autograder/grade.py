@@ -87,7 +87,7 @@ def grade_submissions(
         KitError: Nothing can be graded: no sandbox, suites that do not collect, a folder that is not ours.
     """
     kind = choose_sandbox(sandbox)
-    _claim(out)
+    claim(out)
     run = Run(out)
     suites = suites_digest(assignment)
     progress = progress or (lambda report, known: None)
@@ -174,7 +174,7 @@ def _slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> Iterat
             slot.close()
 
 
-def _claim(out: Path) -> None:
+def claim(out: Path) -> None:
     """Make the folder, or refuse one that holds something else."""
     if out.is_dir() and any(out.iterdir()) and not (out / ".fcoskit").is_file():
         raise KitError(f"{out} is not empty and not the folder of an earlier run. Name another with --out.")

@@ -65,7 +65,7 @@ def _solution_secrets(assignment: Assignment, cells: list[Parted]) -> Iterator[t
     """Solution lines that are worth hiding: not trivial, not given elsewhere in the notebook."""
     given = {_squeeze(line) for cell in cells for line in cell.given}
     allowed = {_squeeze(line) for line in assignment.leaks_allowed}
-    seen = set()
+    seen: set[str] = set()
     for cell in cells:
         for line in cell.solution:
             key = _squeeze(line)

@@ -41,7 +41,7 @@ def show_panel(result: ExerciseResult) -> None:
     if "ipykernel" in sys.modules or "google.colab" in sys.modules:
         from IPython.display import HTML, display
 
-        display(HTML(panel_html(result)))  # type: ignore[no-untyped-call]
+        display(HTML(panel_html(result)))
     else:
         print(panel_text(result))
 

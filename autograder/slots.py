@@ -135,6 +135,7 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
     from autograder.engine import check_points
     from autograder.sandbox import bwrap
+    from autograder.sandbox.host import Host
 
     try:
         check_points(assignment, plugin.checks())
@@ -143,21 +144,23 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
     except KitError as error:
         connection.send(("failed", str(error)))
         return
+    host = Host(assignment, sandbox)
     connection.send(("ready", plugin.checks()))
     while True:
         try:
             submission, seed = connection.recv()
         except (EOFError, OSError):
+            host.close()
             return  # the parent is gone or done with us
         try:
-            connection.send(("report", _graded(assignment, plugin, submission, seed, sandbox).to_json()))
+            connection.send(("report", _graded(assignment, plugin, submission, seed, host).to_json()))
         except Exception as error:  # ours; the next submission must not suffer
             traceback.print_exc()
             connection.send(("failed", f"{type(error).__name__} while grading. The log has the traceback."))
         sys.stdout.flush()
 
 
-def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, sandbox: str) -> Report:
+def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, host: Any) -> Report:
     from autograder import engine
 
     suites = engine.suites_digest(assignment)
@@ -166,6 +169,5 @@ def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: i
         data = submission.read(assignment.limits.notebook_megabytes)
     except SubmissionError as error:
         return engine.unreadable(assignment, plugin, report, str(error))
-    return engine.grade_notebook(
-        assignment, plugin, report, data, Path(submission.name).suffix.lower(), sandbox
-    )
+    suffix = Path(submission.name).suffix.lower()
+    return engine.grade_notebook(assignment, plugin, report, data, suffix, host)

@@ -91,7 +91,9 @@ def check_cells(assignment: Assignment, notebook: Any) -> None:
             )
         worth, source = points.pop(exercise.grade_id)
         if worth != exercise.points:
-            raise KitError(f"The cell of {exercise.id} says {worth:g} points, assignment.toml {exercise.points:g}.")
+            raise KitError(
+                f"The cell of {exercise.id} says {worth:g} points, assignment.toml {exercise.points:g}."
+            )
         if f'check("{exercise.id}")' not in source:
             raise KitError(f'The check cell of {exercise.id} does not call check("{exercise.id}").')
     if points:

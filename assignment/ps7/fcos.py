@@ -155,7 +155,7 @@ def get_fpn_location_coords(
         For each level a tensor of shape `(H * W, 2)` with the locations `(xc, yc)` in pixels of the image.
         Row `i * W + j` belongs to the cell in row i and column j.
     """
-    location_coords = dict.fromkeys(shape_per_fpn_level)
+    location_coords = {level_name: None for level_name in shape_per_fpn_level}
 
     for level_name, feat_shape in shape_per_fpn_level.items():
         level_stride = strides_per_fpn_level[level_name]

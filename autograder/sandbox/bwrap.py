@@ -20,6 +20,7 @@ WORKER_FILES = (
     "values.py",
     "workbench.py",
     "sandbox/__init__.py",
+    "sandbox/preloader.py",
     "sandbox/wire.py",
     "sandbox/worker.py",
 )
@@ -77,13 +78,14 @@ def find_bwrap() -> str:
     )
 
 
-def command(ship: tuple[Path, ...], descriptor: int, limits: Limits) -> list[str]:
-    """The full command line that starts a worker.
+def command(ship: tuple[Path, ...], descriptor: int, limits: Limits, modules: list[str]) -> list[str]:
+    """The full command line that starts a preloader.
 
     Args:
         ship: Packages that students are given and their code may import, such as `ps7_helpers`.
-        descriptor: The inherited socket.
+        descriptor: The inherited control socket.
         limits: Size of the tmpfs.
+        modules: What the preloader imports.
     """
     tmpfs = str(limits.tmpfs_megabytes * 1024 * 1024)
     args = [find_bwrap(), "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
@@ -109,7 +111,8 @@ def command(ship: tuple[Path, ...], descriptor: int, limits: Limits) -> list[str
     args += ["--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]
     for name, value in ENVIRONMENT.items():
         args += ["--setenv", name, value]
-    return [*args, "--", sys.executable, "-B", f"{KIT}/autograder/sandbox/worker.py", str(descriptor)]
+    preloader = f"{KIT}/autograder/sandbox/preloader.py"
+    return [*args, "--", sys.executable, "-B", preloader, str(descriptor), "alone", *modules]
 
 
 ENVIRONMENT = {

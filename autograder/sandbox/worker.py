@@ -1,7 +1,7 @@
 """The student's process: loads one slice of one notebook, then answers requests about it.
 
-Runs as PID 1 of a sandbox, with nothing in reach that is worth taking. It knows no expected value.
-Started as `python worker.py <fd>`; the first frame in is the slice, then one request at a time.
+Forked by the preloader, in a sandbox with nothing in reach that is worth taking. It knows no expected
+value. The first frame in is the slice, then comes one request at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 import sys
+import tempfile
 import types
 from typing import Any
 
@@ -26,10 +27,11 @@ from autograder.workbench import Workbench, explain
 
 def main(descriptor: int) -> None:
     """Serve until the other side hangs up."""
+    os.chdir(tempfile.gettempdir())
+    sys.stdin = io.StringIO()
     torch.set_num_threads(1)
     connection = socket.socket(fileno=descriptor)
     connection.settimeout(None)
-    wire.send(connection, {"op": "ready"}, [])
     request, tensors = wire.receive(connection)
     _limit(unpack(request["limits"], tensors))
     module = types.ModuleType("__main__")
@@ -102,9 +104,3 @@ def _limit(limits: dict[str, int]) -> None:
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
-
-
-if __name__ == "__main__":
-    os.chdir("/tmp")
-    sys.stdin = io.StringIO()
-    main(int(sys.argv[1]))

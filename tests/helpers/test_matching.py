@@ -165,6 +165,14 @@ def test_padding_never_matches():
     assert match_one(10.0, 10.0, [BACKGROUND, real, BACKGROUND]) == real
 
 
+def test_padding_beside_real_boxes():
+    """In a batch, a padded row matches nothing even where other images have a real box in that row."""
+    box = [0.0, 0.0, 20.0, 20.0]
+    boxes = torch.tensor([[[*box, -1.0]], [[*box, 3.0]]])
+    matched = fcos_match_batch({"p3": torch.tensor([[10.0, 10.0]])}, {"p3": 8}, boxes)["p3"]
+    assert matched[:, 0].tolist() == [BACKGROUND, [*box, 3.0]]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_dtypes(dtype):
     """The result has the dtype of the boxes, whatever that of the locations; halves do not overflow."""

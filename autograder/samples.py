@@ -1,0 +1,133 @@
+"""Sample submissions: the solved source with a named change each, and what grading must make of them.
+
+`assignment/<id>/samples.toml` describes a small class. The demo grades it for people to look at; the tests
+grade it and hold every report to what the file says.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+from autograder.assignment import Assignment
+from autograder.errors import KitError
+from autograder.report.files import write_whole
+from autograder.report.model import Report
+from autograder.source import solved_notebook
+
+FORMS = ("ipynb", "py", "md", "release")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample submission.
+
+    Attributes:
+        student: Its name, which says what it does.
+        about: A sentence for people.
+        form: One of `FORMS`.
+        changes: Pairs of text in the solved source and what takes its place.
+        loses: Exercises that must lose points.
+        says: Words that the feedback of those exercises must hold.
+    """
+
+    student: str
+    about: str
+    form: str = "ipynb"
+    changes: tuple[tuple[str, str], ...] = ()
+    loses: frozenset[str] = frozenset()
+    says: str = ""
+
+
+def load_samples(assignment: Assignment) -> list[Sample]:
+    """Read `samples.toml`.
+
+    Raises:
+        KitError: It is not there or not as it should be.
+    """
+    path = assignment.folder / "samples.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return [_sample(assignment, entry) for entry in table["sample"]]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise KitError(f"{path} cannot be used: {error}.") from error
+
+
+def _sample(assignment: Assignment, entry: dict[str, Any]) -> Sample:
+    loses = entry.get("loses", [])
+    if loses == "all":
+        loses = [exercise.id for exercise in assignment.exercises]
+    form = entry.get("form", "ipynb")
+    if form not in FORMS:
+        raise ValueError(f"{entry['student']}: no form {form!r}")
+    changes = tuple((change["old"], change["new"]) for change in entry.get("change", []))
+    return Sample(entry["student"], entry["about"], form, changes, frozenset(loses), entry.get("says", ""))
+
+
+def changed_source(assignment: Assignment, sample: Sample) -> Any:
+    """The solved notebook with the sample's changes.
+
+    Raises:
+        KitError: Some `old` does not stand in the source exactly once: the source has moved on.
+    """
+    notebook = solved_notebook(assignment)
+    for old, new in sample.changes:
+        holders = [cell for cell in notebook.cells if old in cell.source]
+        if sum(cell.source.count(old) for cell in holders) != 1:
+            found = sum(cell.source.count(old) for cell in holders)
+            raise KitError(
+                f"samples.toml, {sample.student}: {old!r} stands {found} times in the solved source, not once."
+            )
+        holders[0].source = holders[0].source.replace(old, new)
+    return notebook
+
+
+def write_sample(assignment: Assignment, sample: Sample, folder: Path, release: Path) -> Path:
+    """Write one submission as a student would hand it in, `<folder>/<student>.<suffix>`."""
+    if sample.form == "release":
+        target = folder / f"{sample.student}.ipynb"
+        write_whole(target, (release / f"{assignment.notebook}.ipynb").read_bytes())
+        return target
+    notebook = changed_source(assignment, sample)
+    write: dict[str, Callable[[Any], str]] = {
+        "ipynb": nbformat.writes,
+        "py": lambda node: str(jupytext.writes(node, fmt="py:percent")),
+        "md": bare_markdown,
+    }
+    target = folder / f"{sample.student}.{sample.form}"
+    write_whole(target, write[sample.form](notebook))
+    return target
+
+
+def bare_markdown(notebook: Any) -> str:
+    """A notebook as Markdown with fenced Python and nothing else: no header, ids or metadata."""
+    parts = [f"```python\n{c.source}\n```" if c.cell_type == "code" else c.source for c in notebook.cells]
+    return "\n\n".join(parts) + "\n"
+
+
+def unexpected(sample: Sample, report: Report) -> list[str]:
+    """How a report differs from what the sample must get; empty if it does not."""
+    wrong = []
+    if report.score is None:
+        return [f"{sample.student}: no score ({report.problem or report.status})"]
+    for exercise in report.exercises:
+        full = exercise.points == exercise.max_points
+        said = " ".join(f"{check.diagnosis} {check.message} {check.details}" for check in exercise.checks)
+        if exercise.id in sample.loses:
+            if full:
+                wrong.append(f"{sample.student}: keeps all points of {exercise.id}")
+            elif sample.says and sample.says not in said:
+                wrong.append(f"{sample.student}: the feedback of {exercise.id} does not say {sample.says!r}")
+        elif not full:
+            wrong.append(
+                f"{sample.student}: {exercise.points:g} of {exercise.max_points:g} points for {exercise.id}"
+            )
+    if sample.loses == {exercise.id for exercise in report.exercises} and report.score != 0:
+        wrong.append(f"{sample.student}: {report.score:g} points, expected 0")
+    return wrong
