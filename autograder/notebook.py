@@ -72,6 +72,19 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
 
 
+def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
+    """Every cell of a notebook file as kind and source, text included; an unreadable kind counts as "raw".
+
+    Raises:
+        SubmissionError: It is no notebook.
+    """
+    text = _decode(data)
+    if suffix != ".ipynb":
+        return [("code", cell.source) for cell in read_notebook(data, suffix)]
+    cells = [cell for cell in _ipynb_cells(text) if isinstance(cell, dict)]
+    return [(str(cell.get("cell_type", "raw")), _joined(cell.get("source", ""))) for cell in cells]
+
+
 def parse_cell(number: int, source: str) -> Cell:
     """Parse one cell's source; a syntax error becomes `Cell.problem`."""
     try:
@@ -143,6 +156,12 @@ def _decode(data: bytes) -> str:
 
 
 def _ipynb_sources(text: str) -> Iterator[str]:
+    for cell in _ipynb_cells(text):
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            yield _joined(cell.get("source", ""))
+
+
+def _ipynb_cells(text: str) -> list[Any]:
     try:
         notebook = json.loads(text)
     except RecursionError as error:
@@ -154,9 +173,7 @@ def _ipynb_sources(text: str) -> Iterator[str]:
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise SubmissionError('The file is JSON but no notebook: it has no list of "cells".')
-    for cell in cells:
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            yield _joined(cell.get("source", ""))
+    return cells
 
 
 def _joined(source: Any) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import difflib
 import re
 import symtable
@@ -216,6 +217,8 @@ def _statements(cell: Cell) -> Iterator[Statement]:
     for node in cell.tree.body:
         if isinstance(node, ast.Pass) or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
             continue
+        if isinstance(node, ast.Delete) and all(isinstance(target, ast.Name) for target in node.targets):
+            continue  # tidying up after a demo must not take away what a function leans on
         try:
             yield _describe(cell, node)
         except (RecursionError, SyntaxError, ValueError, MemoryError):
@@ -225,10 +228,9 @@ def _statements(cell: Cell) -> Iterator[Statement]:
 def _describe(cell: Cell, node: ast.stmt) -> Statement:
     decorators = getattr(node, "decorator_list", [])
     line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    lines = cell.source.splitlines()[line - 1 : node.end_lineno]
-    single = node.col_offset == 0 and (node.end_lineno or line) > line
-    source = "\n".join(lines) if single or decorators else ast.get_source_segment(cell.source, node) or ""
-    table = symtable.symtable(ast.unparse(node), "cell", "exec")
+    lines = re.split("\r\n?|\n", cell.source)[line - 1 : node.end_lineno]  # no other character ends a line
+    source = "\n".join(lines) if decorators else ast.get_source_segment(cell.source, node) or ""
+    table = symtable.symtable(ast.unparse(_GeneratorsOnly().visit(copy.deepcopy(node))), "cell", "exec")
     binds = {
         s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()
     }
@@ -249,6 +251,21 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
         calls=frozenset(_called(node)),
         defines=isinstance(node, _DEFINITIONS),
     )
+
+
+class _GeneratorsOnly(ast.NodeTransformer):
+    """Turns comprehensions into generators: from Python 3.12 on, symtable lists a comprehension's own names
+    among those of the scope around it, as if they were bound there."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:  # noqa: N802 (ast's name)
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    visit_SetComp = visit_ListComp  # noqa: N815 (ast's name)
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:  # noqa: N802 (ast's name)
+        self.generic_visit(node)
+        return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
 
 
 def _collect(table: symtable.SymbolTable, now: set[str], later: set[str], *, runs: bool) -> None:

@@ -97,16 +97,16 @@ class SandboxedStudent(BaseStudent):
             self.close()
             text = f"Stopped after {seconds:g} s: {what} had not finished. Is there a loop that never ends?"
             raise self._died("timeout", text) from error
-        except ValueRefused as error:
+        except wire.WireGone as error:
+            raise self._gone(what) from error
+        except (wire.WireError, ValueRefused) as error:
             self.close()
             raise self._died("error", f"During {what} your code's process answered with {error}.") from error
-        except wire.WireError as error:
-            raise self._gone(what, error) from error
 
-    def _gone(self, what: str, error: wire.WireError) -> StudentError:
+    def _gone(self, what: str) -> StudentError:
         ended = self.close(gone=True)
         if not ended:
-            return self._died("error", f"During {what} your code's process answered with {error}.")
+            return self._died("error", f"During {what} your code's process stopped answering.")
         if ended.startswith("signal"):
             return self._died("error", f"During {what} your code's process was ended by {ended}: it crashed.")
         advice = "A graded function must return its value, never end the program (`exit()`, `os._exit`)."

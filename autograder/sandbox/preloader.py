@@ -85,6 +85,7 @@ def _become_worker(serve: Any, connection: int, output: int) -> None:
     try:
         os.setsid()
         _dumpable(True)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)

@@ -27,6 +27,10 @@ class WireError(Exception):
     """The other side sent something that is not a frame, or is gone."""
 
 
+class WireGone(WireError):
+    """The other side has hung up."""
+
+
 class WireTimeout(WireError):
     """Nothing, or not all of it, came in time."""
 
@@ -35,7 +39,8 @@ def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch
     """Send one frame.
 
     Raises:
-        WireError: The other side is gone, or the message is too large.
+        WireGone: The other side has hung up.
+        WireError: The message is too large.
     """
     text = json.dumps(message).encode()
     blob = safetensors.torch.save({str(i): t for i, t in enumerate(tensors)}) if tensors else b""
@@ -46,7 +51,7 @@ def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch
     except TimeoutError as error:
         raise WireTimeout("the other side does not read") from error
     except OSError as error:
-        raise WireError("the other side is gone") from error
+        raise WireGone("the other side is gone") from error
 
 
 def receive(
@@ -61,7 +66,8 @@ def receive(
 
     Raises:
         WireTimeout: The deadline passed.
-        WireError: The other side is gone, or what came is not a frame.
+        WireGone: The other side has hung up.
+        WireError: What came is not a frame.
     """
     json_length, blob_length = _HEADER.unpack(_exactly(connection, _HEADER.size, deadline))
     if json_length > MAX_JSON or blob_length > max_bytes:
@@ -102,8 +108,8 @@ def _exactly(connection: socket.socket, count: int, deadline: float | None) -> b
         except TimeoutError as error:
             raise WireTimeout("no answer in time") from error
         except OSError as error:
-            raise WireError("the other side is gone") from error
+            raise WireGone("the other side is gone") from error
         if not part:
-            raise WireError("the other side is gone")
+            raise WireGone("the other side is gone")
         parts += part
     return bytes(parts)

@@ -1,0 +1,56 @@
+"""What tests share: the repository, a copy of the course to change, and whether a sandbox can be had."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autograder.assignment import Assignment, load_assignment
+from autograder.errors import KitError
+from autograder.sandbox import bwrap
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def assignment() -> Assignment:
+    """The real assignment, not to be changed."""
+    return load_assignment("ps7", ROOT)
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Assignment:
+    """A copy of the course whose source and release may be changed."""
+    return copy_course(tmp_path / "course")
+
+
+def copy_course(root: Path) -> Assignment:
+    """Copy source, helpers and release; suites and reference stay the kit's own."""
+    for name in ("assignment", "release", "helpers"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    return load_assignment("ps7", root)
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, str, str], None]:
+    """Replace a text in a file that must hold it."""
+
+    def replace(path: Path, old: str, new: str) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{path.name} does not hold {old!r}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    return replace
+
+
+@pytest.fixture
+def sandbox() -> None:
+    """Skip where no sandbox can be made."""
+    try:
+        bwrap.find_bwrap()
+    except KitError as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
