@@ -63,6 +63,7 @@ class Statement:
         later: Top-level names that the functions in it use when called.
         calls: Last parts of the names it calls when it runs (`DataLoader` of `torch.utils.data.DataLoader`).
         defines: True for a function, a class or an import: cheap to run.
+        is_class: True for a class: using one does not run its methods.
     """
 
     cell: int
@@ -74,6 +75,7 @@ class Statement:
     later: frozenset[str]
     calls: frozenset[str]
     defines: bool
+    is_class: bool
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
         grown = True
         while grown:
             reach = {n for s in statements if s.defines and s.later & (tainted | not_run) for n in s.binds}
-            reach -= {n for s in statements if _is_class(s) for n in s.binds}
+            reach -= {n for s in statements if s.is_class for n in s.binds}
             grown = not reach <= tainted
             tainted |= reach
         more = {
@@ -206,11 +208,6 @@ def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
         if not more:
             return heavy
         heavy |= more
-
-
-def _is_class(statement: Statement) -> bool:
-    """Whether a statement defines a class: using one does not run its methods."""
-    return statement.defines and bool(re.match(r"(@.*\n)*class\s", statement.source))
 
 
 def _statements(cell: Cell) -> Iterator[Statement]:
@@ -250,20 +247,24 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
         later=frozenset(later),
         calls=frozenset(_called(node)),
         defines=isinstance(node, _DEFINITIONS),
+        is_class=isinstance(node, ast.ClassDef),
     )
 
 
 class _GeneratorsOnly(ast.NodeTransformer):
-    """Turns comprehensions into generators: from Python 3.12 on, symtable lists a comprehension's own names
-    among those of the scope around it, as if they were bound there."""
+    """Turns comprehensions into generators.
 
-    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:  # noqa: N802 (ast's name)
+    From Python 3.12 on, symtable lists a comprehension's own names among those of the scope around it, as if
+    they were bound there.
+    """
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
         self.generic_visit(node)
         return ast.GeneratorExp(node.elt, node.generators)
 
     visit_SetComp = visit_ListComp  # noqa: N815 (ast's name)
 
-    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:  # noqa: N802 (ast's name)
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
         self.generic_visit(node)
         return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
 
@@ -279,10 +280,14 @@ def _collect(table: symtable.SymbolTable, now: set[str], later: set[str], *, run
         _collect(child, now, later, runs=runs)
 
 
-def _patched(node: ast.stmt) -> Iterator[str]:
+def _patched(node: ast.AST) -> Iterator[str]:
     """Names whose object the statement changes: attribute and item assignment, setattr, list.append..."""
+    if not isinstance(node, _DEFINITIONS):  # the statements within `for`, `if`, `with`, `try`
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
+                yield from _patched(child)
     targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
+    if isinstance(node, (ast.Assign, ast.Delete)):
         targets = node.targets
     elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
         targets = [node.target]
