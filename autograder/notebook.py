@@ -95,7 +95,7 @@ def parse_cell(number: int, source: str) -> Cell:
         return Cell(number, python, tree)
     except SyntaxError as error:
         line = error.lineno or 1
-        lines = source.splitlines() or [""]
+        lines = source.split("\n")
         text = lines[min(line, len(lines)) - 1].strip()
         why = (error.msg or "invalid syntax").removesuffix(" (<unknown>, line 1)")
         return Cell(number, source, ast.Module([], []), (Place(number, line, text[:200]), why))
@@ -113,36 +113,51 @@ def strip_magics(source: str) -> str:
     Raises:
         SyntaxError: IPython itself cannot make sense of the cell.
     """
-    lines = source.splitlines(keepends=True)
-    first = next((index for index, line in enumerate(lines) if line.strip()), None)
-    if first is not None and lines[first].lstrip().startswith("%%"):
-        name = lines[first].strip()[2:].split(maxsplit=1)[0] if lines[first].strip() != "%%" else ""
-        if name not in _KEEP_BODY:
-            return "\n" * len(lines)
-        lines[first] = "\n"
-    text = "".join(lines)
+    lines = source.split("\n")
+    for index, line in enumerate(lines):
+        if line.strip().startswith("%%"):  # there may be several: %%capture, then %%time
+            if (line.strip()[2:].split(maxsplit=1) or [""])[0] not in _KEEP_BODY:
+                return "\n" * (len(lines) - 1)
+            lines[index] = ""
+        elif line.strip():
+            break
+    text = "\n".join(lines)
     if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
         return text
     try:
         ast.parse(text)
         return text  # plain Python: do not let IPython's transforms near it
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _blank_ipython(TransformerManager().transform_cell(text))
+        return _blank_ipython(text)
 
 
 def _blank_ipython(text: str) -> str:
-    """Replace the `get_ipython()` calls that IPython's transform left by the Python in them, or by nothing."""
-    result = []
-    for line in text.splitlines():
+    """Let IPython transform a text; its `get_ipython()` calls become the Python in them, or nothing."""
+    body = text.lstrip("\n")  # IPython would drop blank lines at the top
+    result = [""] * (len(text) - len(body))
+    before = iter(body.split("\n"))
+    for line in TransformerManager().transform_cell(body).split("\n"):
+        old = next(before, "")
+        if line == old or "get_ipython()" not in line:
+            result.append(line)
+            continue
         stripped = line.lstrip()
-        indent = line[: len(line) - len(stripped)]
-        if "get_ipython()" in stripped:
-            timed = re.match(
-                r"get_ipython\(\)\.run_line_magic\('(?:time|timeit)', (['\"].*['\"])\)$", stripped
-            )
-            line = indent + (str(ast.literal_eval(timed.group(1))) if timed else "pass")
-        result.append(line)
+        result.append(line[: len(line) - len(stripped)] + _timed(stripped))
+        while old.rstrip().endswith("\\"):  # IPython joins a shell line that goes on
+            old = next(before, "")
+            result.append("")
     return "\n".join(result)
+
+
+def _timed(call: str) -> str:
+    """The Python in IPython's `run_line_magic('time', ...)`, or `pass`."""
+    timed = re.match(r"get_ipython\(\)\.run_line_magic\('(?:time|timeit)', (['\"].*['\"])\)$", call)
+    python = str(ast.literal_eval(timed.group(1))) if timed else "pass"
+    try:
+        ast.parse(python)
+    except SyntaxError:  # options: %timeit -n 10 ...
+        return "pass"
+    return python
 
 
 def _decode(data: bytes) -> str:
