@@ -17,6 +17,7 @@ Tree: TypeAlias = Any  # JSON: a scalar, or {"t": kind, ...}
 MAX_DEPTH = 16
 MAX_NODES = 200_000
 MAX_TEXT = 100_000
+MAX_BITS = 1024
 DTYPES = {
     name: getattr(torch, name)
     for name in (
@@ -78,10 +79,14 @@ def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
         raise ValueRefused(f"a tensor of dtype {tensor.dtype}, which no exercise asks for")
     if tensor.device.type == "meta":
         raise ValueRefused('a tensor on the "meta" device, which holds no numbers')
-    with torch.no_grad():
-        copy = tensor.detach().to_dense() if tensor.is_sparse else tensor.detach()
-        copy = copy.cpu().resolve_conj().resolve_neg().contiguous().clone()
-        return copy.as_subclass(torch.Tensor)
+    try:
+        with torch.no_grad():
+            copy = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+            copy = copy.cpu().resolve_conj().resolve_neg().contiguous().clone()
+            return copy.as_subclass(torch.Tensor)
+    except (RuntimeError, TypeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise ValueRefused(f"a tensor that cannot be copied ({reason})") from error
 
 
 class _Packer:
@@ -103,7 +108,10 @@ class _Packer:
         if isinstance(value, str):
             return {"t": "str", "v": str.__str__(value)[:MAX_TEXT]}
         if isinstance(value, int):
-            return int.__int__(value)
+            number = int.__int__(value)
+            if number.bit_length() > MAX_BITS:  # JSON would refuse it on the way
+                raise ValueRefused("an integer of hundreds of digits")
+            return number
         if isinstance(value, float):
             return float.__float__(value)
         if isinstance(value, list):
@@ -144,15 +152,17 @@ class _Unpacker:
                 return tuple(self.value(item, depth + 1) for item in content)
             if kind == "dict" and type(content) is list:
                 return dict(self._item(pair, depth) for pair in content)
-            if kind == "dtype" and content in DTYPES:
+            if kind == "dtype" and type(content) is str and content in DTYPES:
                 return DTYPES[content]
             if kind == "device" and type(content) is str:
-                return torch.device(content)
+                return _device(content)
         raise ValueRefused("an answer that is not of the agreed form")
 
     def _tensor(self, index: object) -> torch.Tensor:
         if type(index) is not int or not 0 <= index < len(self.tensors):
             raise ValueRefused("an answer that names a tensor it does not hold")
+        if self.tensors[index].dtype not in _NAMES:
+            raise ValueRefused("a tensor of a dtype that no exercise asks for")
         return self.tensors[index]
 
     def _item(self, pair: object, depth: int) -> tuple[Any, Any]:
@@ -162,3 +172,10 @@ class _Unpacker:
         if type(key) not in (str, int, bool, float, type(None)):
             raise ValueRefused("a dict whose keys are not strings or numbers")
         return key, self.value(pair[1], depth + 1)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ValueRefused("a device that does not exist") from error

@@ -18,7 +18,7 @@ import torch
 from autograder.errors import Place, StudentError
 from autograder.values import ValueRefused
 
-OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients")
+OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients", "minimise")
 CELL_FILE = re.compile(r"<code cell (\d+)>$")
 
 
@@ -39,6 +39,8 @@ class NotRun:
     __call__ = __iter__ = __len__ = __getitem__ = __setitem__ = __contains__ = __bool__ = _touched
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _touched
     __lt__ = __le__ = __gt__ = __ge__ = __setattr__ = __enter__ = __next__ = __str__ = _touched
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __neg__ = _touched
+    __index__ = __int__ = __float__ = __eq__ = __ne__ = __hash__ = __delattr__ = _touched
 
 
 class NotRunError(Exception):
@@ -77,7 +79,7 @@ class Workbench:
             return getattr(self, f"_{operation}")(**arguments)
         except StudentError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise explain(error) from error
 
     def _find(self, name: str) -> Any:
@@ -123,9 +125,7 @@ class Workbench:
     def _mode(self, handle: int, train: bool) -> None:
         self.objects[handle].train(train)
 
-    def _gradients(
-        self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str]
-    ) -> dict[str, Any]:
+    def _gradients(self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str]) -> dict[str, Any]:
         """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given)."""
         module = self.objects[handle]
         module.zero_grad(set_to_none=True)
@@ -136,6 +136,24 @@ class Workbench:
         if isinstance(total, torch.Tensor):
             total.backward()  # type: ignore[no-untyped-call]
         return {name: p.grad for name, p in module.named_parameters()}
+
+    def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
+        """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""
+        module = self.objects[handle]
+        module.train()
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=lr)
+        history = []
+        for step in range(steps):
+            optimizer.zero_grad()
+            total = sum(t.sum() for t in _floating(module(*batches[step % len(batches)])))
+            if not isinstance(total, torch.Tensor) or not bool(torch.isfinite(total)):
+                raise StudentError("error", f"After {step} training steps the loss is {total}.")
+            total.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            history.append(float(total.detach()))
+        return {"history": history}
 
 
 def _floating(value: Any) -> list[torch.Tensor]:
@@ -148,11 +166,7 @@ def _floating(value: Any) -> list[torch.Tensor]:
 
 def missing_name(name: str, alike: str) -> StudentError:
     """The error for a name that the notebook does not define."""
-    hint = (
-        f" There is a `{alike}`: is that it, misspelt?"
-        if alike
-        else " Was its cell deleted, or its name changed?"
-    )
+    hint = f" There is a `{alike}`: is that it, misspelt?" if alike else " Was its cell deleted, or its name changed?"
     return StudentError("missing", f"The notebook does not define `{name}`.{hint}", kind="NameError")
 
 
@@ -162,14 +176,12 @@ def explain(error: BaseException) -> StudentError:
     kind = type(error).__name__ if isinstance(type(error).__name__, str) else "Exception"
     shown = _builtin_kind(error)
     at = f" ({place})" if place else ""
-    if isinstance(error, NotImplementedError) and place:
+    if isinstance(error, NotImplementedError) and place and _raised_there(error):
         message = f"This part is as given: it still raises NotImplementedError{at}."
         return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
     if isinstance(error, ValueRefused):
         message = f"Your code returned {error}."
-        return StudentError(
-            "error", message, kind="ValueRefused", public_text="Your code returned no usable value."
-        )
+        return StudentError("error", message, kind="ValueRefused", public_text="Your code returned no usable value.")
     if isinstance(error, RecursionError):
         message = f"Your code calls itself without end (RecursionError){at}."
         return StudentError("error", message, kind=kind, place=place)
@@ -177,11 +189,14 @@ def explain(error: BaseException) -> StudentError:
         isinstance(error, RuntimeError) and "can't allocate memory" in _message(error)
     ):
         return StudentError("memory", f"Your code ran out of memory{at}.", kind=kind, place=place)
+    if isinstance(error, SystemExit):
+        message = f"Your code ends the program{at}. A graded function must return its value instead."
+        return StudentError("error", message, kind=kind, place=place, public_text="Your code raised SystemExit.")
     said = _message(error)
+    if isinstance(error, TypeError) and NotRun.__name__ in said:
+        said += f". (`{NotRun.__name__}` stands for a name whose cell grading does not run)"
     message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}."
-    public = f"Your code raised {shown}" + (
-        f" in code cell {place.cell}, line {place.line}." if place else "."
-    )
+    public = f"Your code raised {shown}" + (f" in code cell {place.cell}, line {place.line}." if place else ".")
     return StudentError("error", message, kind=kind[:80], place=place, public_text=public)
 
 
@@ -190,6 +205,17 @@ def _message(error: BaseException) -> str:
         return str(error).strip()[:1000].rstrip(".")
     except Exception:  # a student's exception class may be broken too
         return ""
+
+
+def _raised_there(error: BaseException) -> bool:
+    """Whether a line of the student's notebook raised it, not something which that line called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and _in_notebook(frames[-1].f_code.co_filename)
+
+
+def _in_notebook(name: str) -> bool:
+    in_kernel = ("ipykernel" in name or name.startswith("<ipython-input")) and "site-packages" not in name
+    return in_kernel or CELL_FILE.search(name) is not None
 
 
 def _builtin_kind(error: BaseException) -> str:
@@ -205,9 +231,8 @@ def find_place(trace: TracebackType | None) -> Place | None:
     found = None
     for frame, line in traceback.walk_tb(trace):
         name = frame.f_code.co_filename
-        cell = CELL_FILE.search(name)
-        in_kernel = "ipykernel" in name or name.startswith("<ipython-input")
-        if cell or (in_kernel and "site-packages" not in name):
+        if _in_notebook(name):
+            cell = CELL_FILE.search(name)
             text = linecache.getline(name, line).strip()[:200]
             found = Place(int(cell.group(1)) if cell else 0, line, text)
     return found
