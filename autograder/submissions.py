@@ -61,9 +61,7 @@ class Submission:
         if self.path.is_symlink() or not self.path.is_file():
             raise SubmissionError(f"{self.path.name} is not a regular file.")
         if self.path.stat().st_size > limit:
-            raise SubmissionError(
-                f"The notebook is larger than {megabytes} MB: clear its outputs, hand in again."
-            )
+            raise SubmissionError(f"The notebook is larger than {megabytes} MB: clear its outputs, hand in again.")
         return self.path.read_bytes()
 
 
@@ -84,9 +82,7 @@ class _File:
         return "/".join(self.parts)
 
 
-def find_submissions(
-    paths: Iterable[Path], notebook: str, assignment_id: str
-) -> tuple[list[Submission], list[str]]:
+def find_submissions(paths: Iterable[Path], notebook: str, assignment_id: str) -> tuple[list[Submission], list[str]]:
     """All submissions under some paths, ordered by student.
 
     Args:
@@ -104,6 +100,8 @@ def find_submissions(
             found += _under(path, notebook, assignment_id)
         except KitError as error:
             lines.append(str(error))
+        except OSError as error:  # a name too long, a folder that may not be read
+            lines.append(f"{path}: cannot be read ({error.strerror}).")
     by_key: dict[str, list[Submission]] = {}
     for submission in found:
         by_key.setdefault(submission.key, []).append(submission)
@@ -117,6 +115,7 @@ def safe_key(student: str) -> str:
     """
     name = unicodedata.normalize("NFC", student)
     key = "".join(c if c.isalnum() or c in "-_.@+ " else "_" for c in name).strip(" .")[:80]
+    key = key.encode()[:200].decode(errors="ignore").rstrip(" .")  # file systems allow 255 bytes
     if key != name or key in _RESERVED:
         digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:6]
         key = f"{key or 'student'}-{digest}"
@@ -127,26 +126,21 @@ def _under(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
     if path.is_symlink():
         raise KitError(f"{path}: a symbolic link, not followed. Give the path it points to.")
     if path.is_dir():
-        groups = _by_student(list(_files_below(path)), path.resolve(), notebook, assignment_id)
-        groups = {folder.name: [] for folder in _student_folders(path, groups, assignment_id)} | groups
+        files = list(_files_below(path))
+        below = _class_below(files, assignment_id, notebook)
+        root = path if below is files else path / files[0].parts[0]
+        groups = _by_student(below, root.resolve(), notebook, assignment_id)
+        groups = {folder.name: [] for folder in _student_folders(root, groups, assignment_id)} | groups
         if not groups:
-            raise KitError(
-                f"{path}: no notebook (.ipynb, .py, .md) in this folder or in those of its students."
-            )
-        return [_chosen(student, files, path, notebook) for student, files in groups.items()]
+            raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this folder or in those of its students.")
+        return [_chosen(student, files, root, notebook) for student, files in groups.items()]
     if not path.exists():
         raise KitError(f"{path}: there is no such file or folder.")
     if path.suffix.lower() == ".zip":
         return _in_zip(path, notebook, assignment_id)
     if path.suffix.lower() not in SUFFIXES:
-        raise KitError(
-            f"{path}: not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder."
-        )
-    return [
-        _submission(
-            _student_of(_File((path.name,), path), path.resolve().parent, notebook, assignment_id), path
-        )
-    ]
+        raise KitError(f"{path}: not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder.")
+    return [_submission(_student_of(_File((path.name,), path), path.resolve().parent, notebook, assignment_id), path)]
 
 
 def _submission(student: str, path: Path, member: str = "") -> Submission:
@@ -161,6 +155,23 @@ def _files_below(folder: Path, depth: int = 4) -> Iterator[_File]:
             linked = any((folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts)))
             if not linked and path.is_file():
                 yield _File(parts, path)
+
+
+def _class_below(files: list[_File], assignment_id: str, notebook: str) -> list[_File]:
+    """Files below the one folder that holds a whole class, where there is such a folder; else the same files.
+
+    A zip of `submitted/` or of a Gradescope export begins with that folder; so does one student's zip.
+    What tells them apart is that each student's folder looks like one.
+    """
+    if len({file.parts[0] for file in files}) != 1 or any(len(file.parts) < 3 for file in files):
+        return files
+    below = [replace(file, parts=file.parts[1:]) for file in files]
+    if any(file.parts[0] == assignment_id for file in below):
+        return files
+    exported = all(re.fullmatch(r"submission_\d+", file.parts[0]) for file in below)
+    nested = all(len(file.parts) > 2 and file.parts[1] == assignment_id for file in below)
+    released = {file.parts[0] for file in below if file.stem == notebook}
+    return below if exported or nested or len(released) > 1 else files
 
 
 def _student_folders(path: Path, groups: dict[str, list[_File]], assignment_id: str) -> Iterator[Path]:
@@ -226,26 +237,22 @@ def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
     files = []
     for entry in entries:
         parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
-        odd = (
-            not parts
-            or entry.is_dir()
-            or ".." in parts
-            or parts[0] == "/"
-            or (entry.external_attr >> 28) == 0xA
-        )
+        odd = not parts or entry.is_dir() or ".." in parts or parts[0] == "/" or (entry.external_attr >> 28) == 0xA
         if odd or any(part.startswith(".") or part in _SKIPPED for part in parts):
             continue  # a path that escapes, a symbolic link, a system's droppings: not a notebook
         if PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
             files.append(_File(parts, path, entry.filename))
     if not files:
         raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this zip.")
+    below = _class_below(files, assignment_id, notebook)
+    if below is not files:
+        groups = _by_student(below, Path("/") / path.stem, notebook, assignment_id)
+        return [_chosen(student, group, path, notebook) for student, group in groups.items()]
     top = {file.parts[0] for file in files}
     if len(files) == 1 or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
         return [_chosen(path.stem, files, path, notebook)]
     root = Path("/") / path.stem
-    return [
-        _chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()
-    ]
+    return [_chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()]
 
 
 def _read_member(path: Path, member: str, limit: int) -> bytes:
@@ -259,9 +266,7 @@ def _read_member(path: Path, member: str, limit: int) -> bytes:
     except SubmissionError:
         raise
     except Exception as error:  # zipfile raises many kinds for damaged or encrypted members
-        raise SubmissionError(
-            f"{member} in {path.name} cannot be read: the zip is damaged or encrypted."
-        ) from error
+        raise SubmissionError(f"{member} in {path.name} cannot be read: the zip is damaged or encrypted.") from error
     if len(data) > limit:
         raise SubmissionError(f"{member} in {path.name} unpacks to more than its header says: refused.")
     return data
