@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -15,8 +16,11 @@ from autograder.report.model import Report
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that at any moment the old content is there or the new, never a part."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    """Write a file so that at any moment the old content is there or the new, never a part.
+
+    What UTF-8 cannot hold (half a surrogate pair, from a file name or a student's error) becomes "?".
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
@@ -46,6 +50,15 @@ def read_report(folder: Path) -> Report:
     return Report.from_json(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
+def read_reports(out: Path) -> list[Report]:
+    """Every report of a run's folder, earlier runs' too, ordered by folder name; unreadable ones are left out."""
+    reports = []
+    for path in sorted(out.glob("*/report.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            reports.append(read_report(path.parent))
+    return reports
+
+
 def write_grades(path: Path, assignment: Assignment, reports: list[Report]) -> None:
     """Write `grades.csv`: a row a student; scores are empty where a human has to act first."""
     text = io.StringIO()
@@ -57,12 +70,11 @@ def write_grades(path: Path, assignment: Assignment, reports: list[Report]) -> N
         score = report.score
         row = ["" if score is None else f"{points.get(name, 0.0):g}" for name in ids]
         name = _no_formula(report.student)
-        table.writerow(
-            [name, "" if score is None else f"{score:g}", f"{report.max_score:g}", report.status, *row]
-        )
+        table.writerow([name, "" if score is None else f"{score:g}", f"{report.max_score:g}", report.status, *row])
     write_whole(path, text.getvalue())
 
 
 def _no_formula(name: str) -> str:
-    """A name that a spreadsheet will not run: a leading = + - @ gets a quote before it."""
-    return "'" + name if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
+    """A name that a spreadsheet will not run: a leading = + - @ (or space before one) gets a quote before it."""
+    name = name.replace("\r", " ")  # csv does not quote it, readers take it for the end of a row
+    return "'" + name if name.strip()[:1] in tuple("=+-@＝＋－＠") and name.strip() else name

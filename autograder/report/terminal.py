@@ -28,14 +28,14 @@ def grades_table(assignment: Assignment, reports: list[Report], console: Console
         by_id = {exercise.id: exercise for exercise in report.exercises}
         cells = [_points(by_id.get(exercise.id), report) for exercise in assignment.exercises]
         score = "-" if report.score is None else f"{report.score:g}/{report.max_score:g}"
-        table.add_row(Text(printable(report.student)), score, *cells, Text(first_fault(report)))
+        table.add_row(Text(printable(report.student, line=True)), score, *cells, Text(first_fault(report)))
     return table
 
 
 def first_fault(report: Report, length: int = 160) -> str:
     """One line: the problem of the whole, or what the first check that failed says."""
     if report.problem:
-        return printable(report.problem)[:length]
+        return printable(report.problem, line=True)[:length]
     for exercise in report.exercises:
         for check in exercise.checks:
             if check.status != "passed":
@@ -44,10 +44,21 @@ def first_fault(report: Report, length: int = 160) -> str:
     return ""
 
 
-def printable(text: str) -> str:
-    """A text that cannot move the cursor or change colours: student code has a say in it."""
-    kept = (c if unicodedata.category(c)[0] != "C" or c in "\n\t" else "?" for c in text)
+def printable(text: str, *, line: bool = False) -> str:
+    """A text that cannot move the cursor or change colours: student code has a say in it.
+
+    Args:
+        text: Whatever it is.
+        line: Keep it on one line, too.
+    """
+    spared = "" if line else "\n\t"
+    kept = (c if c in spared or not _moves(c) else "?" for c in text)
     return "".join(kept).encode("utf-8", "replace").decode()
+
+
+def _moves(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in ("Zl", "Zp")  # control, format, unassigned; breaks of lines
 
 
 def _points(exercise: ExerciseResult | None, report: Report) -> Text:
