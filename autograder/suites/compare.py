@@ -51,9 +51,7 @@ def expect_shape(got: Any, shape: Sequence[int], what: str) -> torch.Tensor:
     text = f"{what} has the wrong shape: expected {tuple(shape)}, got {tuple(tensor.shape)}."
     diagnosis = ""
     if tensor.numel() == torch.Size(shape).numel():
-        diagnosis = (
-            "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
-        )
+        diagnosis = "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
     raise CheckFailed(text, diagnosis, public_text=f"{what} has the wrong shape.")
 
 
@@ -86,9 +84,7 @@ def expect_close(
     if _close(tensor, expected, rtol, atol):
         return
     diagnosis = _explained(tensor, hypotheses, rtol, atol)
-    raise CheckFailed(
-        _differences(tensor, expected, what, rtol, atol), diagnosis, public_text=f"{what}: wrong values."
-    )
+    raise CheckFailed(_differences(tensor, expected, what, rtol, atol), diagnosis, public_text=f"{what}: wrong values.")
 
 
 def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -110,9 +106,14 @@ def _close(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) 
         return False
     if expected.numel() == 0:
         return True
+    return not bool(_wrong(got, expected, rtol, atol).any())
+
+
+def _wrong(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> torch.Tensor:
+    """Where two tensors of one shape differ by more than the tolerance."""
     got, expected = got.double(), expected.double()
     scale = expected[expected.isfinite()].abs().max().item() if bool(expected.isfinite().any()) else 1.0
-    return bool(torch.allclose(got, expected, rtol=0.0, atol=atol + rtol * scale, equal_nan=True))
+    return ~torch.isclose(got, expected, rtol=0.0, atol=atol + rtol * scale, equal_nan=True)
 
 
 def _explained(got: torch.Tensor, hypotheses: Iterable[Hypothesis], rtol: float, atol: float) -> str:
@@ -121,9 +122,7 @@ def _explained(got: torch.Tensor, hypotheses: Iterable[Hypothesis], rtol: float,
 
 def _differences(got: torch.Tensor, expected: torch.Tensor, what: str, rtol: float, atol: float) -> str:
     """The first rows that differ, expected beside got."""
-    got, expected = got.double(), expected.double()
-    scale = max(1.0, expected.abs().nan_to_num(0.0).max().item())
-    wrong = ~torch.isclose(got, expected, rtol=0.0, atol=atol + rtol * scale, equal_nan=True)
+    wrong = _wrong(got, expected, rtol, atol)
     rows = wrong.reshape(wrong.shape[0], -1).any(dim=1) if wrong.dim() else wrong.reshape(1)
     text = [f"{what}: {int(rows.sum())} of {rows.numel()} rows differ."]
     if bool(got.isnan().any()) and not bool(expected.isnan().any()):
