@@ -78,9 +78,19 @@ def part(source: str, where: str) -> Parted:
 def looks_like_marker(line: str) -> bool:
     """Whether a line was probably meant as a marker, spelt right or not."""
     text = line.strip()
+    if re.search(r"#\s*(BEGIN|END)[\s_-]*SOLUTION\b", text, re.IGNORECASE):
+        return True  # with more words after it, or at the end of a line of code
     if not re.match(r"#|<!--|//", text) and (len(text) > 24 or " " not in text):
         return False  # no comment, and not a line that holds the words alone
     letters = re.sub(r"[^A-Z]", "", text.upper())
     if not 10 <= len(letters) <= 24:
         return False
-    return any(difflib.SequenceMatcher(None, letters, near).ratio() > 0.8 for near in _NEAR)
+    return any(_near(letters, near) for near in _NEAR)
+
+
+def _near(letters: str, marker: str) -> bool:
+    """Whether letters are those of a marker, give or take a slip; "the solution" is not "end solution"."""
+    head = re.match("BEGIN|END", marker)
+    size = head.end() if head else 0
+    heads = difflib.SequenceMatcher(None, letters[:size], marker[:size]).ratio()
+    return heads > 0.5 and difflib.SequenceMatcher(None, letters, marker).ratio() > 0.8
