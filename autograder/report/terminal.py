@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 from rich import box
@@ -21,8 +22,9 @@ def grades_table(assignment: Assignment, reports: list[Report], console: Console
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, expand=False, pad_edge=False)
     table.add_column("student", overflow="fold", max_width=28)
     table.add_column("score", justify="right", no_wrap=True)
+    shared = os.path.commonprefix([exercise.id for exercise in assignment.exercises])  # noqa: RUF071 (characters are meant)
     for exercise in assignment.exercises:
-        table.add_column(exercise.id.removeprefix("7.1"), justify="right", no_wrap=True)
+        table.add_column(exercise.id.removeprefix(shared) or exercise.id, justify="right", no_wrap=True)
     table.add_column("what went wrong first", overflow="fold")
     for report in reports:
         by_id = {exercise.id: exercise for exercise in report.exercises}
