@@ -25,12 +25,19 @@ class Exercise:
         title: A few words for reports.
         points: What all its checks add up to.
         names: The functions and classes that a student defines for it.
+        canned: Names of earlier exercises that `suites/public/stand_ins.py` replaces, in notebooks too.
+        solved: Names of earlier exercises that the instructor's solution replaces, when graded.
+        follows: For an earlier exercise's id a name (such as "FCOS.forward") that the solution replaces if
+            that exercise lost points, so that its mistake is not charged twice.
     """
 
     id: str
     title: str
     points: float
     names: tuple[str, ...]
+    canned: tuple[str, ...] = ()
+    solved: tuple[str, ...] = ()
+    follows: tuple[tuple[str, str], ...] = ()
 
     @property
     def grade_id(self) -> str:
@@ -44,6 +51,7 @@ class Limits:
 
     load_seconds: float = 60.0
     call_seconds: float = 10.0
+    train_seconds: float = 60.0
     exercise_seconds: float = 60.0
     restarts: int = 3
     memory_megabytes: int = 4096
@@ -169,13 +177,8 @@ def load_assignment(assignment_id: str | None = None, root: Path | None = None) 
 
 def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assignment:
     """Build an `Assignment` from the parsed TOML; KeyError, TypeError, ValueError where it is wrong."""
-    _refuse_unknown(
-        table, {"title", "notebook", "version", "grading", "limits", "wheel", "leaks", "exercise"}
-    )
-    exercises = tuple(
-        Exercise(str(entry["id"]), str(entry["title"]), float(entry["points"]), tuple(entry["names"]))
-        for entry in table["exercise"]
-    )
+    _refuse_unknown(table, {"title", "notebook", "version", "grading", "limits", "wheel", "leaks", "exercise"})
+    exercises = tuple(_exercise(entry) for entry in table["exercise"])
     ids = [exercise.id for exercise in exercises]
     if len(set(ids)) < len(ids):
         raise ValueError("two exercises have the same id")
@@ -197,6 +200,19 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
         wheel=str(wheel["name"]),
         ship=tuple(wheel.get("ship", [])),
         leaks_allowed=frozenset(table.get("leaks", {}).get("allow", [])),
+    )
+
+
+def _exercise(entry: dict[str, Any]) -> Exercise:
+    _refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows"})
+    return Exercise(
+        id=str(entry["id"]),
+        title=str(entry["title"]),
+        points=float(entry["points"]),
+        names=tuple(entry["names"]),
+        canned=tuple(entry.get("canned", [])),
+        solved=tuple(entry.get("solved", [])),
+        follows=tuple(entry.get("follows", {}).items()),
     )
 
 

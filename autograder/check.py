@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from autograder.loading import bind, stand_in_module, unbind
 from autograder.panel import show_panel
 from autograder.result import CheckResult, ExerciseResult
 from autograder.student import LocalStudent
@@ -35,12 +36,18 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
     entry = known[exercise]
     result = ExerciseResult(exercise, entry["title"], entry["points"])
     with _random_state_kept():
-        result.checks = run_public(exercise, namespace)
+        result.checks = run_public(exercise, namespace, entry["canned"])
     show_panel(result)
 
 
-def run_public(exercise: str, namespace: dict[str, Any]) -> list[CheckResult]:
-    """Run the public checks of one exercise on a namespace."""
+def run_public(exercise: str, namespace: dict[str, Any], canned: list[str]) -> list[CheckResult]:
+    """Run the public checks of one exercise on a namespace.
+
+    Args:
+        exercise: Its id.
+        namespace: The notebook's globals; as they were again afterwards.
+        canned: Names that `suites/public/stand_ins.py` replaces meanwhile.
+    """
     results: list[CheckResult] = []
 
     def serve(plugin: SuitePlugin) -> None:
@@ -48,8 +55,15 @@ def run_public(exercise: str, namespace: dict[str, Any]) -> list[CheckResult]:
 
     plugin = SuitePlugin(_reference(), serve)
     quiet = io.StringIO()
-    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        collect([_suites() / "public"], plugin)
+    before: dict[str, Any] = {}
+    if canned:
+        code = (_suites() / "public" / "stand_ins.py").read_text(encoding="utf-8")
+        before = bind(namespace, stand_in_module({"code": code}), canned)
+    try:
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            collect([_suites() / "public"], plugin)
+    finally:
+        unbind(namespace, before)
     return results
 
 
@@ -60,7 +74,7 @@ def _exercises() -> dict[str, Any]:
         return dict(json.loads(shipped.read_text(encoding="utf-8")))
     from autograder.assignment import load_assignment
 
-    return {e.id: {"title": e.title, "points": e.points} for e in load_assignment().exercises}
+    return {e.id: {"title": e.title, "points": e.points, "canned": list(e.canned)} for e in load_assignment().exercises}
 
 
 def _suites() -> Path:

@@ -22,9 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-AssignmentId = Annotated[
-    str | None, typer.Argument(help="Folder under assignment/; the only one if left out.")
-]
+AssignmentId = Annotated[str | None, typer.Argument(help="Folder under assignment/; the only one if left out.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -56,22 +54,14 @@ def release(
 
 @app.command()
 def grade(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Notebooks, zips or folders of them.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", help="Where reports and grades.csv go; an earlier run is continued.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Notebooks, zips or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Where reports and grades.csv go; an earlier run is continued.")],
     assignment: Annotated[str | None, typer.Option("--assignment", help="Folder under assignment/.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Submissions graded at a time.")] = max(
         1, (os.cpu_count() or 2) // 2
     ),
-    sandbox: Annotated[
-        str, typer.Option("--sandbox", help="auto, bwrap, or none for code that you trust.")
-    ] = "auto",
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="Address of a cluster's scheduler.")
-    ] = None,
+    sandbox: Annotated[str, typer.Option("--sandbox", help="auto, bwrap, or none for code that you trust.")] = "auto",
+    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a cluster's scheduler.")] = None,
 ) -> None:
     """Grade submissions, each in a sandbox, into grades.csv and a report and feedback page each."""
     from autograder.front import grade_paths

@@ -42,11 +42,7 @@ def run_demo(assignment: Assignment, out: Path, console: Console) -> int:
         console.print(f"  {path.name:34} {sample.about}", highlight=False, soft_wrap=True)
     console.rule("3. Grading, each submission in a sandbox")
     code = grade_paths(assignment, [out / "submitted"], out / "graded", 2, "auto", console)
-    wrong = [
-        line
-        for sample in samples
-        for line in unexpected(sample, read_report(out / "graded" / sample.student))
-    ]
+    wrong = [line for sample in samples for line in unexpected(sample, read_report(out / "graded" / sample.student))]
     console.rule("4. Was that right?")
     for line in wrong:
         console.print(f"  {line}", style="red", highlight=False)

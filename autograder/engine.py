@@ -14,6 +14,7 @@ import torchvision
 from autograder import __version__
 from autograder.assignment import PACKAGE, Assignment, Exercise
 from autograder.errors import KitError, SubmissionError
+from autograder.follow import stand_ins
 from autograder.notebook import Cell, read_notebook
 from autograder.report.model import Report
 from autograder.result import CheckResult, ExerciseResult
@@ -69,7 +70,8 @@ def grade_notebook(
         if report.problem:
             report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
         else:
-            report.exercises.append(_grade_exercise(assignment, exercise, plugin, cells, report, host))
+            result = _grade_exercise(assignment, exercise, plugin, cells, report, host)
+            report.exercises.append(result)
     report.seconds = round(time.perf_counter() - started, 2)
     return report
 
@@ -92,14 +94,18 @@ def _grade_exercise(
     result = ExerciseResult(exercise.id, exercise.title, exercise.points)
     not_run = assignment.not_run | set(assignment.wanted)
     piece = make_slice(cells, exercise.names, not_run, assignment.globals)
-    student = SandboxedStudent(assignment, piece, host)
+    student = None
     try:
-        result.checks = plugin.run(exercise.id, student, report.seed)
+        bound = stand_ins(assignment, exercise, report.exercises)
+        student = SandboxedStudent(assignment, piece, host, bound)
+        guarded = any(stand_in["slice"] for stand_in in bound)
+        result.checks = plugin.run(exercise.id, student, report.seed, guarded=guarded)
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's
         result.checks = [_ours(check, traceback.format_exc()) for check in _of(plugin, exercise)]
     finally:
-        student.close()
-    result.printed = student.printed
+        if student is not None:
+            student.close()
+            result.printed = student.printed
     return result
 
 

@@ -14,9 +14,7 @@ from autograder.report.terminal import first_fault, grades_table, printable
 from autograder.submissions import find_submissions
 
 
-def grade_paths(
-    assignment: Assignment, paths: list[Path], out: Path, jobs: int, sandbox: str, console: Console
-) -> int:
+def grade_paths(assignment: Assignment, paths: list[Path], out: Path, jobs: int, sandbox: str, console: Console) -> int:
     """Grade what lies under some paths and show the outcome.
 
     Returns:
@@ -24,9 +22,7 @@ def grade_paths(
     """
     submissions, lines = find_submissions(paths, assignment.notebook, assignment.id)
     for line in lines:
-        console.print(
-            f"Left out: {printable(line)}", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"Left out: {printable(line)}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
@@ -51,9 +47,7 @@ def show(assignment: Assignment, run: Run, console: Console) -> None:
     if waiting:
         console.print(f"No score yet, a human has to look: {', '.join(waiting)}", style="bold", markup=False)
     console.print(f"Grades: {run.out / 'grades.csv'}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True
-    )
+    console.print(f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress(console: Console) -> Progress:

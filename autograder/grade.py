@@ -21,7 +21,7 @@ from pathlib import Path
 from autograder.assignment import Assignment
 from autograder.engine import blank_report, suites_digest
 from autograder.errors import KitError, SubmissionError
-from autograder.report.files import read_report, write_grades, write_report
+from autograder.report.files import read_report, read_reports, write_grades, write_report
 from autograder.report.model import Report
 from autograder.sandbox import bwrap
 from autograder.slots import Slot
@@ -105,7 +105,7 @@ def grade_submissions(
         if todo:
             _grade_all(assignment, todo, run, min(jobs, len(todo)), kind, seed, progress)
     finally:
-        write_grades(out / "grades.csv", assignment, list(dict(sorted(run.reports.items())).values()))
+        write_grades(out / "grades.csv", assignment, read_reports(out))
     return run
 
 
@@ -199,9 +199,7 @@ def _known(out: Path, submission: Submission, suites: str, assignment: Assignmen
     """The report of an earlier run, if notebook and suites are the same and it came to a score."""
     try:
         report = read_report(out / submission.key)
-        same = (
-            hashlib.sha256(submission.read(assignment.limits.notebook_megabytes)).hexdigest() == report.sha256
-        )
+        same = hashlib.sha256(submission.read(assignment.limits.notebook_megabytes)).hexdigest() == report.sha256
     except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError, SubmissionError):
         return None
     return report if same and report.suites == suites and report.score is not None else None

@@ -63,13 +63,14 @@ def find_leaks(assignment: Assignment, folder: Path, cells: list[Parted]) -> lis
 
 def _solution_secrets(assignment: Assignment, cells: list[Parted]) -> Iterator[tuple[str, str]]:
     """Solution lines that are worth hiding: not trivial, not given elsewhere in the notebook."""
-    given = {_squeeze(line) for cell in cells for line in cell.given}
+    given = [_squeeze(line) for cell in cells for line in cell.given]
     allowed = {_squeeze(line) for line in assignment.leaks_allowed}
     seen: set[str] = set()
     for cell in cells:
         for line in cell.solution:
             key = _squeeze(line)
-            if len(key) >= _SHORTEST and key not in given | allowed | seen:
+            known = key in allowed | seen or any(key in line for line in given)
+            if len(key) >= _SHORTEST and not known:
                 seen.add(key)
                 yield key, f"holds a line of the solution: {line.strip()!r}"
 
@@ -83,9 +84,7 @@ def _hidden_secrets(assignment: Assignment) -> Iterator[tuple[str, str]]:
                 yield f"def{node.name}(", f"holds the hidden check {node.name}"
                 if sentence := ast.get_docstring(node):
                     yield _squeeze(sentence), f"holds the sentence of the hidden check {node.name}"
-        lines = [
-            line for line in text.splitlines() if line.strip() and not re.match(r"\s*(from|import|@|#)", line)
-        ]
+        lines = [line for line in text.splitlines() if line.strip() and not re.match(r"\s*(from|import|@|#)", line)]
         for index in range(len(lines) - _WINDOW + 1):
             window = _squeeze("".join(lines[index : index + _WINDOW]))
             if len(window) >= 5 * _SHORTEST:

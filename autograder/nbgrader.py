@@ -173,9 +173,7 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
         if utils.is_solution(cell):
             _mark_solution(cell, made)
     for exercise in assignment.exercises:
-        check = next(
-            c for c in release if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.grade_id
-        )
+        check = next(c for c in release if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.grade_id)
         place = _place_of_check(exercise.id, exercise.names, made)
         made[place[0] : place[1]] = [check]
     for index, cell in enumerate(made):
@@ -257,16 +255,12 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
         """
         report = resources.get(_KEY)
         if not isinstance(report, Report):
-            raise KitError(
-                "No grade saved: the kit's grading step did not run. Is nbgrader_config.py as shipped?"
-            )
+            raise KitError("No grade saved: the kit's grading step did not run. Is nbgrader_config.py as shipped?")
         assignment = load_assignment(report.assignment, Path(self.parent.parent.coursedir.root))
         cells = {cell.metadata.nbgrader.grade_id for cell in nb.cells if utils.is_grade(cell)}
         wanted = {exercise.grade_id for exercise in assignment.exercises}
         if cells != wanted:
-            raise KitError(
-                f"No grade saved: check cells {sorted(cells)}, but the assignment has {sorted(wanted)}."
-            )
+            raise KitError(f"No grade saved: check cells {sorted(cells)}, but the assignment has {sorted(wanted)}.")
         return super().preprocess(nb, resources)
 
     def _add_score(self, cell: Any, resources: Any) -> None:

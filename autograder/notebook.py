@@ -66,9 +66,7 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
         raise SubmissionError("There is no code in this notebook: not one code cell holds a line of Python.")
     size = sum(len(source) for source in sources)
     if size > code_kilobytes * 1024:
-        raise SubmissionError(
-            f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read."
-        )
+        raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
     return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
 
 
@@ -201,18 +199,14 @@ def _upgrade(notebook: dict[str, Any]) -> dict[str, Any]:
     try:
         return dict(nbformat.convert(nbformat.from_dict(notebook), 4))
     except Exception as error:  # nbformat raises many kinds for what is not a notebook
-        raise SubmissionError(
-            "This is a notebook of an old format that cannot be read: save it again."
-        ) from error
+        raise SubmissionError("This is a notebook of an old format that cannot be read: save it again.") from error
 
 
 def _percent_sources(text: str) -> Iterator[str]:
     try:
         notebook = jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # jupytext raises many kinds for headers it cannot read
-        raise SubmissionError(
-            "The .py file cannot be read as a notebook: is a cell header damaged?"
-        ) from error
+        raise SubmissionError("The .py file cannot be read as a notebook: is a cell header damaged?") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":
             yield str(cell.source)

@@ -28,8 +28,9 @@ _STYLE = """
 .fcoskit-panel .body { flex: 1; min-width: 0; }
 .fcoskit-panel .state { color: #5a6472; }
 .fcoskit-panel .why { font-weight: 600; margin-top: .15rem; }
-.fcoskit-panel pre { background: #f5f7fa; color: #1c2430; border-radius: 4px; padding: .4rem .6rem; margin: .3rem 0 .1rem;
-  white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.45 ui-monospace, Consolas, monospace; }
+.fcoskit-panel pre { background: #f5f7fa; color: #1c2430; border-radius: 4px; padding: .4rem .6rem;
+  margin: .3rem 0 .1rem; white-space: pre-wrap; overflow-wrap: anywhere;
+  font: 12.5px/1.45 ui-monospace, Consolas, monospace; }
 .fcoskit-panel .foot { border-top: 1px solid #e4e8ed; color: #5a6472; padding: .4rem .8rem; }
 </style>
 """
@@ -91,4 +92,6 @@ def _headline(result: ExerciseResult) -> str:
 def _footer(result: ExerciseResult) -> str:
     here = sum(check.points for check in result.checks)
     later = result.max_points - here
-    return f"These checks are worth {here:g} of {result.max_points:g} points; checks worth {later:g} more run when graded."
+    return (
+        f"These checks are worth {here:g} of {result.max_points:g} points; checks worth {later:g} more run when graded."
+    )

@@ -33,7 +33,9 @@ from autograder.submissions import find_submissions
 from autograder.tools import own_tools_first
 from autograder.wheel import build_wheel
 
-STUB = '# YOUR CODE HERE\nraise NotImplementedError("This part is still to be written: replace this line by your code.")'
+STUB = (
+    '# YOUR CODE HERE\nraise NotImplementedError("This part is still to be written: replace this line by your code.")'
+)
 
 
 def build_release(assignment: Assignment, console: Console, jobs: int = 2) -> None:
@@ -45,15 +47,11 @@ def build_release(assignment: Assignment, console: Console, jobs: int = 2) -> No
     with tempfile.TemporaryDirectory(prefix="fcoskit-") as name:
         made = Path(name) / "release"
         make_files(assignment, made, Path(name) / "work")
-        console.print(
-            "Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False
-        )
+        console.print("Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False)
         _prove(assignment, made, Path(name) / "proof", jobs, console)
         _swap(made, assignment.release)
     for path in sorted(assignment.release.iterdir()):
-        console.print(
-            f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes", highlight=False
-        )
+        console.print(f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes", highlight=False)
 
 
 def check_release(assignment: Assignment, console: Console) -> None:
@@ -98,9 +96,7 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
 
 def differences(made: Path, stored: Path) -> list[str]:
     """How two folders differ, a few words a file."""
-    names = {
-        p.relative_to(root).as_posix() for root in (made, stored) for p in root.rglob("*") if p.is_file()
-    }
+    names = {p.relative_to(root).as_posix() for root in (made, stored) for p in root.rglob("*") if p.is_file()}
     wrong = []
     for name in sorted(names):
         if not (stored / name).is_file():
@@ -172,9 +168,7 @@ def _prove(assignment: Assignment, made: Path, work: Path, jobs: int, console: C
         )
     if untouched.score != 0:
         raise KitError(f"Release refused. The notebook as released gets {untouched.score} points, not 0.")
-    console.print(
-        f"Proof: the solution gets {solution.score:g} points, the release as it is 0.", highlight=False
-    )
+    console.print(f"Proof: the solution gets {solution.score:g} points, the release as it is 0.", highlight=False)
 
 
 def _swap(made: Path, target: Path) -> None:

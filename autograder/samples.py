@@ -32,6 +32,7 @@ class Sample:
         student: Its name, which says what it does.
         about: A sentence for people.
         form: One of `FORMS`.
+        keeps: If any, the exercises that are done; all other solutions are as the release gives them.
         changes: Pairs of text in the solved source and what takes its place.
         loses: Exercises that must lose points.
         says: Words that the feedback of those exercises must hold.
@@ -43,6 +44,7 @@ class Sample:
     changes: tuple[tuple[str, str], ...] = ()
     loses: frozenset[str] = frozenset()
     says: str = ""
+    keeps: frozenset[str] = frozenset()
 
 
 def load_samples(assignment: Assignment) -> list[Sample]:
@@ -67,16 +69,28 @@ def _sample(assignment: Assignment, entry: dict[str, Any]) -> Sample:
     if form not in FORMS:
         raise ValueError(f"{entry['student']}: no form {form!r}")
     changes = tuple((change["old"], change["new"]) for change in entry.get("change", []))
-    return Sample(entry["student"], entry["about"], form, changes, frozenset(loses), entry.get("says", ""))
+    keeps = frozenset(entry.get("keeps", []))
+    return Sample(entry["student"], entry["about"], form, changes, frozenset(loses), entry.get("says", ""), keeps)
 
 
-def changed_source(assignment: Assignment, sample: Sample) -> Any:
+def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any:
     """The solved notebook with the sample's changes.
+
+    Args:
+        assignment: Whose source.
+        sample: What to change.
+        release: Folder of the release, for what the sample leaves as given.
 
     Raises:
         KitError: Some `old` does not stand in the source exactly once: the source has moved on.
     """
     notebook = solved_notebook(assignment)
+    if sample.keeps:
+        names = [name for exercise in assignment.exercises if exercise.id in sample.keeps for name in exercise.names]
+        released = nbformat.read(release / f"{assignment.notebook}.ipynb", as_version=4)
+        for cell, given in zip(notebook.cells, released.cells, strict=True):
+            if not any(f"def {name}" in cell.source or f"class {name}" in cell.source for name in names):
+                cell.source = given.source
     for old, new in sample.changes:
         holders = [cell for cell in notebook.cells if old in cell.source]
         if sum(cell.source.count(old) for cell in holders) != 1:
@@ -94,7 +108,7 @@ def write_sample(assignment: Assignment, sample: Sample, folder: Path, release: 
         target = folder / f"{sample.student}.ipynb"
         write_whole(target, (release / f"{assignment.notebook}.ipynb").read_bytes())
         return target
-    notebook = changed_source(assignment, sample)
+    notebook = changed_source(assignment, sample, release)
     write: dict[str, Callable[[Any], str]] = {
         "ipynb": nbformat.writes,
         "py": lambda node: str(jupytext.writes(node, fmt="py:percent")),
@@ -125,9 +139,7 @@ def unexpected(sample: Sample, report: Report) -> list[str]:
             elif sample.says and sample.says not in said:
                 wrong.append(f"{sample.student}: the feedback of {exercise.id} does not say {sample.says!r}")
         elif not full:
-            wrong.append(
-                f"{sample.student}: {exercise.points:g} of {exercise.max_points:g} points for {exercise.id}"
-            )
+            wrong.append(f"{sample.student}: {exercise.points:g} of {exercise.max_points:g} points for {exercise.id}")
     if sample.loses == {exercise.id for exercise in report.exercises} and report.score != 0:
         wrong.append(f"{sample.student}: {report.score:g} points, expected 0")
     return wrong

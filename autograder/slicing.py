@@ -118,9 +118,7 @@ class Slice:
         }
 
 
-def make_slice(
-    cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[str], given: Iterable[str] = ()
-) -> Slice:
+def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[str], given: Iterable[str] = ()) -> Slice:
     """Cut out what the wanted names need.
 
     Args:
@@ -153,9 +151,7 @@ def make_slice(
     )
 
 
-def _closure(
-    statements: list[Statement], wanted: tuple[str, ...], heavy: set[int]
-) -> tuple[set[int], set[str]]:
+def _closure(statements: list[Statement], wanted: tuple[str, ...], heavy: set[int]) -> tuple[set[int], set[str]]:
     """Indices of the statements that the wanted names lean on, and every name met on the way."""
     providers: dict[str, list[int]] = {}
     for index, statement in enumerate(statements):
@@ -186,11 +182,7 @@ def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
     A statement is heavy if it calls something of `not_run`, or calls anything while leaning on a name that
     only heavy statements bind, or on a function whose body leans on one.
     """
-    heavy = {
-        index
-        for index, statement in enumerate(statements)
-        if not statement.defines and statement.calls & not_run
-    }
+    heavy = {index for index, statement in enumerate(statements) if not statement.defines and statement.calls & not_run}
     while True:
         bound_light = {n for i, s in enumerate(statements) if i not in heavy for n in s.binds}
         tainted = {n for i in heavy for n in statements[i].binds} - bound_light
@@ -228,9 +220,7 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
     lines = re.split("\r\n?|\n", cell.source)[line - 1 : node.end_lineno]  # no other character ends a line
     source = "\n".join(lines) if decorators else ast.get_source_segment(cell.source, node) or ""
     table = symtable.symtable(ast.unparse(_GeneratorsOnly().visit(copy.deepcopy(node))), "cell", "exec")
-    binds = {
-        s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()
-    }
+    binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
     now = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
     later: set[str] = set()
     for child in table.get_children():

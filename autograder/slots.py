@@ -114,14 +114,14 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
         import torch
 
         torch.set_num_threads(1)
-        from autograder.reference import load_solution
+        from autograder.follow import load_solution
         from autograder.suites.plugin import SuitePlugin, collect
 
         assignment = load_assignment(assignment_id, root)
         plugin = SuitePlugin(
             assignment.reference,
             lambda plugin: _loop(connection, assignment, plugin, sandbox),
-            load_solution(assignment),
+            lambda exercise: load_solution(assignment, assignment.exercise(exercise)),
         )
         collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
     except KitError as error:

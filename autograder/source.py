@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
 
 import jupytext
@@ -11,6 +13,7 @@ from autograder.assignment import Assignment
 from autograder.errors import KitError
 from autograder.markers import Parted, part
 
+_IMAGE = re.compile(r"!\[([^\]]*)\]\(images/([A-Za-z0-9_-]+\.png)\)")
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -36,9 +39,19 @@ def source_notebook(assignment: Assignment, text: str | None = None) -> Any:
     notebook.metadata = nbformat.from_dict(_METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for index, cell in enumerate(notebook.cells):
+        cell.source = _IMAGE.sub(lambda found: _embedded(assignment, found), cell.source)
         cell["id"] = f"{assignment.id}-{index:03d}"
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's own, of no use in a notebook
     return notebook
+
+
+def _embedded(assignment: Assignment, found: re.Match[str]) -> str:
+    """An image link with the picture itself in it, so that the notebook stays one file."""
+    path = assignment.folder / "images" / found[2]
+    if not path.is_file():
+        raise KitError(f"{assignment.source.name} shows images/{found[2]}, which is not there.")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f"![{found[1]}](data:image/png;base64,{data})"
 
 
 def parted_cells(assignment: Assignment, notebook: Any) -> list[Parted]:
@@ -55,9 +68,7 @@ def parted_cells(assignment: Assignment, notebook: Any) -> list[Parted]:
         parted = part(cell.source, where)
         is_solution = bool(cell.metadata.get("nbgrader", {}).get("solution"))
         if parted.solution and not is_solution:
-            raise KitError(
-                f'{where} holds a solution, but its header lacks nbgrader={{"solution": true, ...}}.'
-            )
+            raise KitError(f'{where} holds a solution, but its header lacks nbgrader={{"solution": true, ...}}.')
         if is_solution and not parted.solution:
             parted = Parted((), tuple(cell.source.splitlines()), parted.merged)
         cells.append(parted)
@@ -91,9 +102,7 @@ def check_cells(assignment: Assignment, notebook: Any) -> None:
             )
         worth, source = points.pop(exercise.grade_id)
         if worth != exercise.points:
-            raise KitError(
-                f"The cell of {exercise.id} says {worth:g} points, assignment.toml {exercise.points:g}."
-            )
+            raise KitError(f"The cell of {exercise.id} says {worth:g} points, assignment.toml {exercise.points:g}.")
         if f'check("{exercise.id}")' not in source:
             raise KitError(f'The check cell of {exercise.id} does not call check("{exercise.id}").')
     if points:

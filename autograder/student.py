@@ -71,14 +71,18 @@ class Handle:
         """Set evaluation mode."""
         self.train(False)
 
-    def gradients(
-        self, *args: Any, of: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, torch.Tensor | None]:
+    def gradients(self, *args: Any, of: list[str] | None = None, **kwargs: Any) -> dict[str, torch.Tensor | None]:
         """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came."""
         grads: dict[str, torch.Tensor | None] = self._student.do(
             "gradients", handle=self._number, args=list(args), kwargs=kwargs, of=of or []
         )
         return grads
+
+    def minimise(self, batches: list[list[Any]], *, steps: int, lr: float, clip: float = 10.0) -> list[float]:
+        """Train the module with Adam on the sum of its outputs; gives the sum at each step."""
+        arguments = {"batches": batches, "steps": steps, "lr": lr, "clip": clip}
+        done: dict[str, list[float]] = self._student.do("minimise", handle=self._number, **arguments)
+        return done["history"]
 
 
 class BaseStudent:

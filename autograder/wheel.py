@@ -17,6 +17,7 @@ PUBLIC_FILES = (
     "__init__.py",
     "check.py",
     "errors.py",
+    "loading.py",
     "panel.py",
     "result.py",
     "student.py",
@@ -24,9 +25,11 @@ PUBLIC_FILES = (
     "workbench.py",
     "suites/__init__.py",
     "suites/compare.py",
+    "suites/detections.py",
     "suites/hypotheses.py",
     "suites/plugin.py",
     "suites/pytest.ini",
+    "suites/scenes.py",
 )
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 _PROJECT = """\
@@ -60,9 +63,7 @@ def build_wheel(assignment: Assignment, folder: Path, work: Path) -> Path:
     """
     stage = work / "stage"
     _stage(assignment, stage)
-    project = _PROJECT.format(
-        name=assignment.wheel, version=assignment.version, title=_plain(assignment.title)
-    )
+    project = _PROJECT.format(name=assignment.wheel, version=assignment.version, title=_plain(assignment.title))
     (stage / "pyproject.toml").write_text(project, encoding="utf-8")
     built = work / "built"
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
@@ -82,7 +83,7 @@ def _stage(assignment: Assignment, stage: Path) -> None:
         _copy(path, stage / "autograder" / "suites" / "public" / path.name)
     for path in sorted((assignment.reference / "public").glob("*.safetensors")):
         _copy(path, stage / "autograder" / "reference" / "public" / path.name)
-    exercises = {e.id: {"title": e.title, "points": e.points, "names": e.names} for e in assignment.exercises}
+    exercises = {e.id: {"title": e.title, "points": e.points, "canned": list(e.canned)} for e in assignment.exercises}
     text = json.dumps(exercises, indent=1) + "\n"
     (stage / "autograder" / "exercises.json").write_text(text, encoding="utf-8")
     for entry in assignment.ship:

@@ -100,10 +100,14 @@ class Workbench:
         return len(self.objects) - 1
 
     def _use(self, handle: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return self.objects[handle](*args, **kwargs)
+        module = self.objects[handle]
+        with torch.set_grad_enabled(module.training):  # older notebooks change their predictions in place
+            return module(*args, **kwargs)
 
     def _method(self, handle: int, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return getattr(self.objects[handle], name)(*args, **kwargs)
+        module = self.objects[handle]
+        with torch.set_grad_enabled(module.training):
+            return getattr(module, name)(*args, **kwargs)
 
     def _get(self, handle: int, name: str) -> Any:
         value = self.objects[handle]

@@ -18,8 +18,9 @@ import torch
 import torchvision
 
 from autograder.assignment import PACKAGE, load_assignment
-from autograder.reference import load_solution
+from autograder.follow import load_solution
 from autograder.student import LocalStudent
+from autograder.suites.scenes import fixed_boxes, predictions, striped_images
 
 Tensors = dict[str, torch.Tensor]
 
@@ -50,14 +51,112 @@ def deltas(solution: LocalStudent) -> Tensors:
     }
 
 
-MAKERS = {"public/7.1d": locations, "public/7.1f": deltas}
+def losses(solution: LocalStudent) -> Tensors:
+    """7.1 (i): the losses of two images, and what solutions with a known fault would give."""
+    module = solution.new("FCOS", 20, 16, [16])
+    module.train()
+    made: Tensors = dict(module(striped_images(), fixed_boxes()))
+    for fault, (loss, changes) in LOSS_FAULTS.items():
+        wrong = faulty("7.1i-losses", changes).new("FCOS", 20, 16, [16])
+        wrong.train()
+        made[f"{loss}/{fault.partition(':')[0]}"] = wrong(striped_images(), fixed_boxes())[loss]
+    return made
+
+
+def inference(solution: LocalStudent) -> Tensors:
+    """7.1 (i): stored predictions for an image of 96 x 128, the detections, and those of solutions with a fault."""
+    height, width = 96, 128
+    strides = {"p3": 8, "p4": 16, "p5": 32}
+    shapes = {level: (1, 1, height // s, width // s) for level, s in strides.items()}
+    locator = load_solution(ASSIGNMENT, ASSIGNMENT.exercise("7.1d"))
+    where = locator.call("get_fpn_location_coords", shapes, strides)
+    rng = torch.Generator().manual_seed(7)
+    parts = (where, *predictions(where, 6, rng))
+    made = {
+        f"{kind}/{k}": v
+        for kind, part in zip(("where", "cls", "box", "ctr"), parts, strict=True)
+        for k, v in part.items()
+    }
+    answers = {"right": solution} | {name: faulty("7.1i-inference", c) for name, c in CLIP_FAULTS.items()}
+    for name, who in answers.items():
+        module = who.new("FCOS", 6, 16, [16])
+        module.eval()
+        found = module.call(
+            "inference", torch.zeros(1, 3, height, width), *parts, test_score_thresh=0.5, test_nms_thresh=0.5
+        )
+        made |= {f"{name}/{kind}": value for kind, value in zip(("boxes", "classes", "scores"), found, strict=True)}
+    return made
+
+
+def faulty(exercise: str, changes: dict[str, str]) -> LocalStudent:
+    """The solution with some texts replaced; each must stand in the source exactly once."""
+    text = ASSIGNMENT.source.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise SystemExit(f"make_reference: {old!r} stands {text.count(old)} times in the source, not once.")
+        text = text.replace(old, new)
+    return load_solution(ASSIGNMENT, ASSIGNMENT.exercise(exercise), text)
+
+
+_BOX_MASK = "loss_box = torch.where(is_background, torch.zeros_like(loss_box), loss_box)"
+_CTR_MASK = "loss_ctr = torch.where(is_background, torch.zeros_like(loss_ctr), loss_ctr)"
+_DIVIDED = ".sum() / (self._normalizer * images.shape[0])"
+_BOXES = "box_iou_loss(pred_boxes, matched_gt_boxes[:, :, :4]"
+_DELTAS = "box_iou_loss(self._cat_across_fpn_levels(pred_boxreg_deltas), matched_gt_deltas"
+LOSS_FAULTS: dict[str, tuple[str, dict[str, str]]] = {
+    "background-counted": ("loss_box", {_BOX_MASK: "pass"}),
+    "background-counted:2": ("loss_ctr", {_CTR_MASK: "pass"}),
+    "background-is-class-0": ("loss_cls", {"gt_one_hot[is_background] = 0.0": "pass"}),
+    "sigmoid-twice": (
+        "loss_cls",
+        {"sigmoid_focal_loss(pred_cls_logits, gt": "sigmoid_focal_loss(pred_cls_logits.sigmoid(), gt"},
+    ),
+    "sigmoid-twice:2": ("loss_ctr", {"(pred_centerness, gt_cen": "(pred_centerness.sigmoid(), gt_cen"}),
+    "boxes-not-deltas": ("loss_ctr", {"targets(matched_gt_deltas.": "targets(matched_gt_boxes[..., :4]."}),
+    "deltas-not-boxes": (
+        "loss_box",
+        {_BOXES: _DELTAS},
+    ),
+    "not-normalised": ("loss_cls", {"loss_cls" + _DIVIDED: "loss_cls.sum()"}),
+    "not-normalised:2": ("loss_box", {"loss_box" + _DIVIDED: "loss_box.sum()"}),
+    "not-normalised:3": ("loss_ctr", {"loss_ctr" + _DIVIDED: "loss_ctr.sum()"}),
+    "zero": ("loss_box", {"zeros_like(loss_box), loss_box)": "zeros_like(loss_box), 0 * loss_box)"}),
+    "zero:2": ("loss_ctr", {"zeros_like(loss_ctr), loss_ctr)": "zeros_like(loss_ctr), 0 * loss_ctr)"}),
+}
+_SIZES = "image_height, image_width = images.shape[2:]"
+CLIP_FAULTS: dict[str, dict[str, str]] = {
+    "right-minus-one": {_SIZES: "image_height, image_width = (side - 1 for side in images.shape[2:])"},
+    "swapped": {_SIZES: "image_width, image_height = images.shape[2:]"},
+    "square-width": {_SIZES: "image_height = image_width = images.shape[3]"},
+    "square-height": {_SIZES: "image_height = image_width = images.shape[2]"},
+    "low-only": {_SIZES: "image_height = image_width = 1e6"},
+    "high-only": {
+        "left.clamp(0, image_width)": "left.clamp(max=image_width)",
+        "top.clamp(0, image_height)": "top.clamp(max=image_height)",
+    },
+    "unclipped": {
+        _SIZES: "image_height = image_width = 1e6",
+        "left.clamp(0, image_width)": "left",
+        "top.clamp(0, image_height)": "top",
+    },
+}
+
+MAKERS = {
+    "public/7.1d": locations,
+    "public/7.1f": deltas,
+    "public/7.1i-losses": losses,
+    "public/7.1i-inference": inference,
+}
+ASSIGNMENT = load_assignment("ps7")
 
 
 def make() -> dict[str, bytes]:
     """Every file of `autograder/reference`, by its path there."""
     torch.manual_seed(0)
-    solution = load_solution(load_assignment("ps7"))
-    files = {f"{name}.safetensors": safetensors.torch.save(maker(solution)) for name, maker in MAKERS.items()}
+    files = {}
+    for name, maker in MAKERS.items():
+        solution = load_solution(ASSIGNMENT, ASSIGNMENT.exercise(name.partition("/")[2]))
+        files[f"{name}.safetensors"] = safetensors.torch.save(maker(solution))
     manifest = {
         "made_by": "data_scripts/make_reference.py",
         "seed": 0,
@@ -71,29 +170,19 @@ def make() -> dict[str, bytes]:
 
 def differences(files: dict[str, bytes], folder: Path) -> list[str]:
     """Where the folder's files are not the ones made."""
-    known = {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.suffix in (".safetensors", ".json")
-    }
-    wrong = [
-        name for name in files if not (folder / name).is_file() or (folder / name).read_bytes() != files[name]
-    ]
+    known = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in (".safetensors", ".json")}
+    wrong = [name for name in files if not (folder / name).is_file() or (folder / name).read_bytes() != files[name]]
     return sorted(wrong) + sorted(known - set(files))
 
 
 def main() -> int:
     """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 if the stored files differ"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the stored files differ")
     folder = PACKAGE / "reference"
     if parser.parse_args().check:
         wrong = differences(make(), folder)
-        print(
-            "\n".join(f"differs: {name}" for name in wrong) or "The stored tensors are what the script makes."
-        )
+        print("\n".join(f"differs: {name}" for name in wrong) or "The stored tensors are what the script makes.")
         return 1 if wrong else 0
     for name, content in make().items():
         path = folder / name

@@ -14,9 +14,7 @@ from ps7_helpers.voc import list_name, make_list, write_list
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the arguments, write the lists, say what they hold."""
-    parser = argparse.ArgumentParser(
-        description="Build voc07_<split>.json from the annotations of Pascal VOC 2007."
-    )
+    parser = argparse.ArgumentParser(description="Build voc07_<split>.json from the annotations of Pascal VOC 2007.")
     parser.add_argument("data_dir", type=Path, help="folder that holds VOCdevkit/VOC2007")
     parser.add_argument("--out", type=Path, help="where to write the lists instead of data_dir")
     parser.add_argument(
@@ -27,9 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for split in options.splits:
         try:
-            listed = make_list(
-                options.data_dir / "VOCdevkit" / "VOC2007", split, relative_to=options.data_dir
-            )
+            listed = make_list(options.data_dir / "VOCdevkit" / "VOC2007", split, relative_to=options.data_dir)
         except (FileNotFoundError, ValueError) as error:
             parser.exit(1, f"{error}\n")
         path = out / list_name(split)

@@ -82,9 +82,7 @@ def test_feedback_shows_nothing_of_hidden_checks_but_sentence_and_hint(graded):
     """The page of a wrong submission has hidden checks' sentences, not their numbers."""
     report = json.loads((graded / "finn-stride-forgotten" / "report.json").read_text(encoding="utf-8"))
     page = (graded / "finn-stride-forgotten" / "feedback.html").read_text(encoding="utf-8")
-    hidden = [
-        c for e in report["exercises"] for c in e["checks"] if not c["public"] and c["status"] == "failed"
-    ]
+    hidden = [c for e in report["exercises"] for c in e["checks"] if not c["public"] and c["status"] == "failed"]
     assert hidden
     for check in hidden:
         assert check["details"]
@@ -140,9 +138,7 @@ def nbgrader_course(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def run_nbgrader(root: Path, *arguments: str) -> str:
     """Run the real nbgrader in a course folder; fail with what it printed."""
     command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(
-        command, cwd=root, capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
 

@@ -101,9 +101,7 @@ def test_bad_submissions_get_a_line_each_and_the_others_are_graded(tmp_path):
     (folder / "broken-json.ipynb").write_text('{"cells": [', encoding="utf-8")
     (folder / "json-no-notebook.ipynb").write_text('{"a": 1}', encoding="utf-8")
     (folder / "binary.ipynb").write_bytes(bytes(range(256)))
-    (folder / "no-code.ipynb").write_text(
-        json.dumps({"cells": [{"cell_type": "markdown", "source": "hi"}]}), "utf-8"
-    )
+    (folder / "no-code.ipynb").write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "hi"}]}), "utf-8")
     (folder / "deep.ipynb").write_text("[" * 100_000, encoding="utf-8")
     (folder / "twice.py").write_text("x = 1", encoding="utf-8")
     (folder / "twice.md").write_text("```python\nx = 1\n```", encoding="utf-8")

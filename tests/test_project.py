@@ -24,9 +24,7 @@ def project() -> dict:
 def locked() -> dict[str, str]:
     """Name and exact version of every line of requirements.lock."""
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    found = [
-        re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line) for line in lines if line and line[0] not in " #"
-    ]
+    found = [re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line) for line in lines if line and line[0] not in " #"]
     assert all(found), "every line of the lock names an exact version"
     return {match[1].lower().replace("_", "-"): match[2] for match in found if match}
 
@@ -83,7 +81,5 @@ def test_every_hidden_check_has_a_hint(assignment):
 def test_stored_tensors_are_what_the_script_makes():
     """`autograder/reference` is made by its script, from the solution, byte for byte."""
     script = ROOT / "data_scripts" / "make_reference.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

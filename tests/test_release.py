@@ -163,9 +163,7 @@ def test_the_wheel_holds_no_hidden_check_and_no_engine(assignment):
         names = set(archive.namelist())
     assert "autograder/suites/public/test_7_1d.py" in names
     assert "ps7_helpers/dataset.py" in names
-    assert not [
-        name for name in names if "hidden" in name or "sandbox" in name or "reference/__init__" in name
-    ]
+    assert not [name for name in names if "hidden" in name or "sandbox" in name or "reference/__init__" in name]
 
 
 def test_a_hidden_suite_in_the_wheel_is_found(course, tmp_path):

@@ -73,9 +73,7 @@ def test_no_network(student):
 
 def test_no_network_on_loopback_services(student):
     """The only network device is a loopback of its own, on which nothing listens."""
-    made = student(
-        "def f():\n    return [l.split(':')[0].strip() for l in open('/proc/net/dev').readlines()[2:]]"
-    )
+    made = student("def f():\n    return [l.split(':')[0].strip() for l in open('/proc/net/dev').readlines()[2:]]")
     assert made.call("f") == ["lo"]
 
 
@@ -88,7 +86,9 @@ def test_nothing_outside_the_tmpfs_can_be_written(student, path):
 
 def test_the_tmpfs_can_be_written_and_is_emptied(student):
     """A file in /tmp works, and the next worker does not find it."""
-    source = "import os\ndef f():\n    before = os.listdir('/tmp')\n    open('/tmp/mine', 'w').write('x')\n    return before"
+    source = (
+        "import os\ndef f():\n    before = os.listdir('/tmp')\n    open('/tmp/mine', 'w').write('x')\n    return before"
+    )
     first = student(source)
     assert first.call("f") == []
     first.close()
@@ -225,9 +225,7 @@ def test_a_sandbox_whose_limits_were_changed_is_replaced(student, host):
     """Prlimit on PID 1 does not reach the next worker: it gets another sandbox."""
     student("def f():\n    return 1").call("f")
     before = host._process
-    made = student(
-        "import resource\ndef f():\n    resource.prlimit(1, resource.RLIMIT_NOFILE, (9, 9))\n    return 1"
-    )
+    made = student("import resource\ndef f():\n    resource.prlimit(1, resource.RLIMIT_NOFILE, (9, 9))\n    return 1")
     made.call("f")
     made.close()
     assert host._process is not before

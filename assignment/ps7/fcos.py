@@ -49,17 +49,35 @@ if importlib.util.find_spec("ps7_helpers") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(wheels[-1])], check=True)
 
 # %%
+import math
 import os
+import time
 from typing import Dict, List, Optional, Tuple
 
-import matplotlib.pyplot as plt
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
+from torch.utils.data._utils.collate import default_collate
+from torchvision import models
+from torchvision.models import feature_extraction
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from autograder.check import check
-from ps7_helpers import ShapesDetection, VOC2007Detection, detection_visualizer, rel_error, reset_seed
+from ps7_helpers import (
+    ShapesDetection,
+    VOC2007Detection,
+    class_spec_nms,
+    denormalize,
+    detection_visualizer,
+    evaluate_folders,
+    fcos_make_centerness_targets,
+    fcos_match_locations_to_gt,
+    inference_with_detector,
+    rel_error,
+    reset_seed,
+    train_detector,
+)
 
 # %% [markdown]
 # A few names that the whole notebook uses. A GPU is used if there is one; everything up to the long training
@@ -73,7 +91,10 @@ NUM_WORKERS = 2
 
 TensorDict = dict[str, torch.Tensor]
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-print(f"Using {DEVICE}.")
+
+# Without a GPU the long training run would take days: then everything is small and short.
+SHORT_RUN = DEVICE.type == "cpu"
+print(f"Using {DEVICE}." + (" No GPU: short training runs on small images." if SHORT_RUN else ""))
 
 # %% [markdown]
 # **The data.** If Pascal VOC 2007 lies in `data/` beside this notebook (with its two lists,
@@ -86,40 +107,258 @@ print(f"Using {DEVICE}.")
 
 # %%
 DATASET_PATH = Path("data")
+SHAPES_SIZE = 128 if SHORT_RUN else IMAGE_SHAPE[0]
 
 if (DATASET_PATH / "voc07_train.json").exists():
     train_dataset = VOC2007Detection(str(DATASET_PATH), "train", image_size=IMAGE_SHAPE[0])
     val_dataset = VOC2007Detection(str(DATASET_PATH), "val", image_size=IMAGE_SHAPE[0])
 else:
     print("No VOC 2007 in data/: using the built-in shapes.")
-    train_dataset = ShapesDetection("train", image_size=IMAGE_SHAPE[0])
-    val_dataset = ShapesDetection("val", image_size=IMAGE_SHAPE[0])
+    train_dataset = ShapesDetection("train", image_size=SHAPES_SIZE)
+    val_dataset = ShapesDetection("val", image_size=SHAPES_SIZE)
 
-train_loader = DataLoader(train_dataset, batch_size=BATCH_SIZE, pin_memory=True, num_workers=NUM_WORKERS)
-val_loader = DataLoader(val_dataset, batch_size=1, pin_memory=True, num_workers=NUM_WORKERS)
+pin_memory = DEVICE.type == "cuda"
+train_loader = DataLoader(
+    train_dataset, batch_size=BATCH_SIZE, shuffle=True, pin_memory=pin_memory, num_workers=NUM_WORKERS
+)
+val_loader = DataLoader(val_dataset, batch_size=1, pin_memory=pin_memory, num_workers=NUM_WORKERS)
 
 print(f"{len(train_dataset)} images to train on, {len(val_dataset)} to validate on.")
 
 # %% [markdown]
 # Always look at the data first. Three training images with their boxes (the images are stored normalised, with
-# mean 0 and variance 1 a channel; the first line undoes that):
+# mean 0 and variance 1 a channel; `denormalize` undoes that):
 
 # %%
-mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-
 for index in range(3):
     image_path, image, gt_boxes = train_dataset[index]
-    image = (image * std + mean).clamp(0, 1)
     is_object = gt_boxes[:, 4] != -1
     print(f"{image_path}: {tuple(image.shape)}, {int(is_object.sum())} objects")
-    detection_visualizer(image, val_dataset.idx_to_class, gt_boxes[is_object])
+    detection_visualizer(denormalize(image), val_dataset.idx_to_class, gt_boxes[is_object])
 
 # %% [markdown]
 # ## 7.1 (b) The backbone with a feature pyramid
+#
+# ![An image runs through the backbone to c3, c4, c5; a top-down path gives p3, p4, p5](images/architecture.png)
+#
+# A *backbone* is an image classifier without its head. Ours is a small one, RegNetX-400MF. On its way through
+# it an image becomes smaller and smaller maps of *features*: `c3`, `c4` and `c5` have 1/8, 1/16 and 1/32 of
+# the image's width and height. `c5` knows best *what* there is in the image, `c3` knows best *where*.
+#
+# A **feature pyramid** (FPN) gives every map some of both. In three steps:
+#
+# 1. a 1 x 1 convolution, the *lateral* one, brings each of `c3`, `c4`, `c5` to the same number of channels;
+# 2. from the top down, each coarser map is enlarged to twice its size and *added* to the next finer one;
+# 3. a 3 x 3 convolution, the *output* one, smooths each sum. The results are `p3`, `p4` and `p5`.
+#
+# The next cell loads the backbone. With a network it comes with weights trained on ImageNet, which gives the
+# detector a good start; without, it starts from scratch.
+
+
+# %%
+def load_backbone() -> nn.Module:
+    """RegNetX-400MF with ImageNet weights, or from scratch where they cannot be downloaded."""
+    try:
+        return models.regnet_x_400mf(weights=models.RegNet_X_400MF_Weights.IMAGENET1K_V2)
+    except OSError as error:
+        if not getattr(load_backbone, "has_said_so", False):
+            print(f"No ImageNet weights to be had ({error}): training from scratch.")
+            load_backbone.has_said_so = True
+        return models.regnet_x_400mf(weights=None)
+
+
+# %% nbgrader={"grade": false, "grade_id": "b-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class DetectorBackboneWithFPN(nn.Module):
+    """
+    The backbone and its feature pyramid: images in, three feature maps out.
+
+    Args:
+        out_channels: Number of channels of p3, p4 and p5.
+    """
+
+    def __init__(self, out_channels: int):
+        super().__init__()
+        self.out_channels = out_channels
+
+        # Ask the backbone for the maps behind three of its blocks.
+        self.backbone = feature_extraction.create_feature_extractor(
+            load_backbone(),
+            return_nodes={
+                "trunk_output.block2": "c3",
+                "trunk_output.block3": "c4",
+                "trunk_output.block4": "c5",
+            },
+        )
+
+        # Two random images tell us the shapes, in particular how many channels each map has.
+        dummy_out = self.backbone(torch.randn(2, 3, 224, 224))
+        dummy_out_shapes = {level_name: tuple(feature.shape) for level_name, feature in dummy_out.items()}
+        print(f"For two 224 x 224 images the backbone gives: {dummy_out_shapes}")
+
+        # TODO: put six convolutions into self.fpn_params (name them as you like; an nn.ModuleDict is a
+        # dictionary of modules whose weights get trained):
+        # - three lateral ones, 1 x 1, from the channels of c3, c4, c5 to self.out_channels;
+        # - three output ones, 3 x 3, from self.out_channels to self.out_channels.
+        # All with stride 1, and padded so that the size of the map stays as it is.
+        self.fpn_params = nn.ModuleDict()
+        ### BEGIN SOLUTION
+        for level_name, feature_shape in dummy_out_shapes.items():
+            self.fpn_params["lateral_" + level_name] = nn.Conv2d(feature_shape[1], out_channels, 1)
+            self.fpn_params["output_" + level_name] = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        ### END SOLUTION
+
+    @property
+    def fpn_strides(self) -> Dict[str, int]:
+        """How many pixels of the image a cell of each level stands for, in each direction."""
+        return {"p3": 8, "p4": 16, "p5": 32}
+
+    def forward(self, images: torch.Tensor) -> TensorDict:
+        """
+        Args:
+            images: `(B, 3, H, W)`, H and W multiples of 32.
+
+        Returns:
+            The levels "p3", "p4" and "p5", each of shape `(B, out_channels, H / stride, W / stride)`.
+        """
+        backbone_feats = self.backbone(images)  # "c3", "c4", "c5"
+        fpn_feats = {"p3": None, "p4": None, "p5": None}
+
+        # TODO: fill fpn_feats. Begin with c5 and work your way down to p3.
+        # F.interpolate enlarges a map.
+        ### BEGIN SOLUTION
+        lateral_c3 = self.fpn_params["lateral_c3"](backbone_feats["c3"])
+        lateral_c4 = self.fpn_params["lateral_c4"](backbone_feats["c4"])
+        merged_c5 = self.fpn_params["lateral_c5"](backbone_feats["c5"])
+        merged_c4 = lateral_c4 + F.interpolate(merged_c5, size=lateral_c4.shape[-2:], mode="nearest")
+        merged_c3 = lateral_c3 + F.interpolate(merged_c4, size=lateral_c3.shape[-2:], mode="nearest")
+        fpn_feats["p3"] = self.fpn_params["output_c3"](merged_c3)
+        fpn_feats["p4"] = self.fpn_params["output_c4"](merged_c4)
+        fpn_feats["p5"] = self.fpn_params["output_c5"](merged_c5)
+        ### END SOLUTION
+
+        return fpn_feats
+
+
+# %% [markdown]
+# **Sanity check.** For two 224 x 224 images and 64 channels you should see maps of 28, 14 and 7 cells a side.
+
+# %%
+backbone = DetectorBackboneWithFPN(out_channels=64)
+for level_name, feature in backbone(torch.randn(2, 3, 224, 224)).items():
+    print(f"{level_name}: {tuple(feature.shape)}")
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1b", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
+check("7.1b")
 
 # %% [markdown]
 # ## 7.1 (c) The prediction network
+#
+# The same small network looks at every cell of every level, and predicts three things there:
+#
+# - a score for each class (`num_classes` numbers),
+# - a box, as four distances (4 numbers; see (f)),
+# - the *centerness*: how near the middle of its object the cell is (1 number; see (g)).
+#
+# It has two *stems*, each a few 3 x 3 convolutions with a ReLU behind each. The class scores are read from one
+# stem, box and centerness from the other.
+#
+# Two things to watch:
+#
+# - The network predicts *logits*: numbers that a sigmoid would turn into scores between 0 and 1. Leave the
+#   sigmoid out here; the loss functions apply it themselves.
+# - A convolution gives `(B, C, H, W)`, but we want one *row* for each cell: `(B, H * W, C)`. Row `i * W + j`
+#   has to be the cell in row `i` and column `j`. A plain `reshape` would mix channels with cells: move the
+#   channels to the back first.
+
+
+# %% nbgrader={"grade": false, "grade_id": "c-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class FCOSPredictionNetwork(nn.Module):
+    """
+    Predicts classes, boxes and centerness at every cell of every level.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of the feature maps.
+        stem_channels: Output channels of the convolutions of each stem, one after the other.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, stem_channels: List[int]):
+        super().__init__()
+
+        # TODO: fill the lists stem_cls and stem_box with modules: for each number in stem_channels a 3 x 3
+        # convolution (stride 1, padding 1) and an nn.ReLU. Start the weights of these convolutions from a
+        # normal distribution with mean 0 and standard deviation 0.01, and their biases from 0
+        # (nn.init.normal_ and nn.init.constant_).
+        stem_cls = []
+        stem_box = []
+        ### BEGIN SOLUTION
+        for stem in (stem_cls, stem_box):
+            previous_channels = in_channels
+            for channels in stem_channels:
+                convolution = nn.Conv2d(previous_channels, channels, kernel_size=3, padding=1)
+                nn.init.normal_(convolution.weight, mean=0.0, std=0.01)
+                nn.init.constant_(convolution.bias, 0.0)
+                stem += [convolution, nn.ReLU()]
+                previous_channels = channels
+        ### END SOLUTION
+        self.stem_cls = nn.Sequential(*stem_cls)
+        self.stem_box = nn.Sequential(*stem_box)
+
+        # TODO: make the three prediction convolutions: 3 x 3, stride 1, padding 1, with as many outputs as
+        # there are numbers to predict.
+        self.pred_cls = None
+        self.pred_box = None
+        self.pred_ctr = None
+        ### BEGIN SOLUTION
+        stem_out_channels = stem_channels[-1] if stem_channels else in_channels
+        self.pred_cls = nn.Conv2d(stem_out_channels, num_classes, kernel_size=3, padding=1)
+        self.pred_box = nn.Conv2d(stem_out_channels, 4, kernel_size=3, padding=1)
+        self.pred_ctr = nn.Conv2d(stem_out_channels, 1, kernel_size=3, padding=1)
+        ### END SOLUTION
+
+        # Most cells see no object. Starting from a score of 0.01 everywhere keeps the first losses small.
+        nn.init.constant_(self.pred_cls.bias, -math.log(99))
+
+    def forward(self, feats_per_fpn_level: TensorDict) -> List[TensorDict]:
+        """
+        Args:
+            feats_per_fpn_level: For each level its features `(B, C, H, W)`.
+
+        Returns:
+            Three dictionaries over the levels: class logits `(B, H * W, num_classes)`, box deltas
+            `(B, H * W, 4)` and centerness logits `(B, H * W, 1)`.
+        """
+        class_logits = {}
+        boxreg_deltas = {}
+        centerness_logits = {}
+
+        # TODO: fill the three dictionaries, level by level.
+        ### BEGIN SOLUTION
+        for level_name, features in feats_per_fpn_level.items():
+            cls_features = self.stem_cls(features)
+            box_features = self.stem_box(features)
+            class_logits[level_name] = self.pred_cls(cls_features).flatten(start_dim=2).transpose(1, 2)
+            boxreg_deltas[level_name] = self.pred_box(box_features).flatten(start_dim=2).transpose(1, 2)
+            centerness_logits[level_name] = self.pred_ctr(box_features).flatten(start_dim=2).transpose(1, 2)
+        ### END SOLUTION
+
+        return [class_logits, boxreg_deltas, centerness_logits]
+
+
+# %% [markdown]
+# **Sanity check.** Print the network and read it: two stems of two convolutions each (64 to 128, 128 to 64
+# channels), and three convolutions with 20, 4 and 1 outputs.
+
+# %%
+pred_net = FCOSPredictionNetwork(num_classes=NUM_CLASSES, in_channels=64, stem_channels=[128, 64])
+print(pred_net)
+
+fpn_feats = {"p3": torch.randn(2, 64, 28, 28), "p4": torch.randn(2, 64, 14, 14), "p5": torch.randn(2, 64, 7, 7)}
+for name, predictions in zip(["classes", "boxes", "centerness"], pred_net(fpn_feats)):
+    print(name, {level_name: tuple(prediction.shape) for level_name, prediction in predictions.items()})
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1c", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
+check("7.1c")
 
 # %% [markdown]
 # ## 7.1 (d) Where is a cell of a feature map?
@@ -178,22 +417,55 @@ def get_fpn_location_coords(
 # cover the whole image, with the coarsest one the widest.
 
 # %%
-fpn_shapes = {"p3": (2, 64, 28, 28), "p4": (2, 64, 14, 14), "p5": (2, 64, 7, 7)}
 fpn_strides = {"p3": 8, "p4": 16, "p5": 32}
+fpn_shapes = {name: (2, 64, image.shape[1] // s, image.shape[2] // s) for name, s in fpn_strides.items()}
 locations_per_fpn_level = get_fpn_location_coords(fpn_shapes, fpn_strides)
 
 for level_name, locations in locations_per_fpn_level.items():
     print(f"{level_name}: {tuple(locations.shape)}, first rows {locations[:3].tolist()}")
-    detection_visualizer(image, val_dataset.idx_to_class, points=locations)
+    detection_visualizer(denormalize(image), val_dataset.idx_to_class, points=locations)
 
 # %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1d", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
 check("7.1d")
 
 # %% [markdown]
 # ## 7.1 (e) Which location answers for which object?
+#
+# To train the detector we have to say what each location *should* predict. FCOS does it by two rules:
+#
+# - A location can answer for a box only if it lies *inside* it.
+# - Each level is for objects of a certain size. On the level of stride `s`, the largest of the location's four
+#   distances to the edges of the box has to lie between `4 s` and `8 s` (on p3 everything below counts too, on
+#   p5 everything above).
+#
+# If more than one box is left, the smallest wins; if none is, the location is *background*, written as a box
+# of `-1`s. This is given: `fcos_match_locations_to_gt` in the helpers. Read it if you like, it is short.
+#
+# The cell below matches the locations of (d) with the boxes of an image, and shows one location that got an
+# object on each level.
+
+# %%
+_, image, gt_boxes = train_dataset[1]
+image_shapes = {name: (1, 64, image.shape[1] // s, image.shape[2] // s) for name, s in fpn_strides.items()}
+locations_per_fpn_level = get_fpn_location_coords(image_shapes, fpn_strides)
+matched_boxes = fcos_match_locations_to_gt(locations_per_fpn_level, fpn_strides, gt_boxes)
+
+for level_name, level_boxes in matched_boxes.items():
+    is_matched = level_boxes[:, 4] != -1
+    print(f"{level_name}: {int(is_matched.sum())} of {len(level_boxes)} locations answer for an object")
+    if is_matched.any():
+        first = int(is_matched.nonzero()[0])
+        detection_visualizer(
+            denormalize(image),
+            val_dataset.idx_to_class,
+            bbox=level_boxes[first : first + 1],
+            points=locations_per_fpn_level[level_name][first : first + 1],
+        )
 
 # %% [markdown]
 # ## 7.1 (f) Boxes as four distances
+#
+# ![A location with its distances to the left, top, right and bottom edge of a box](images/deltas.png)
 #
 # A location predicts a box by four numbers: how far it is from the location to the left, top, right and bottom
 # edge of the box (`l, t, r, b`; equation 1 of the FCOS paper). These *deltas* are divided by the stride of the
@@ -205,9 +477,7 @@ check("7.1d")
 
 
 # %% nbgrader={"grade": false, "grade_id": "f-deltas", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def fcos_get_deltas_from_locations(
-    locations: torch.Tensor, gt_boxes: torch.Tensor, stride: int
-) -> torch.Tensor:
+def fcos_get_deltas_from_locations(locations: torch.Tensor, gt_boxes: torch.Tensor, stride: int) -> torch.Tensor:
     """
     Distances from each location to the four edges of its box, in units of the stride.
 
@@ -239,9 +509,7 @@ def fcos_get_deltas_from_locations(
 
 
 # %% nbgrader={"grade": false, "grade_id": "f-apply", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def fcos_apply_deltas_to_locations(
-    deltas: torch.Tensor, locations: torch.Tensor, stride: int
-) -> torch.Tensor:
+def fcos_apply_deltas_to_locations(deltas: torch.Tensor, locations: torch.Tensor, stride: int) -> torch.Tensor:
     """
     The boxes that deltas stand for; undoes `fcos_get_deltas_from_locations`.
 
@@ -269,9 +537,7 @@ def fcos_apply_deltas_to_locations(
 # `(100, 200)` comes back as a box without any size.
 
 # %%
-input_boxes = torch.tensor(
-    [[10.0, 15.0, 100.0, 115.0], [30.0, 20.0, 40.0, 30.0], [120.0, 100.0, 200.0, 200.0]]
-)
+input_boxes = torch.tensor([[10.0, 15.0, 100.0, 115.0], [30.0, 20.0, 40.0, 30.0], [120.0, 100.0, 200.0, 200.0]])
 box_locations = torch.tensor([[30.0, 40.0], [32.0, 29.0], [125.0, 150.0]])
 
 box_deltas = fcos_get_deltas_from_locations(box_locations, input_boxes, stride=8)
@@ -291,18 +557,381 @@ check("7.1f")
 
 # %% [markdown]
 # ## 7.1 (g) Centerness
+#
+# A location near the edge of its object sees little of it, and tends to predict a poor box. FCOS lets the
+# network itself say how central a location is, and counts boxes from the rim for less. What it should say
+# (equation 3 of the paper) is
+#
+# $$\text{centerness} = \sqrt{\frac{\min(l, r)}{\max(l, r)} \cdot \frac{\min(t, b)}{\max(t, b)}}$$
+#
+# which is 1 in the middle of the box and falls to 0 at its edges. This is given too.
+
+# %%
+example_deltas = torch.tensor(
+    [[2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0, 2.0], [0.1, 2.0, 3.9, 2.0], [-1.0, -1.0, -1.0, -1.0]]
+)
+for deltas, centerness in zip(example_deltas.tolist(), fcos_make_centerness_targets(example_deltas).tolist()):
+    print(f"left, top, right, bottom {deltas}: centerness {centerness:.3f}")
 
 # %% [markdown]
 # ## 7.1 (h) The losses by example
+#
+# **Classes: the focal loss.** Nearly all locations are background. A plain cross entropy would drown in easy
+# background; the *focal loss* ([Lin et al. 2017](https://arxiv.org/abs/1708.02002)) turns down what the
+# network already gets right. Its targets are one-hot vectors: a 1 for the class, or all zeros for background.
+
+# %%
+logits = torch.tensor([[4.0, -4.0, -4.0], [-4.0, -4.0, -4.0], [4.0, -4.0, -4.0]])
+one_hot = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+for what, loss in zip(["a class, right", "background, right", "wrong"], sigmoid_focal_loss(logits, one_hot)):
+    print(f"{what}: {loss.sum():.5f}")
+
+# %% [markdown]
+# **Boxes and centerness.** The box loss compares boxes as a whole: one minus their *generalised IoU*
+# ([Rezatofighi et al. 2019](https://arxiv.org/abs/1902.09630)). It is 0 for equal boxes and grows towards 2
+# for boxes far apart. It wants boxes in pixels, `(x1, y1, x2, y2)`, not deltas. Centerness is a number between
+# 0 and 1, and gets a binary cross entropy with logits. Both make sense for locations with an object only: for
+# background they have to be zero.
+
+# %%
+target_box = torch.tensor([[10.0, 10.0, 50.0, 50.0]])
+for box in ([10.0, 10.0, 50.0, 50.0], [20.0, 10.0, 60.0, 50.0], [60.0, 60.0, 90.0, 90.0]):
+    loss = generalized_box_iou_loss(torch.tensor([box]), target_box, reduction="none")
+    print(f"predicted {box}: {loss.item():.3f}")
+
+ctr_logits, ctr_targets = torch.tensor([2.0, -2.0, 0.0]), torch.tensor([0.9, 0.1, -1.0])
+ctr_loss = F.binary_cross_entropy_with_logits(ctr_logits, ctr_targets, reduction="none")
+ctr_loss[ctr_targets < 0] = 0.0  # background
+print("centerness:", [round(loss, 3) for loss in ctr_loss.tolist()])
 
 # %% [markdown]
 # ## 7.1 (i) The detector
+#
+# Now it all comes together, in three parts. `__init__` makes the two networks. `forward` runs them; in training
+# it also computes the losses. `inference` turns predictions into detections.
+#
+# In **training**, for every image: match its boxes to the locations (`fcos_match_locations_to_gt`), and compute
+# the deltas that the network should have predicted. Then the three losses of (h), for every location. The two
+# thresholds of `forward` play no part in training.
+#
+# In **inference**, the score of a detection is the geometric mean of class score and centerness. Keep what lies
+# above the threshold, compute the boxes, clip them to the image, and remove duplicates with *non-maximum
+# suppression* (given: `class_spec_nms`). Images are not square here: mind which of height and width goes with
+# x and which with y.
+
+
+# %% nbgrader={"grade": false, "grade_id": "i-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class FCOS(nn.Module):
+    """
+    The detector.
+
+    Args:
+        num_classes: Number of classes.
+        fpn_channels: Channels of the feature pyramid.
+        stem_channels: Channels of the stems of the prediction network.
+    """
+
+    def __init__(self, num_classes: int, fpn_channels: int, stem_channels: List[int]):
+        super().__init__()
+        self.num_classes = num_classes
+
+        # TODO: make the two networks of (b) and (c).
+        self.backbone = None
+        self.pred_net = None
+        ### BEGIN SOLUTION
+        self.backbone = DetectorBackboneWithFPN(out_channels=fpn_channels)
+        self.pred_net = FCOSPredictionNetwork(num_classes, fpn_channels, stem_channels)
+        ### END SOLUTION
+
+        # A running average of the number of locations with an object in an image. The losses are divided by it.
+        self._normalizer = 150
+
+    def forward(
+        self,
+        images: torch.Tensor,
+        gt_boxes: Optional[torch.Tensor] = None,
+        test_score_thresh: Optional[float] = None,
+        test_nms_thresh: Optional[float] = None,
+    ):
+        """
+        Args:
+            images: `(B, 3, H, W)`.
+            gt_boxes: In training, `(B, N, 5)` boxes (x1, y1, x2, y2, class), padded with -1.
+            test_score_thresh, test_nms_thresh: In inference, see `inference`.
+
+        Returns:
+            In training the losses, {"loss_cls", "loss_box", "loss_ctr"}, each a single number. In inference
+            (no gt_boxes) what `inference` returns; B has to be 1 then.
+        """
+        # TODO: run the two networks, and get the locations of all levels (their dtype and device should be
+        # those of the images).
+        pred_cls_logits, pred_boxreg_deltas, pred_ctr_logits = None, None, None
+        locations_per_fpn_level = None
+        ### BEGIN SOLUTION
+        fpn_feats = self.backbone(images)
+        pred_cls_logits, pred_boxreg_deltas, pred_ctr_logits = self.pred_net(fpn_feats)
+        strides_per_fpn_level = self.backbone.fpn_strides
+        fpn_shapes = {level_name: features.shape for level_name, features in fpn_feats.items()}
+        locations_per_fpn_level = get_fpn_location_coords(
+            fpn_shapes, strides_per_fpn_level, dtype=images.dtype, device=images.device
+        )
+        ### END SOLUTION
+
+        if not self.training:
+            return self.inference(
+                images,
+                locations_per_fpn_level,
+                pred_cls_logits,
+                pred_boxreg_deltas,
+                pred_ctr_logits,
+                test_score_thresh=test_score_thresh,
+                test_nms_thresh=test_nms_thresh,
+            )
+
+        # TODO: for every image, append a dictionary over the levels to each of these two lists: the matched
+        # boxes `(H * W, 5)`, and the deltas `(H * W, 4)` of the locations to their matched boxes.
+        matched_gt_boxes = []
+        matched_gt_deltas = []
+        ### BEGIN SOLUTION
+        for boxes_of_image in gt_boxes:
+            matched = fcos_match_locations_to_gt(locations_per_fpn_level, strides_per_fpn_level, boxes_of_image)
+            deltas = {
+                level_name: fcos_get_deltas_from_locations(
+                    locations_per_fpn_level[level_name], matched[level_name], strides_per_fpn_level[level_name]
+                )
+                for level_name in matched
+            }
+            matched_gt_boxes.append(matched)
+            matched_gt_deltas.append(deltas)
+        ### END SOLUTION
+
+        # One dictionary for the whole batch: (B, H * W, 5) and (B, H * W, 4) on each level.
+        matched_gt_boxes = default_collate(matched_gt_boxes)
+        matched_gt_deltas = default_collate(matched_gt_deltas)
+
+        # TODO: the loss compares boxes, so turn the predicted deltas of each level into boxes, (B, H * W, 4).
+        pred_boxes = {}
+        ### BEGIN SOLUTION
+        for level_name, level_deltas in pred_boxreg_deltas.items():
+            level_locations = locations_per_fpn_level[level_name].repeat(len(images), 1)
+            level_boxes = fcos_apply_deltas_to_locations(
+                level_deltas.reshape(-1, 4), level_locations, strides_per_fpn_level[level_name]
+            )
+            pred_boxes[level_name] = level_boxes.reshape(level_deltas.shape)
+        ### END SOLUTION
+
+        # From here on the levels are joined: one long row of locations for each image.
+        matched_gt_boxes = self._cat_across_fpn_levels(matched_gt_boxes)
+        matched_gt_deltas = self._cat_across_fpn_levels(matched_gt_deltas)
+        pred_boxes = self._cat_across_fpn_levels(pred_boxes)
+        pred_cls_logits = self._cat_across_fpn_levels(pred_cls_logits)
+        pred_ctr_logits = self._cat_across_fpn_levels(pred_ctr_logits)
+
+        # Keep the average of the number of locations with an object up to date.
+        num_pos_locations = (matched_gt_boxes[:, :, 4] != -1).sum()
+        pos_loc_per_image = num_pos_locations.item() / images.shape[0]
+        self._normalizer = 0.9 * self._normalizer + 0.1 * pos_loc_per_image
+
+        # TODO: compute the three losses for every location (reduction="none"). Classes: the focal loss, with
+        # all zeros as the target of background. Boxes: generalized_box_iou_loss. Centerness: the targets come
+        # from fcos_make_centerness_targets. The last two have to be zero for background.
+        loss_cls, loss_box, loss_ctr = None, None, None
+        ### BEGIN SOLUTION
+        is_background = matched_gt_boxes[:, :, 4] == -1
+        class_index = matched_gt_boxes[:, :, 4].long().clamp(min=0)
+        gt_one_hot = F.one_hot(class_index, self.num_classes).to(pred_cls_logits.dtype)
+        gt_one_hot[is_background] = 0.0
+        loss_cls = sigmoid_focal_loss(pred_cls_logits, gt_one_hot)
+
+        loss_box = generalized_box_iou_loss(pred_boxes, matched_gt_boxes[:, :, :4], reduction="none")
+        loss_box = torch.where(is_background, torch.zeros_like(loss_box), loss_box)
+
+        gt_centerness = fcos_make_centerness_targets(matched_gt_deltas.reshape(-1, 4)).reshape(is_background.shape)
+        pred_centerness = pred_ctr_logits.squeeze(-1)
+        loss_ctr = F.binary_cross_entropy_with_logits(pred_centerness, gt_centerness, reduction="none")
+        loss_ctr = torch.where(is_background, torch.zeros_like(loss_ctr), loss_ctr)
+        ### END SOLUTION
+
+        return {
+            "loss_cls": loss_cls.sum() / (self._normalizer * images.shape[0]),
+            "loss_box": loss_box.sum() / (self._normalizer * images.shape[0]),
+            "loss_ctr": loss_ctr.sum() / (self._normalizer * images.shape[0]),
+        }
+
+    @staticmethod
+    def _cat_across_fpn_levels(dict_with_fpn_levels: TensorDict, dim: int = 1) -> torch.Tensor:
+        """Join the tensors of all levels, in the order p3, p4, p5, along a dimension."""
+        return torch.cat(list(dict_with_fpn_levels.values()), dim=dim)
+
+    def inference(
+        self,
+        images: torch.Tensor,
+        locations_per_fpn_level: TensorDict,
+        pred_cls_logits: TensorDict,
+        pred_boxreg_deltas: TensorDict,
+        pred_ctr_logits: TensorDict,
+        test_score_thresh: float = 0.3,
+        test_nms_thresh: float = 0.5,
+    ):
+        """
+        Turn the predictions for one image into detections.
+
+        Args:
+            images: `(1, 3, H, W)`.
+            locations_per_fpn_level, pred_cls_logits, pred_boxreg_deltas, pred_ctr_logits: As in `forward`.
+            test_score_thresh: Detections with a lower score are dropped.
+            test_nms_thresh: Of two boxes of a class that overlap more than this, the better one stays.
+
+        Returns:
+            Boxes `(N, 4)` in pixels, classes `(N,)` and scores `(N,)`, best first; N may be 0.
+        """
+        # Predictions of all levels, to be joined at the end.
+        pred_boxes_all_levels = []
+        pred_classes_all_levels = []
+        pred_scores_all_levels = []
+
+        for level_name in locations_per_fpn_level.keys():
+            # There is one image in the batch: leave its dimension out.
+            level_locations = locations_per_fpn_level[level_name]
+            level_cls_logits = pred_cls_logits[level_name][0]
+            level_deltas = pred_boxreg_deltas[level_name][0]
+            level_ctr_logits = pred_ctr_logits[level_name][0]
+
+            # The score of each class at each location: (H * W, num_classes).
+            level_pred_scores = torch.sqrt(level_cls_logits.sigmoid() * level_ctr_logits.sigmoid())
+
+            # TODO, for the locations of this level:
+            # 1. the best class of each location, and its score;
+            # 2. keep those whose score is above the threshold;
+            # 3. their boxes, from deltas and locations;
+            # 4. clip the boxes to the image: x to [0, width], y to [0, height].
+            level_pred_boxes, level_pred_classes = None, None
+            ### BEGIN SOLUTION
+            level_pred_scores, level_pred_classes = level_pred_scores.max(dim=1)
+            is_kept = level_pred_scores > test_score_thresh
+            level_pred_scores = level_pred_scores[is_kept]
+            level_pred_classes = level_pred_classes[is_kept]
+            level_pred_boxes = fcos_apply_deltas_to_locations(
+                level_deltas[is_kept], level_locations[is_kept], self.backbone.fpn_strides[level_name]
+            )
+            image_height, image_width = images.shape[2:]
+            left, top, right, bottom = level_pred_boxes.unbind(dim=1)
+            level_pred_boxes = torch.stack(
+                [
+                    left.clamp(0, image_width),
+                    top.clamp(0, image_height),
+                    right.clamp(0, image_width),
+                    bottom.clamp(0, image_height),
+                ],
+                dim=1,
+            )
+            ### END SOLUTION
+
+            pred_boxes_all_levels.append(level_pred_boxes)
+            pred_classes_all_levels.append(level_pred_classes)
+            pred_scores_all_levels.append(level_pred_scores)
+
+        pred_boxes_all_levels = torch.cat(pred_boxes_all_levels)
+        pred_classes_all_levels = torch.cat(pred_classes_all_levels)
+        pred_scores_all_levels = torch.cat(pred_scores_all_levels)
+
+        # Of boxes of the same class that overlap, keep the best.
+        keep = class_spec_nms(
+            pred_boxes_all_levels, pred_scores_all_levels, pred_classes_all_levels, iou_threshold=test_nms_thresh
+        )
+        return pred_boxes_all_levels[keep], pred_classes_all_levels[keep], pred_scores_all_levels[keep]
+
+
+# %% [markdown]
+# The first check is about the losses, the second about inference. If one of them fails, look at (b) to (f)
+# first: the detector stands on them.
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1i-losses", "locked": true, "points": 20, "schema_version": 3, "solution": false, "task": false}
+check("7.1i-losses")
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1i-inference", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
+check("7.1i-inference")
 
 # %% [markdown]
 # ## 7.1 (j) Training
+#
+# **First, overfit.** A detector that cannot learn a handful of images by heart has a bug, and it is quicker to
+# find out now than after forty minutes. The loss should fall far below where it starts (about 1.3 with an
+# ImageNet backbone on VOC).
+
+# %%
+reset_seed(0)
+
+small_dataset = Subset(train_dataset, range(BATCH_SIZE if not SHORT_RUN else 8))
+small_loader = DataLoader(small_dataset, batch_size=min(BATCH_SIZE, len(small_dataset)), pin_memory=pin_memory)
+
+small_detector = FCOS(num_classes=NUM_CLASSES, fpn_channels=64, stem_channels=[64, 64]).to(DEVICE)
+train_detector(
+    small_detector,
+    small_loader,
+    learning_rate=5e-3,
+    max_iters=500 if not SHORT_RUN else 60,
+    log_period=20,
+    device=DEVICE,
+)
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1j", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
+check("7.1j")
+
+# %% [markdown]
+# **Then, train.** On a Colab GPU with VOC this takes 35 to 40 minutes. You can interrupt it (the stop button):
+# the detector keeps what it has learned so far.
+
+# %%
+reset_seed(0)
+
+if SHORT_RUN:
+    detector = FCOS(num_classes=NUM_CLASSES, fpn_channels=64, stem_channels=[64, 64])
+else:
+    detector = FCOS(num_classes=NUM_CLASSES, fpn_channels=128, stem_channels=[128, 128])
+detector = detector.to(DEVICE)
+
+train_detector(
+    detector,
+    train_loader,
+    learning_rate=5e-3 if not SHORT_RUN else 5e-3,
+    max_iters=9000 if not SHORT_RUN else 100,
+    log_period=100 if not SHORT_RUN else 20,
+    device=DEVICE,
+)
 
 # %% [markdown]
 # ## 7.1 (k) Looking at detections
+#
+# Save the weights, then look at ten validation images. Boxes of the data set and boxes of your detector are
+# drawn differently, so you can see at a glance what was found, what was missed and what was invented.
+
+# %%
+weights_path = "fcos_detector.pt"
+torch.save(detector.state_dict(), weights_path)
+print(f"Saved {os.path.getsize(weights_path) / 2**20:.1f} MB to {weights_path}.")
+
+# %%
+ten_images = DataLoader(Subset(val_dataset, range(10)), batch_size=1)
+inference_with_detector(detector, ten_images, val_dataset.idx_to_class, score_thresh=0.5, nms_thresh=0.5, device=DEVICE)
 
 # %% [markdown]
 # ## 7.1 (l) Mean average precision
+#
+# One number for a whole detector: for each class, the *average precision* is the area under the curve of
+# precision against recall as the score threshold falls; a detection counts as right if it overlaps a box of its
+# class by an IoU of at least 0.5. The mean over the classes is the mAP. Every validation image counts, also
+# those in which nothing was found.
+
+# %%
+inference_with_detector(
+    detector,
+    val_loader,
+    val_dataset.idx_to_class,
+    score_thresh=0.4 if not SHORT_RUN else 0.05,
+    nms_thresh=0.6,
+    output_dir="mAP",
+    device=DEVICE,
+)
+evaluation = evaluate_folders("mAP/ground-truth", "mAP/detection-results")
+print(evaluation)

@@ -78,6 +78,4 @@ class Report:
         if content.get("format") != FORMAT:
             raise ValueError(f"a report of format {content.get('format')!r}, this kit reads {FORMAT}")
         plain = {k: v for k, v in content.items() if k not in ("format", "score", "status", "exercises")}
-        return cls(
-            **plain, exercises=[ExerciseResult.from_json(exercise) for exercise in content["exercises"]]
-        )
+        return cls(**plain, exercises=[ExerciseResult.from_json(exercise) for exercise in content["exercises"]])

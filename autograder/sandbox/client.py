@@ -25,10 +25,14 @@ class SandboxedStudent(BaseStudent):
         assignment: Limits, what may be imported.
         piece: The slice to load.
         host: The sandbox; no other worker may be in it.
+        stand_ins: What to bind over the student's own names, see `follow.py`.
     """
 
-    def __init__(self, assignment: Assignment, piece: Slice, host: Host) -> None:
+    def __init__(
+        self, assignment: Assignment, piece: Slice, host: Host, stand_ins: list[dict[str, Any]] | None = None
+    ) -> None:
         self._assignment, self._piece, self._host = assignment, piece, host
+        self._stand_ins = stand_ins or []
         self._limits = assignment.limits
         self._connection: Connection | None = None
         self._spent = 0.0
@@ -44,9 +48,7 @@ class SandboxedStudent(BaseStudent):
             SandboxFailed: Ours.
         """
         if self._spent >= self._limits.exercise_seconds:
-            raise StudentError(
-                "timeout", f"The {self._limits.exercise_seconds:g} s for this exercise are used up."
-            )
+            raise StudentError("timeout", f"The {self._limits.exercise_seconds:g} s for this exercise are used up.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
             raise self._deaths[-1]
         started = time.monotonic()
@@ -55,10 +57,9 @@ class SandboxedStudent(BaseStudent):
                 self._load()
             tree, tensors = pack(arguments)
             name = arguments.get("name")
-            what = (
-                f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
-            )
-            return self._exchange({"op": operation, "value": tree}, tensors, self._limits.call_seconds, what)
+            what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
+            seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
+            return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
         finally:
             self._spent += time.monotonic() - started
 
@@ -73,13 +74,11 @@ class SandboxedStudent(BaseStudent):
 
     def _load(self) -> None:
         self._connection = self._host.spawn()
-        value = pack(self._piece.to_json(self._assignment.globals))[0]
+        value = pack(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})[0]
         message = {"op": "load", "value": value, "limits": pack(_numbers(self._limits))[0]}
         what = "loading the notebook's definitions"
         problems = self._exchange(message, [], self._limits.load_seconds, what)
-        self.problems = (
-            [text for text in problems if isinstance(text, str)] if isinstance(problems, list) else []
-        )
+        self.problems = [text for text in problems if isinstance(text, str)] if isinstance(problems, list) else []
 
     def _exchange(self, message: dict[str, Any], tensors: list[Any], seconds: float, what: str) -> Any:
         """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""

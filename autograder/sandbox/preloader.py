@@ -3,9 +3,10 @@
 Started as `python preloader.py <control fd> <mode> <module>...`. On the control socket come two requests:
 
 - `spawn`, with two descriptors (the worker's socket, and where its output goes): fork a worker on them.
-- `clean`: kill everything else in this PID namespace, reap it, empty the tmpfs (`collect`: the same, but
-  the worker is on its way out, so wait a moment to learn how). The answer says how the worker ended, and whether this process and its namespaces are as they were at the start; a sandbox that is
-  not is thrown away by the other side.
+- `clean`: kill everything else in this PID namespace, reap it, empty the tmpfs. The answer says how the
+  worker ended, and whether this process and its namespaces are as they were at the start; a sandbox that is
+  not is thrown away by the other side. `collect` is the same for a worker that is on its way out: it waits a
+  moment to learn how it ended.
 
 What keeps it out of its children's reach: it is undumpable (no ptrace, no /proc/1/mem or /proc/1/fd), every
 signal is at its default (PID 1 is deaf to those from its own namespace), and it runs no tensor operation

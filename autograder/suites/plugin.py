@@ -34,16 +34,18 @@ class SuitePlugin:
     Args:
         reference: Folder with the stored tensors: `public/` and, on staff's machines, `hidden/`.
         serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
-        solution: The reference solution, for hidden checks; None in a student's notebook.
+        solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
     """
 
-    def __init__(self, reference: Path, serve: Serve, solution: Student | None = None) -> None:
+    def __init__(self, reference: Path, serve: Serve, solution: Callable[[str], Student] | None = None) -> None:
         self._reference = reference
         self._serve = serve
         self._solution = solution
         self._items: list[pytest.Item] = []
         self._outcome: CheckResult | None = None
         self._stored: dict[str, dict[str, torch.Tensor]] = {}
+        self._solutions: dict[str, Student] = {}
+        self._guarded = False
         self.student: Student | None = None
         self.seed = 0
         self.problems: list[str] = []
@@ -69,7 +71,7 @@ class SuitePlugin:
         """Turn what happened into a `CheckResult`."""
         report = yield
         if self._outcome is not None and call.excinfo is not None and self._outcome.status in ("", "passed"):
-            _judge(self._outcome, call.excinfo.value)
+            _judge(self._outcome, call.excinfo.value, self._guarded)
         elif self._outcome is not None and call.when == "call" and not self._outcome.status:
             self._outcome.status, self._outcome.message = "passed", ""
         return report
@@ -82,9 +84,13 @@ class SuitePlugin:
         return self.student
 
     @pytest.fixture(name="solution")
-    def _solution_fixture(self) -> Student:
-        assert self._solution is not None, "hidden checks run on staff's machines alone"
-        return self._solution
+    def _solution_fixture(self, request: pytest.FixtureRequest) -> Student:
+        exercise = _exercise(request.node)
+        if exercise not in self._solutions:
+            if self._solution is None:
+                raise RuntimeError("hidden checks run on staff's machines alone")
+            self._solutions[exercise] = self._solution(exercise)
+        return self._solutions[exercise]
 
     @pytest.fixture(name="rng")
     def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
@@ -108,15 +114,16 @@ class SuitePlugin:
         """All checks that were collected, not run: their exercise, points and sentence."""
         return [_blank(item) for item in self._items]
 
-    def run(self, exercise: str, student: Student, seed: int) -> list[CheckResult]:
+    def run(self, exercise: str, student: Student, seed: int, *, guarded: bool = False) -> list[CheckResult]:
         """Run the checks of one exercise.
 
         Args:
             exercise: Its id.
             student: Whose code.
             seed: What random inputs are drawn from.
+            guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
         """
-        self.student, self.seed = student, seed
+        self.student, self.seed, self._guarded = student, seed, guarded
         results = []
         for item in self._items:
             if _exercise(item) != exercise:
@@ -160,14 +167,17 @@ def _no_other_plugins() -> Iterator[None]:
         os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
-def _judge(outcome: CheckResult, error: BaseException) -> None:
+def _judge(outcome: CheckResult, error: BaseException, guarded: bool = False) -> None:
     """Set status, message and diagnosis from what a check raised."""
     if isinstance(error, CheckFailed):
         outcome.status, outcome.diagnosis = "failed", error.diagnosis
         _say(outcome, error.message, error.public_text)
     elif isinstance(error, StudentError):
         outcome.status = error.status
-        _say(outcome, error.message, error.public_text)
+        if guarded and outcome.public:
+            outcome.message, outcome.details = error.public_text, error.message
+        else:
+            _say(outcome, error.message, error.public_text)
     elif isinstance(error, AssertionError):
         outcome.status = "failed"
         _say(outcome, str(error).split("\n")[0], "")

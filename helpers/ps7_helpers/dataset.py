@@ -52,9 +52,7 @@ class VOC2007Detection(Dataset[DetectionItem]):
         idx_to_class: The inverse.
     """
 
-    def __init__(
-        self, dataset_dir: str | Path, split: str, image_size: int = 224, download: bool = False
-    ) -> None:
+    def __init__(self, dataset_dir: str | Path, split: str, image_size: int = 224, download: bool = False) -> None:
         if split not in SPLITS:
             raise ValueError(f"There is no split {split!r} here: choose one of {', '.join(SPLITS)}.")
         self.dataset_dir = Path(dataset_dir)
@@ -81,14 +79,11 @@ class VOC2007Detection(Dataset[DetectionItem]):
                 )
             if len(objects) > MAX_OBJECTS:
                 warnings.warn(
-                    f"{image_path} has {len(objects)} objects; only the first {MAX_OBJECTS} fit into its "
-                    "boxes.",
+                    f"{image_path} has {len(objects)} objects; only the first {MAX_OBJECTS} fit into its boxes.",
                     stacklevel=3,
                 )
         if instances and not Path(instances[0][0]).is_file():
-            raise FileNotFoundError(
-                _missing(Path(instances[0][0]), f"the first image that {path.name} names")
-            )
+            raise FileNotFoundError(_missing(Path(instances[0][0]), f"the first image that {path.name} names"))
         return instances
 
     def _image_path(self, name: str) -> str:
@@ -102,9 +97,7 @@ class VOC2007Detection(Dataset[DetectionItem]):
         image_path, objects = self.instances[int(index)]
         image = _open_image(image_path)
         scale = self._scale(image.width, image.height)
-        boxes = (
-            torch.tensor([o["xyxy"] for o in objects], dtype=torch.float64).reshape(-1, 4) * scale
-        )  # (N, 4)
+        boxes = torch.tensor([o["xyxy"] for o in objects], dtype=torch.float64).reshape(-1, 4) * scale  # (N, 4)
         classes = torch.tensor([self.class_to_idx[o["name"]] for o in objects], dtype=torch.int64)  # (N,)
         limit_x, limit_y = image.width * scale, image.height * scale
         image = image.resize((int(limit_x + 1e-6), int(limit_y + 1e-6)), Image.Resampling.BILINEAR)

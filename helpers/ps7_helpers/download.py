@@ -79,6 +79,4 @@ def _extract(archive: Path, target: Path) -> None:
     wanted = tuple(f"{_VOC_DIR}/{folder}/" for folder in _FOLDERS)
     with tarfile.open(archive) as tar:
         members = [m for m in tar.getmembers() if m.isfile() and m.name.startswith(wanted)]
-        tar.extractall(
-            target, members=members, filter="data"
-        )  # refuses absolute paths, "..", links and devices
+        tar.extractall(target, members=members, filter="data")  # refuses absolute paths, "..", links and devices

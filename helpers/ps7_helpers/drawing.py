@@ -78,9 +78,7 @@ _BOTTLE = _Outline(
 )
 _CAR = _Outline(
     aspect=2.0,
-    body=[
-        [(0.0, 0.8), (0.0, 0.47), (0.18, 0.42), (0.32, 0.0), (0.7, 0.0), (0.84, 0.42), (1.0, 0.5), (1.0, 0.8)]
-    ],
+    body=[[(0.0, 0.8), (0.0, 0.47), (0.18, 0.42), (0.32, 0.0), (0.7, 0.0), (0.84, 0.42), (1.0, 0.5), (1.0, 0.8)]],
     detail=[
         [(0.27, 0.42), (0.36, 0.1), (0.49, 0.1), (0.49, 0.42)],
         [(0.53, 0.42), (0.53, 0.1), (0.66, 0.1), (0.76, 0.42)],
@@ -171,9 +169,7 @@ def _background(rng: np.random.Generator, width: int, height: int) -> Image.Imag
     """Soft patches of colour, a stripe pattern and a few thin lines."""
     cells = int(rng.integers(3, 9))
     patches = rng.integers(40, 216, size=3) + rng.integers(-40, 41, size=(cells, cells, 3))
-    image = Image.fromarray(patches.clip(0, 255).astype(np.uint8)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
+    image = Image.fromarray(patches.clip(0, 255).astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     angle, period = rng.uniform(0, math.pi), rng.uniform(0.03, 0.2) * min(width, height)
     phase_x = np.arange(width) * (math.cos(angle) * 2 * math.pi / period)
     phase_y = np.arange(height) * (math.sin(angle) * 2 * math.pi / period)
@@ -259,16 +255,12 @@ def _overlap(a: Box, b: Box) -> float:
     return max(w, 0.0) * max(h, 0.0) / smaller
 
 
-def _draw_object(
-    rng: np.random.Generator, image: Image.Image, body: list[Points], detail: list[Points]
-) -> None:
+def _draw_object(rng: np.random.Generator, image: Image.Image, body: list[Points], detail: list[Points]) -> None:
     """Draw the polygons in two colours that differ from what is behind them and from each other."""
     x1, y1, x2, y2 = _bounds(body + detail)
     left, top = math.floor(x1), math.floor(y1)
     size = math.ceil(x2) - left + 1, math.ceil(y2) - top + 1
-    behind = image.crop(
-        (max(left, 0), max(top, 0), min(left + size[0], image.width), min(top + size[1], image.height))
-    )
+    behind = image.crop((max(left, 0), max(top, 0), min(left + size[0], image.width), min(top + size[1], image.height)))
     mean = np.asarray(behind).reshape(-1, 3).mean(axis=0)
     first = _contrasting_color(rng, [(int(mean[0]), int(mean[1]), int(mean[2]))])
     second = _contrasting_color(rng, [(int(mean[0]), int(mean[1]), int(mean[2])), first])

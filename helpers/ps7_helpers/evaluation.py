@@ -112,9 +112,7 @@ class _Boxes:
 
     def select(self, rows: npt.NDArray[np.bool_] | Indices) -> "_Boxes":
         """Some of the rows."""
-        return _Boxes(
-            self.image[rows], self.classes[rows], self.boxes[rows], self.scores[rows], self.difficult[rows]
-        )
+        return _Boxes(self.image[rows], self.classes[rows], self.boxes[rows], self.scores[rows], self.difficult[rows])
 
 
 def _gather_truth(ground_truth: Mapping[str, ImageTruth]) -> _Boxes:
@@ -122,18 +120,14 @@ def _gather_truth(ground_truth: Mapping[str, ImageTruth]) -> _Boxes:
     images = [ImageTruth(*entry) for entry in ground_truth.values()]
     difficult = [i.difficult if i.difficult is not None else [False] * len(i.classes) for i in images]
     zeros = [[0.0] * len(i.classes) for i in images]
-    return _table(
-        list(ground_truth), [i.classes for i in images], [i.boxes for i in images], zeros, difficult
-    )
+    return _table(list(ground_truth), [i.classes for i in images], [i.boxes for i in images], zeros, difficult)
 
 
 def _gather_detections(order: Mapping[str, ImageTruth], detections: Mapping[str, ImageDetections]) -> _Boxes:
     """All detections in one table, images in the order of the ground truth."""
     images = [ImageDetections(*detections.get(image_id, ImageDetections([], [], []))) for image_id in order]
     no = [[False] * len(i.classes) for i in images]
-    return _table(
-        list(order), [i.classes for i in images], [i.boxes for i in images], [i.scores for i in images], no
-    )
+    return _table(list(order), [i.classes for i in images], [i.boxes for i in images], [i.scores for i in images], no)
 
 
 def _table(
@@ -146,9 +140,7 @@ def _table(
     """Join the lists of all images, after a look at their lengths and numbers."""
     arrays = [np.asarray(b, dtype=np.float64).reshape(-1, 4) for b in boxes]
     score_arrays = [np.asarray(s, dtype=np.float64).reshape(-1) for s in scores]
-    for image_id, names, xyxy, numbers, marks in zip(
-        ids, classes, arrays, score_arrays, difficult, strict=True
-    ):
+    for image_id, names, xyxy, numbers, marks in zip(ids, classes, arrays, score_arrays, difficult, strict=True):
         lengths = [len(names), len(xyxy), len(numbers), len(marks)]
         if len(set(lengths)) != 1:
             raise ValueError(

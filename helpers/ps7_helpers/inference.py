@@ -84,9 +84,7 @@ def inference_with_detector(
 def _detect(detector: nn.Module, image: Tensor, score_thresh: float, nms_thresh: float) -> Tensor:
     """Run the detector on one ``(3, H, W)`` image; ``(M, 6)`` of box, class, score, float32 on the CPU."""
     result = detector(image.unsqueeze(0), test_score_thresh=score_thresh, test_nms_thresh=nms_thresh)
-    if not (
-        isinstance(result, tuple | list) and len(result) == 3 and all(isinstance(r, Tensor) for r in result)
-    ):
+    if not (isinstance(result, tuple | list) and len(result) == 3 and all(isinstance(r, Tensor) for r in result)):
         raise TypeError(
             "Expected the detector to return three tensors, boxes (N, 4), classes (N,) and scores (N,), got "
             f"{_described(result)}. In eval mode, forward() has to return what inference() gives."

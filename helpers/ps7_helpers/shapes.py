@@ -117,9 +117,7 @@ def write_voc(directory: str | Path, train: int = 32, val: int = 16, seed: int =
             scene = draw_scene(rng, width, height)
             scene.image.save(voc_dir / "JPEGImages" / f"{image_id}.jpg", quality=90)
             difficult = rng.uniform(size=len(scene.names)) < 0.1
-            _write_annotation(
-                voc_dir / "Annotations" / f"{image_id}.xml", scene, [bool(d) for d in difficult]
-            )
+            _write_annotation(voc_dir / "Annotations" / f"{image_id}.xml", scene, [bool(d) for d in difficult])
         lines = "".join(f"{image_id}\n" for image_id in ids)
         (voc_dir / "ImageSets" / "Main" / f"{split}.txt").write_text(lines, encoding="utf-8")
         write_list(make_list(voc_dir, split, relative_to=root), root / list_name(split))

@@ -24,6 +24,7 @@ def train_detector(
     max_iters: int = 5000,
     log_period: int = 20,
     device: str | torch.device = "cpu",
+    max_grad_norm: float | None = None,
 ) -> LossHistory:
     """Train a detector with SGD, print the losses now and then, and plot them at the end.
 
@@ -40,6 +41,9 @@ def train_detector(
         max_iters: Number of batches to train on.
         log_period: A line is printed every so many iterations, the first one included.
         device: Where to train.
+        max_grad_norm: If given, a gradient longer than this is shortened to it before the step. That stops the
+            rare batch whose gradient is a hundred times the usual one from undoing what was learned, or from
+            ending in NaN.
 
     Returns:
         The losses of every iteration.
@@ -62,6 +66,8 @@ def train_detector(
             values = _checked(losses, iteration, paths)
             optimizer.zero_grad(set_to_none=True)
             sum(losses.values()).backward()
+            if max_grad_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, max_grad_norm)
             optimizer.step()
             history.append(values)
             if iteration % log_period == 0:

@@ -13,9 +13,7 @@ from ps7_helpers.figures import show
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TRUTH_COLOR = (
-    "#0072b2"  # blue and vermilion: told apart by most colour-blind readers, and by line style besides
-)
+_TRUTH_COLOR = "#0072b2"  # blue and vermilion: told apart by most colour-blind readers, and by line style besides
 _PREDICTION_COLOR = "#d55e00"
 _POINT_COLOR = "#f0e442"
 _FIGURE_INCHES = 7.0
@@ -106,17 +104,9 @@ def _point_rows(points: Tensor | Sequence[Tensor | Sequence[float]] | None) -> T
     if points is None:
         return torch.empty(0, 2)
     if not isinstance(points, Tensor):
-        points = (
-            torch.stack([torch.as_tensor(p).detach().float().cpu() for p in points])
-            if points
-            else torch.empty(0)
-        )
+        points = torch.stack([torch.as_tensor(p).detach().float().cpu() for p in points]) if points else torch.empty(0)
     points = points.detach().float().cpu()
-    if (
-        points.dim() > 2
-        or points.numel() % 2
-        or (points.dim() == 2 and points.numel() and points.shape[1] != 2)
-    ):
+    if points.dim() > 2 or points.numel() % 2 or (points.dim() == 2 and points.numel() and points.shape[1] != 2):
         raise ValueError(f"Expected points of shape (K, 2), each (x, y), got {tuple(points.shape)}.")
     return points.reshape(-1, 2)
 
@@ -131,9 +121,7 @@ def _draw_boxes(
     halo: list[AbstractPathEffect] = [withStroke(linewidth=4, foreground="white", alpha=0.7)]
     for row in boxes.tolist():
         x1, y1, x2, y2 = row[:4]
-        frame = Rectangle(
-            (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=2, linestyle=linestyle
-        )
+        frame = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=2, linestyle=linestyle)
         frame.set_path_effects(halo)
         axes.add_patch(frame)
         label = _label(row[4:], idx_to_class)

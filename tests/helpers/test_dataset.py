@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
+
 from ps7_helpers import VOC2007Detection, denormalize
 from ps7_helpers.download import download_voc2007
 from ps7_helpers.images import IMAGENET_MEAN, pad_to_multiple
 from ps7_helpers.shapes import write_voc
 from ps7_helpers.voc import VOC_CLASSES
-from torch.utils.data import DataLoader
 
 # The first boxes of the first sixteen train items, as the assignment gives them: image id, box, class.
 FIRST_BOXES = """
@@ -37,9 +38,7 @@ FIRST_BOXES = """
 """
 
 
-def one_image_voc(
-    root: Path, size: tuple[int, int], objects: list[tuple[str, list[float]]], prefix: str = ""
-) -> Path:
+def one_image_voc(root: Path, size: tuple[int, int], objects: list[tuple[str, list[float]]], prefix: str = "") -> Path:
     """A data set of one white image with given objects, in both splits."""
     (root / "VOCdevkit").mkdir(parents=True)
     Image.new("RGB", size, "white").save(root / "VOCdevkit" / "000001.png")
@@ -147,9 +146,7 @@ def test_train_crop_shows_the_boxes(tmp_path, size):
 
 def test_val_padding(tmp_path):
     """In val, nothing is cropped; the padding on the right and at the bottom is zero once normalised."""
-    dataset = VOC2007Detection(
-        one_image_voc(tmp_path, (150, 100), [("car", [0.0, 0.0, 150.0, 100.0])]), "val", 50
-    )
+    dataset = VOC2007Detection(one_image_voc(tmp_path, (150, 100), [("car", [0.0, 0.0, 150.0, 100.0])]), "val", 50)
     path, image, boxes = dataset[0]
     assert image.shape == (3, 64, 96)
     assert (image[:, :50, :75] > 1).all()
@@ -164,13 +161,9 @@ def test_val_padding(tmp_path):
 
 def test_train_to_original(tmp_path):
     """Boxes of a train item lead back to the original image, as far as the crop shows them."""
-    dataset = VOC2007Detection(
-        one_image_voc(tmp_path, (300, 100), [("car", [110.0, 20.0, 260.0, 80.0])]), "train"
-    )
+    dataset = VOC2007Detection(one_image_voc(tmp_path, (300, 100), [("car", [110.0, 20.0, 260.0, 80.0])]), "train")
     path, _, boxes = dataset[0]
-    torch.testing.assert_close(
-        dataset.to_original(path, boxes[:1, :4]), torch.tensor([[110.0, 20.0, 200.0, 80.0]])
-    )
+    torch.testing.assert_close(dataset.to_original(path, boxes[:1, :4]), torch.tensor([[110.0, 20.0, 200.0, 80.0]]))
 
 
 def test_image_without_objects(tmp_path):
@@ -219,9 +212,7 @@ def test_denormalize():
     assert denormalize(images + 100).max() == 1.0 and denormalize(images - 100).min() == 0.0
 
 
-@pytest.mark.parametrize(
-    ("size", "padded"), [((32, 64), (32, 64)), ((33, 1), (64, 32)), ((224, 298), (224, 320))]
-)
+@pytest.mark.parametrize(("size", "padded"), [((32, 64), (32, 64)), ((33, 1), (64, 32)), ((224, 298), (224, 320))])
 def test_pad_to_multiple(size, padded):
     """Padding fills up to the next multiple of 32 and leaves what fits alone."""
     assert pad_to_multiple(torch.ones(3, *size)).shape == (3, *padded)
@@ -235,9 +226,7 @@ def test_wrong_split(drawn_voc):
 
 def test_missing_list(tmp_path):
     """Without the list, the error says which file is missing and names the two ways on."""
-    with pytest.raises(
-        FileNotFoundError, match=r"voc07_train\.json is missing.*download=True.*ShapesDetection"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"voc07_train\.json is missing.*download=True.*ShapesDetection"):
         VOC2007Detection(tmp_path, "train")
 
 
@@ -245,9 +234,7 @@ def test_missing_images(tmp_path):
     """Without the images, the error comes at once, not in the middle of training."""
     root = one_image_voc(tmp_path, (64, 64), [])
     (root / "VOCdevkit" / "000001.png").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"000001\.png is missing.*first image that voc07_train\.json names"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"000001\.png is missing.*first image that voc07_train\.json names"):
         VOC2007Detection(root, "train")
 
 

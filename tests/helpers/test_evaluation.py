@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from ps7_helpers import ImageDetections, ImageTruth, evaluate_detections, evaluate_folders
 
 SQUARE = [10.0, 10.0, 19.0, 19.0]  # ten pixels wide where first and last count
@@ -34,9 +35,7 @@ def slow_ap(truth, found, name, threshold, metric, inclusive):
     ]
     queue.sort(key=lambda entry: entry[:2])  # stable: within an image in the order given
     taken, right, wrong, curve = set(), 0, 0, []
-    positives = sum(
-        c == name and not d for t in truth.values() for c, d in zip(t.classes, t.difficult, strict=True)
-    )
+    positives = sum(c == name and not d for t in truth.values() for c, d in zip(t.classes, t.difficult, strict=True))
     for _, _, image_id, box in queue:
         objects = truth[image_id]
         best, best_iou = None, -1.0
@@ -65,11 +64,7 @@ def random_case(rng):
 
     def boxes(n):
         corners = rng.integers(0, 5, size=(n, 2)) * 4
-        return (
-            np.concatenate([corners, corners + rng.integers(4, 13, size=(n, 2))], axis=1)
-            .astype(float)
-            .tolist()
-        )
+        return np.concatenate([corners, corners + rng.integers(4, 13, size=(n, 2))], axis=1).astype(float).tolist()
 
     truth, found = {}, {}
     for i in range(int(rng.integers(1, 7))):

@@ -4,11 +4,12 @@ import re
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
 from ps7_helpers import ShapesDetection, VOC2007Detection, inference_with_detector
 from ps7_helpers.evaluation_files import evaluate_folders
 from ps7_helpers.shapes import write_voc
-from torch import nn
-from torch.utils.data import DataLoader, Subset
 
 NAMES = ShapesDetection("val").idx_to_class
 
@@ -82,13 +83,8 @@ def test_original_coordinates(tmp_path):
     for path, objects in dataset.instances:
         image_id = path[-10:-4]
         wanted = [[o["name"], *o["xyxy"]] for o in objects]
-        truth = [
-            [n, *map(float, box)] for n, *box in lines(tmp_path / "out" / "ground-truth" / f"{image_id}.txt")
-        ]
-        found = [
-            [n, *map(float, b)]
-            for n, _, *b in lines(tmp_path / "out" / "detection-results" / f"{image_id}.txt")
-        ]
+        truth = [[n, *map(float, box)] for n, *box in lines(tmp_path / "out" / "ground-truth" / f"{image_id}.txt")]
+        found = [[n, *map(float, b)] for n, _, *b in lines(tmp_path / "out" / "detection-results" / f"{image_id}.txt")]
         assert truth == found
         for row, want in zip(truth, wanted, strict=True):
             assert row[0] == want[0] and row[1:] == pytest.approx(want[1:], abs=0.01)
@@ -191,6 +187,4 @@ def test_a_data_set_without_originals(shapes, tmp_path):
 def test_the_same_image_twice(shapes, tmp_path):
     """Two images with one id would overwrite each other, and are refused."""
     with pytest.raises(ValueError, match="the id '000002'"):
-        inference_with_detector(
-            Fixed(*NOTHING), DataLoader(Subset(shapes, [2, 2])), NAMES, 0.5, 0.5, tmp_path
-        )
+        inference_with_detector(Fixed(*NOTHING), DataLoader(Subset(shapes, [2, 2])), NAMES, 0.5, 0.5, tmp_path)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from ps7_helpers import fcos_make_centerness_targets, fcos_match_batch, fcos_match_locations_to_gt
 
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
@@ -13,9 +14,7 @@ BACKGROUND = [-1.0] * 5
 def grid(height: int, width: int) -> dict[str, torch.Tensor]:
     """The centres of the cells of three feature maps of an image of this size."""
     return {
-        level: torch.tensor(
-            [[s * (j + 0.5), s * (i + 0.5)] for i in range(height // s) for j in range(width // s)]
-        )
+        level: torch.tensor([[s * (j + 0.5), s * (i + 0.5)] for i in range(height // s) for j in range(width // s)])
         for level, s in STRIDES.items()
     }
 
@@ -51,9 +50,7 @@ def match_one(x: float, y: float, boxes: list[list[float]], level: str = "p3") -
     """The row that a single location of a level gets."""
     locations = {name: torch.empty(0, 2) for name in STRIDES}
     locations[level] = torch.tensor([[x, y]])
-    return fcos_match_locations_to_gt(locations, STRIDES, torch.tensor(boxes).reshape(-1, 5))[level][
-        0
-    ].tolist()
+    return fcos_match_locations_to_gt(locations, STRIDES, torch.tensor(boxes).reshape(-1, 5))[level][0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -146,9 +143,7 @@ def test_a_box_of_another_level_does_not_shadow():
     assert match_one(100.0, 100.0, [huge, small], "p5") == BACKGROUND
 
 
-@pytest.mark.parametrize(
-    "boxes", [[], [BACKGROUND], [BACKGROUND] * 40], ids=["no rows", "one padded", "all padded"]
-)
+@pytest.mark.parametrize("boxes", [[], [BACKGROUND], [BACKGROUND] * 40], ids=["no rows", "one padded", "all padded"])
 def test_no_boxes(boxes):
     """Without boxes, be it no rows at all or rows of -1, every location is background."""
     boxes = torch.tensor(boxes).reshape(-1, 5)
@@ -185,9 +180,7 @@ def test_dtypes(dtype):
 def test_order_of_levels_is_free():
     """First and last level are those of smallest and largest stride, whatever the dict's order."""
     locations, boxes = grid(128, 128), random_boxes(10, 128, 128)
-    backwards = fcos_match_locations_to_gt(
-        dict(reversed(locations.items())), dict(reversed(STRIDES.items())), boxes
-    )
+    backwards = fcos_match_locations_to_gt(dict(reversed(locations.items())), dict(reversed(STRIDES.items())), boxes)
     forwards = fcos_match_locations_to_gt(locations, STRIDES, boxes)
     assert all(torch.equal(backwards[level], forwards[level]) for level in STRIDES)
 

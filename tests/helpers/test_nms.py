@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from ps7_helpers import class_spec_nms, nms
 
 

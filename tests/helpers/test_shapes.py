@@ -7,11 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
+
 from ps7_helpers import ShapesDetection, VOC2007Detection, denormalize
 from ps7_helpers.drawing import DRAWN_CLASSES, MAX_DRAWN, draw_scene
 from ps7_helpers.shapes import write_voc
 from ps7_helpers.voc import VOC_CLASSES
-from torch.utils.data import DataLoader
 
 
 def real(boxes: torch.Tensor) -> torch.Tensor:

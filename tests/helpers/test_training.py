@@ -4,10 +4,11 @@ import re
 
 import pytest
 import torch
+from torch import nn
+
 from ps7_helpers import LossHistory, plot_losses, train_detector
 from ps7_helpers.losses import running_mean
 from ps7_helpers.training import learning_rate_at
-from torch import nn
 
 LINE = re.compile(r"\[Iter (\d+)\]\[loss: (\d+\.\d{3})\]\[loss_cls: (\d+\.\d{3})\]\[loss_box: (\d+\.\d{3})\]")
 
@@ -30,10 +31,7 @@ class Toy(nn.Module):
 
 def loader(batches: int = 3, value: float = 1.0):
     """Batches as the data sets give them."""
-    return [
-        (("a.jpg", f"b{i}.jpg"), torch.full((2, 3, 8, 8), value), -torch.ones(2, 40, 5))
-        for i in range(batches)
-    ]
+    return [(("a.jpg", f"b{i}.jpg"), torch.full((2, 3, 8, 8), value), -torch.ones(2, 40, 5)) for i in range(batches)]
 
 
 class Broken(nn.Module):
@@ -88,6 +86,19 @@ def test_it_is_sgd_with_momentum(figures):
         velocity = 0.9 * velocity + 2 * (mean - 1.0) + 0.3 * mean
         mean -= rate * velocity
     assert toy.mean.item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_long_gradients_are_shortened(figures):
+    """With max_grad_norm, no step follows a gradient longer than that; shorter ones are left as they are."""
+    toy = Toy()
+    options = {"learning_rate": 0.5, "weight_decay": 0.0, "max_iters": 1}
+    train_detector(toy, loader(), max_grad_norm=0.1, **options)
+    step = torch.tensor([toy.mean.item() - 4.0, toy.other.item() - 1.0])
+    torch.testing.assert_close(step, -0.5 * 0.1 * torch.tensor([6.0, 2.0]) / 40**0.5, rtol=1e-4, atol=0)
+    unlimited, limited = Toy(), Toy()
+    train_detector(unlimited, loader(), **options)
+    train_detector(limited, loader(), max_grad_norm=100.0, **options)
+    assert limited.mean.item() == unlimited.mean.item() == pytest.approx(4.0 - 0.5 * 6.0)
 
 
 @pytest.mark.parametrize("max_iters", [1, 2, 5, 10, 500, 9000])

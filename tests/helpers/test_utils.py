@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
-import ps7_helpers
 import pytest
 import torch
-from ps7_helpers import infinite_loader, rel_error, reset_seed
 from torch.utils.data import DataLoader
+
+import ps7_helpers
+from ps7_helpers import infinite_loader, rel_error, reset_seed
 
 
 def draw():

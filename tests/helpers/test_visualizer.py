@@ -3,6 +3,7 @@
 import pytest
 import torch
 from matplotlib.patches import Rectangle
+
 from ps7_helpers import detection_visualizer
 
 NAMES = {0: "aeroplane", 6: "car", 14: "person"}

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from ps7_helpers.shapes import write_voc
 from ps7_helpers.voc import make_list, read_annotation, read_list, write_list
 

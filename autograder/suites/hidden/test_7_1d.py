@@ -28,9 +28,7 @@ def _compare(
     student: Student, solution: Student, shapes: Shapes, strides: dict[str, int], **options: object
 ) -> dict[str, torch.Tensor]:
     expected = solution.call("get_fpn_location_coords", shapes, strides, **options)
-    got = expect_levels(
-        student.call("get_fpn_location_coords", shapes, strides, **options), shapes, "The result"
-    )
+    got = expect_levels(student.call("get_fpn_location_coords", shapes, strides, **options), shapes, "The result")
     for level in shapes:
         faults = location_faults(expected[level], shapes[level], strides[level])
         expect_close(got[level], expected[level], f"The locations of {level}", faults)

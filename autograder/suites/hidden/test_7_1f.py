@@ -76,9 +76,7 @@ def test_nothing_at_all(student: Student) -> None:
     expect_close(got, torch.zeros(0, 4), "The boxes of no deltas")
 
 
-def _without_clipping(
-    solution: Student, deltas: torch.Tensor, locations: torch.Tensor, stride: int
-) -> torch.Tensor:
+def _without_clipping(solution: Student, deltas: torch.Tensor, locations: torch.Tensor, stride: int) -> torch.Tensor:
     """What the boxes would be without clipping, from the solution's answers to each sign alone."""
     grown = solution.call("fcos_apply_deltas_to_locations", deltas.clamp(min=0), locations, stride)
     shrunk = solution.call("fcos_apply_deltas_to_locations", (-deltas).clamp(min=0), locations, stride)

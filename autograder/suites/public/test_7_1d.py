@@ -30,9 +30,7 @@ def test_first_rows(student: Student, stored: dict[str, torch.Tensor]) -> None:
     for level, rows in expect_levels(got, SHAPES, "The result").items():
         if level in SHAPES:
             expected = stored[level]
-            faults = [
-                (text, wrong[:3]) for text, wrong in location_faults(expected, SHAPES[level], STRIDES[level])
-            ]
+            faults = [(text, wrong[:3]) for text, wrong in location_faults(expected, SHAPES[level], STRIDES[level])]
             head = rows[:3] if isinstance(rows, torch.Tensor) else rows
             expect_close(head, expected[:3], f"The first three locations of {level}", faults)
 

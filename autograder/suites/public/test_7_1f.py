@@ -16,9 +16,7 @@ STRIDE = 8
 def test_deltas_of_three_boxes(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """The deltas of the three boxes of the sanity check are right."""
     expected = stored["worked/deltas"]
-    got = student.call(
-        "fcos_get_deltas_from_locations", stored["worked/locations"], stored["worked/boxes"], STRIDE
-    )
+    got = student.call("fcos_get_deltas_from_locations", stored["worked/locations"], stored["worked/boxes"], STRIDE)
     faults = delta_faults(expected, STRIDE, torch.zeros(len(expected), dtype=torch.bool))
     expect_close(got, expected, "The deltas", faults)
 

@@ -1,0 +1,86 @@
+"""Follow-through: an exercise is graded with earlier ones replaced, so that a mistake costs its points once.
+
+Three kinds of stand-in are bound over a student's own names after the load: *canned* modules from
+`suites/public/stand_ins.py`, which hold no answer and are handed out; the instructor's own functions, on
+staff's machines alone; and, where an earlier exercise lost points, the solution's method in its place.
+
+No stand-in becomes an answer book: each exercise has a process of its own, a stand-in is never in one that
+grades the exercise it replaces or an earlier one, and where the solution stood in, nothing that student code
+could word itself (an exception's message) reaches the feedback.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from autograder.assignment import Assignment, Exercise
+from autograder.errors import KitError
+from autograder.loading import bind, load, stand_in_module
+from autograder.notebook import read_notebook
+from autograder.result import ExerciseResult
+from autograder.slicing import Slice, make_slice
+from autograder.student import LocalStudent
+
+
+def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]) -> list[dict[str, Any]]:
+    """What to bind over a student's names for an exercise.
+
+    Args:
+        assignment: Whose.
+        exercise: What is graded.
+        earlier: Results of the exercises before it.
+    """
+    found = canned(assignment, exercise)
+    lost = {result.id for result in earlier if result.points < result.max_points}
+    replaced = [name for exercise_id, name in exercise.follows if exercise_id in lost]
+    if len(replaced) == len(exercise.follows):
+        replaced = []  # nothing of the student's own would be left to grade
+    names = [*exercise.solved, *replaced]
+    if names:
+        tops = tuple(dict.fromkeys(name.partition(".")[0] for name in names))
+        piece = _solution_slice(assignment, tops)
+        found.append({"names": names, "code": "", "slice": piece.to_json(assignment.globals)})
+    return found
+
+
+def canned(assignment: Assignment, exercise: Exercise) -> list[dict[str, Any]]:
+    """The stand-ins that are handed out with the public checks."""
+    if not exercise.canned:
+        return []
+    code = (assignment.suites / "public" / "stand_ins.py").read_text(encoding="utf-8")
+    return [{"names": list(exercise.canned), "code": code, "slice": None}]
+
+
+def load_solution(assignment: Assignment, exercise: Exercise, source: str | None = None) -> LocalStudent:
+    """The instructor's solution of an exercise in this process, with the same canned stand-ins.
+
+    Args:
+        assignment: Whose.
+        exercise: Which.
+        source: Another text in place of the instructor's source, with a fault put in, say.
+
+    Raises:
+        KitError: The instructor notebook does not load; says which line.
+    """
+    piece = _solution_slice(assignment, exercise.names, source)
+    module = types.ModuleType("instructor_notebook")
+    workbench, problems = load(piece.to_json(assignment.globals), module)
+    absent = [name for name in exercise.names if name not in module.__dict__]
+    if absent:
+        why = f": {problems[0]}" if problems else "."
+        raise KitError(f"{assignment.source} does not define `{absent[0]}`{why} A TA has to mend it.")
+    for stand_in in canned(assignment, exercise):
+        bind(module.__dict__, stand_in_module(stand_in), stand_in["names"])
+    student = LocalStudent(module.__dict__)
+    student.workbench = workbench
+    return student
+
+
+def _solution_slice(assignment: Assignment, names: tuple[str, ...], source: str | None = None) -> Slice:
+    data = assignment.source.read_bytes() if source is None else source.encode()
+    cells = read_notebook(data, ".py")
+    problem = next((cell.problem for cell in cells if cell.problem), None)
+    if problem:
+        raise KitError(f"{assignment.source}: {problem[1]} in {problem[0]}. A TA has to mend it.")
+    return make_slice(cells, names, assignment.not_run | set(assignment.wanted), assignment.globals)

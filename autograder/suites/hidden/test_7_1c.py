@@ -1,0 +1,62 @@
+"""7.1 (c), the hidden half: the values, and no sigmoid."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from autograder.student import Handle, Student
+from autograder.suites.compare import CheckFailed, expect_close
+from autograder.suites.public.test_7_1c import KINDS, convolutions, features, three
+
+pytestmark = pytest.mark.exercise("7.1c")
+
+
+@pytest.mark.points(1)
+@pytest.mark.hint("The network predicts logits; the losses apply the sigmoid themselves.")
+def test_logits(student: Student) -> None:
+    """Class and centerness predictions are logits: they are not squeezed between 0 and 1."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    biases = {n: p for n, p in module.parameters().items() if p.dim() == 1 and not n.startswith("stem_")}
+    module.load({name: torch.full_like(p, 5.0) for name, p in biases.items()})
+    for part, what in zip(three(module(features(16))), KINDS, strict=True):
+        if not bool((part["p3"] > 3).all()):
+            said = f"{what} do not follow the bias of their convolution."
+            raise CheckFailed(said, "A sigmoid (or another function) is applied within the network.", said)
+
+
+@pytest.mark.points(3)
+@pytest.mark.hint("Batch, channels and number of stem convolutions vary here.")
+def test_values(student: Student, rng: torch.Generator) -> None:
+    """The predictions are those of the convolutions and ReLUs asked for, whatever their number and widths."""
+    for classes, channels, stems in ((3, 10, [14, 6, 9]), (7, 12, [8])):
+        module = student.new("FCOSPredictionNetwork", classes, channels, stems)
+        module.load({n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in module.parameters().items()})
+        maps = {k: torch.randn(v.shape, generator=rng) for k, v in features(channels, batch=3).items()}
+        got = three(module(maps))
+        for level, feature in maps.items():
+            for index, right in enumerate(_expected(module, feature, classes)):
+                expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
+
+
+def _expected(module: Handle, feature: torch.Tensor, classes: int) -> list[torch.Tensor]:
+    """The three predictions for one level, by plain convolutions with the student's own weights."""
+    parameters = module.parameters()
+    hidden = {}
+    for stem in ("stem_cls", "stem_box"):
+        value = feature
+        weights = [n for n, p in parameters.items() if n.startswith(f"{stem}.") and p.dim() == 4]
+        for name in weights:
+            bias = parameters.get(name.removesuffix("weight") + "bias")
+            value = F.relu(F.conv2d(value, parameters[name], bias, padding=1))
+        hidden[stem] = value
+    if not convolutions(module, "stem_cls"):
+        raise CheckFailed("stem_cls has no convolution.", public_text="stem_cls has no convolution.")
+    made = []
+    for name, stem in (("pred_cls", "stem_cls"), ("pred_box", "stem_box"), ("pred_ctr", "stem_box")):
+        weight = parameters.get(f"{name}.weight")
+        if weight is None:
+            text = f"There is no convolution `{name}`, which the text asks for by that name."
+            raise CheckFailed(text, public_text=text)
+        out = F.conv2d(hidden[stem], weight, parameters.get(f"{name}.bias"), padding=1)  # (B, C, H, W)
+        made.append(out.permute(0, 2, 3, 1).flatten(1, 2))  # (B, H * W, C)
+    return made

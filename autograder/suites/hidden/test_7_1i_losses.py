@@ -1,0 +1,55 @@
+"""7.1 (i), training, the hidden half: random boxes, other shapes, images without objects."""
+
+import pytest
+import torch
+
+from autograder.student import Handle, Student
+from autograder.suites.compare import CheckFailed
+from autograder.suites.public.test_7_1i_losses import LOSSES, close, losses_of
+from autograder.suites.scenes import random_boxes, striped_images
+
+pytestmark = pytest.mark.exercise("7.1i-losses")
+
+
+def _compare(student: Student, solution: Student, classes: int, images: torch.Tensor, boxes: torch.Tensor) -> None:
+    """Both in the same state, twice in a row: the normalizer moves on alike."""
+    modules: list[Handle] = [who.new("FCOS", classes, 8, [8]) for who in (student, solution)]
+    for _ in range(2):
+        got, expected = (losses_of(module, images, boxes) for module in modules)
+        for name in LOSSES:
+            if not close(got[name], expected[name]):
+                said = f"{name}: expected {expected[name]:.4f}, got {got[name]:.4f}."
+                raise CheckFailed(said, public_text=f"{name} has the wrong value.")
+
+
+@pytest.mark.points(3)
+@pytest.mark.hint("Three images, five classes, maps that are not square, and boxes of every size.")
+def test_random_boxes(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """The losses are right for other batch sizes, numbers of classes and shapes of images."""
+    for batch, classes, height, width in ((3, 5, 64, 160), (1, 20, 192, 96)):
+        boxes = random_boxes(rng, batch, classes, height, width)
+        _compare(student, solution, classes, striped_images(batch, height, width), boxes)
+
+
+@pytest.mark.points(2)
+@pytest.mark.hint("An image may hold no object at all: then all its locations are background.")
+def test_images_without_objects(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """An image without objects beside one with objects, and a batch without any object, give the right losses."""
+    boxes = random_boxes(rng, 2, 20, 64, 96)
+    boxes[1] = -1.0
+    _compare(student, solution, 20, striped_images(2, 64, 96), boxes)
+    _compare(student, solution, 20, striped_images(2, 64, 96), torch.full((2, 40, 5), -1.0))
+
+
+@pytest.mark.points(2)
+@pytest.mark.hint("The arguments of FCOS say how many classes and channels there are.")
+def test_the_networks_get_the_arguments(student: Student) -> None:
+    """FCOS makes its two networks, as `backbone` and `pred_net`, with the numbers that it is given."""
+    module = student.new("FCOS", 7, 12, [10])
+    channels = module.get("backbone.out_channels")
+    classes = module.parameters().get("pred_net.cls_offset")
+    if channels != 12:
+        raise CheckFailed(f"The backbone got {channels} channels, not fpn_channels.", public_text="Wrong fpn_channels.")
+    if classes is None or len(classes) != 7:
+        text = "`self.pred_net` was not made with num_classes."
+        raise CheckFailed(text, public_text=text)

@@ -1,0 +1,105 @@
+"""7.1 (b): the feature pyramid. Nothing here depends on what its layers are called."""
+
+import pytest
+import torch
+
+from autograder.student import Handle, Student
+from autograder.suites.compare import CheckFailed, expect_levels, expect_shape
+
+pytestmark = pytest.mark.exercise("7.1b")
+
+CHANNELS = 24
+IN_CHANNELS = {"c3": 64, "c4": 160, "c5": 400}
+STRIDES = {"p3": 8, "p4": 16, "p5": 32}
+
+
+def made(student: Student) -> Handle:
+    """The student's backbone in evaluation mode."""
+    module = student.new("DetectorBackboneWithFPN", out_channels=CHANNELS)
+    module.eval()
+    return module
+
+
+def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
+    """Names of the lateral weights by input level, and of the output weights, found by their shapes."""
+    own = {n: p for n, p in module.parameters().items() if not n.startswith("backbone.")}
+    lateral = {
+        level: name
+        for level, channels in IN_CHANNELS.items()
+        for name, p in own.items()
+        if tuple(p.shape) == (CHANNELS, channels, 1, 1)
+    }
+    output = [name for name, p in own.items() if tuple(p.shape) == (CHANNELS, CHANNELS, 3, 3)]
+    return lateral, output
+
+
+def moved(module: Handle, images: torch.Tensor, name: str) -> set[str]:
+    """The levels that change when one weight does."""
+    before = expect_levels(module(images), STRIDES, "The result")
+    weight = module.parameters()[name]
+    module.load({name: weight + 0.5})
+    after = expect_levels(module(images), STRIDES, "The result")
+    module.load({name: weight})
+    return {level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)}
+
+
+@pytest.mark.points(3)
+def test_shapes_of_the_levels(student: Student) -> None:
+    """The result has levels p3, p4 and p5 of shape (B, out_channels, H / stride, W / stride)."""
+    module = made(student)
+    got = expect_levels(module(torch.zeros(2, 3, 64, 96)), STRIDES, "The result")
+    for level, stride in STRIDES.items():
+        expect_shape(got[level], (2, CHANNELS, 64 // stride, 96 // stride), f"Level {level}")
+
+
+@pytest.mark.points(2)
+def test_the_six_convolutions(student: Student) -> None:
+    """There are three 1 x 1 convolutions, one for each of c3, c4 and c5, and three 3 x 3 ones."""
+    lateral, output = pyramid_weights(made(student))
+    absent = [level for level in IN_CHANNELS if level not in lateral]
+    if absent:
+        channels = IN_CHANNELS[absent[0]]
+        raise CheckFailed(f"There is no 1 x 1 convolution from the {channels} channels of {absent[0]} to out_channels.")
+    if len(output) != 3:
+        raise CheckFailed(f"Expected three 3 x 3 convolutions from out_channels to out_channels, found {len(output)}.")
+
+
+@pytest.mark.points(4)
+def test_which_level_depends_on_which_map(student: Student) -> None:
+    """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
+    module = made(student)
+    images = torch.linspace(-2, 2, 3 * 64 * 96).reshape(1, 3, 64, 96)
+    lateral, _ = pyramid_weights(module)
+    expected = {"c5": {"p3", "p4", "p5"}, "c4": {"p3", "p4"}, "c3": {"p3"}}
+    for source, levels in expected.items():
+        if source not in lateral:
+            raise CheckFailed(f"There is no 1 x 1 convolution for {source}.")
+        got = moved(module, images, lateral[source])
+        if got == levels:
+            continue
+        diagnosis = ""
+        if got < levels:
+            lost = ", ".join(sorted(levels - got))
+            diagnosis = f"{source} never reaches {lost}: the coarser map has to be enlarged and added to the finer one."
+        elif got > levels:
+            diagnosis = (
+                f"{source} reaches {', '.join(sorted(got - levels))}, which is coarser: the path runs downwards."
+            )
+        said = f"A change of what {source} contributes should change {sorted(levels)}, but changed {sorted(got)}."
+        raise CheckFailed(said, diagnosis)
+
+
+@pytest.mark.points(2)
+def test_the_output_convolutions_are_used(student: Student) -> None:
+    """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
+    module = made(student)
+    images = torch.linspace(-2, 2, 3 * 64 * 96).reshape(1, 3, 64, 96)
+    _, output = pyramid_weights(module)
+    changed = {name: moved(module, images, name) for name in output}
+    idle = [name for name, levels in changed.items() if not levels]
+    if idle:
+        raise CheckFailed(f"The 3 x 3 convolution `{idle[0]}` changes nothing.", "An output convolution is never used.")
+    bare = set(STRIDES) - set().union(*changed.values())
+    if bare:
+        level = min(bare)
+        raise CheckFailed(f"No 3 x 3 convolution changes {level}.", f"{level} leaves without its output convolution.")

@@ -1,0 +1,86 @@
+"""7.1 (i), training: the losses, with canned networks in place of (b) and (c)."""
+
+import math
+
+import pytest
+import torch
+
+from autograder.student import Handle, Student
+from autograder.suites.compare import CheckFailed
+from autograder.suites.scenes import fixed_boxes, striped_images
+
+pytestmark = pytest.mark.exercise("7.1i-losses")
+
+LOSSES = ("loss_cls", "loss_box", "loss_ctr")
+
+
+def losses_of(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> dict[str, float]:
+    """The three losses as numbers; fail unless they are."""
+    module.train()
+    got = module(images, boxes)
+    if not isinstance(got, dict) or not set(LOSSES) <= set(got):
+        text = "In training, `forward` should return a dictionary with loss_cls, loss_box and loss_ctr."
+        raise CheckFailed(text, public_text=text)
+    found = {}
+    for name in LOSSES:
+        value = got[name]
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            text = f"{name} should be a single number: sum up the losses of all locations."
+            raise CheckFailed(text, public_text=text)
+        found[name] = float(value)
+        if not math.isfinite(found[name]):
+            text = f"{name} is {found[name]}."
+            raise CheckFailed(text, public_text=text)
+    return found
+
+
+def close(got: float, expected: float) -> bool:
+    """Whether two losses are the same but for rounding."""
+    return abs(got - expected) <= 1e-3 * max(1.0, abs(expected))
+
+
+@pytest.mark.points(2)
+def test_three_losses(student: Student) -> None:
+    """In training, forward returns loss_cls, loss_box and loss_ctr, each a single finite number."""
+    losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())
+
+
+@pytest.mark.points(3)
+@pytest.mark.parametrize("name", LOSSES)
+def test_value(student: Student, stored: dict[str, torch.Tensor], name: str) -> None:
+    """Each loss of a batch of two images has the right value."""
+    got = losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())[name]
+    expected = float(stored[name])
+    if close(got, expected):
+        return
+    faults = {key: float(value) for key, value in stored.items() if key.startswith(f"{name}/")}
+    diagnosis = next((FAULTS[key.partition("/")[2]] for key, wrong in faults.items() if close(got, wrong)), "")
+    text = f"{name}: expected {expected:.4f}, got {got:.4f}."
+    raise CheckFailed(text, diagnosis, f"{name} has the wrong value.")
+
+
+FAULTS = {
+    "background-counted": "Background is counted in this loss: it has to be zero where a location has no object.",
+    "background-is-class-0": "The one-hot target of background is not all zeros: background counts as class 0.",
+    "deltas-not-boxes": "The loss compares deltas, where boxes in pixels are meant.",
+    "boxes-not-deltas": "The centerness targets are made from boxes, where deltas are meant.",
+    "sigmoid-twice": "A sigmoid is applied before the loss, which applies one itself.",
+    "not-normalised": "The loss is not divided by `self._normalizer` times the number of images.",
+    "zero": "This loss is zero: is everything masked out?",
+}
+
+
+@pytest.mark.points(2)
+def test_gradients(student: Student) -> None:
+    """The gradients of each loss reach the predictions it is about, and pass on into the backbone."""
+    module = student.new("FCOS", 20, 16, [16])
+    module.train()
+    for loss, part in {"loss_cls": "cls", "loss_box": "box", "loss_ctr": "ctr"}.items():
+        grads = module.gradients(striped_images(), fixed_boxes(), of=[loss])
+        for name, gradient in grads.items():
+            wanted = name.endswith(f"{part}_offset") or name.endswith("scale")
+            if wanted and (gradient is None or not bool((gradient != 0).any())):
+                text = f"The gradient of {loss} does not reach the predictions it is made from."
+                raise CheckFailed(
+                    text, "Something on the way is detached, rounded or computed without gradients.", text
+                )

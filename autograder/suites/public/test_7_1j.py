@@ -1,0 +1,57 @@
+"""7.1 (j): the detector learns a few pictures by heart, judged by what it then detects."""
+
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from autograder.student import Handle, Student
+from autograder.suites.compare import CheckFailed
+from autograder.suites.detections import expect_three
+from ps7_helpers import ShapesDetection
+
+pytestmark = pytest.mark.exercise("7.1j")
+
+PICTURES, SIZE = 3, 96
+ROUNDS = ((60, 0.0015), (60, 0.001))  # steps and learning rate; the second only where the first was not enough
+ENOUGH = 0.7
+
+
+@pytest.mark.points(10)
+def test_learns_three_pictures(student: Student, rng: torch.Generator) -> None:
+    """After some sixty training steps on three small pictures, the detector finds what is in them."""
+    dataset = ShapesDetection("train", image_size=SIZE)
+    chosen = torch.randperm(len(dataset), generator=rng)[:PICTURES].tolist()
+    pictures = [dataset[index] for index in chosen]
+    images = torch.stack([image for _, image, _ in pictures])  # (3, 3, 96, 96)
+    boxes = torch.stack([objects for _, _, objects in pictures])  # (3, 40, 5)
+    module = student.new("FCOS", 20, 32, [32])
+    history: list[float] = []
+    for steps, rate in ROUNDS:
+        module.train()
+        history += module.minimise([[images, boxes]], steps=steps, lr=rate)
+        found, objects, claimed = _score(module, images, boxes)
+        if found >= ENOUGH * objects and claimed <= 4 * objects + 4:
+            return
+    said = f"Of {objects} objects it found {found}, with {claimed} detections in all. "
+    said += f"The sum of the losses went from {history[0]:.2f} to {history[-1]:.2f}."
+    raise CheckFailed(said, "The detector does not learn. Look at 7.1 (i) first.", f"It found {found} of {objects}.")
+
+
+def _score(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> tuple[int, int, int]:
+    """Objects found, objects there, and detections claimed."""
+    module.eval()
+    found = objects = claimed = 0
+    for image, truth in zip(images, boxes, strict=True):
+        detections = expect_three(module(image[None], None, 0.2, 0.5))
+        truth = truth[truth[:, 4] >= 0]
+        found += hits(truth, detections[0], detections[1])
+        objects, claimed = objects + len(truth), claimed + len(detections[0])
+    return found, objects, claimed
+
+
+def hits(truth: torch.Tensor, boxes: torch.Tensor, classes: torch.Tensor) -> int:
+    """How many objects `(N, 5)` have a detection of their class with an IoU of at least 0.5."""
+    if not len(boxes):
+        return 0
+    right = (box_iou(truth[:, :4], boxes) >= 0.5) & (truth[:, 4:5] == classes[None, :])
+    return int(right.any(dim=1).sum())
