@@ -72,11 +72,14 @@ def grade(
 
 
 @app.command()
-def demo(out: Annotated[Path, typer.Option("--out", help="Where to put it all.")] = Path("demo-out")) -> None:
-    """All of it on built-in data: the release, a small class graded, a report."""
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where to put it all.")] = Path("demo-out"),
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the solved notebook, which trains.")] = False,
+) -> None:
+    """All of it on built-in data: the release, the notebook run, a small class graded, a report."""
     from autograder.demo import run_demo
 
-    raise typer.Exit(run_demo(load_assignment(None), out, _console()))
+    raise typer.Exit(run_demo(load_assignment(None), out, _console(), quick=quick))
 
 
 def _console() -> Console:

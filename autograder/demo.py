@@ -1,4 +1,4 @@
-"""`fcoskit demo`: the release, a small class graded, a report, all on built-in data."""
+"""`fcoskit demo`: the release, the solved notebook run, a small class graded, all on built-in data."""
 
 from __future__ import annotations
 
@@ -10,54 +10,75 @@ from rich.console import Console
 
 from autograder.assignment import Assignment
 from autograder.errors import KitError
-from autograder.front import grade_paths
+from autograder.execute import execute_notebook, printed, write_page
+from autograder.front import grade_paths, progress_bar
 from autograder.grade import claim
 from autograder.release import build_release
 from autograder.report.files import read_report
 from autograder.samples import load_samples, unexpected, write_sample
+from autograder.source import solved_notebook
 
 
-def run_demo(assignment: Assignment, out: Path, console: Console) -> int:
+def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool = False) -> int:
     """Run the demo.
 
     Args:
         assignment: Its `samples.toml` says who is in the class.
-        out: Where submissions and reports go; emptied of an earlier demo first.
+        out: Where notebook, submissions and reports go; emptied of an earlier demo first.
         console: To print on.
+        quick: Leave out executing the solved notebook, which trains.
 
     Returns:
         Exit code: 0 if every sample got exactly what `samples.toml` says it must.
 
     Raises:
-        KitError: The release is refused, or `out` holds something else.
+        KitError: The release is refused, the notebook does not run, or `out` holds something else.
     """
     started = time.monotonic()
     _clear(out)
     console.rule("1. The release")
     build_release(assignment, console)
-    console.rule("2. A small class hands in")
+    console.rule("2. The solved notebook, executed")
+    if quick:
+        console.print("  Left out (--quick): it trains for some minutes.")
+    else:
+        _execute(assignment, out / "notebook", console)
+    console.rule("3. A small class hands in")
     samples = load_samples(assignment)
     for sample in samples:
         path = write_sample(assignment, sample, out / "submitted", assignment.release)
         console.print(f"  {path.name:34} {sample.about}", highlight=False, soft_wrap=True)
-    console.rule("3. Grading, each submission in a sandbox")
+    console.rule("4. Grading, each submission in a sandbox")
     code = grade_paths(assignment, [out / "submitted"], out / "graded", 2, "auto", console)
     wrong = [line for sample in samples for line in unexpected(sample, read_report(out / "graded" / sample.student))]
-    console.rule("4. Was that right?")
+    console.rule("5. Was that right?")
     for line in wrong:
         console.print(f"  {line}", style="red", highlight=False)
     if not wrong:
         console.print(f"  Yes: {len(samples)} submissions, each got exactly what samples.toml says it must.")
     broken = next((sample.student for sample in samples if sample.loses), samples[0].student)
-    console.print(f"  Look at {out / 'graded' / broken / 'feedback.html'}", soft_wrap=True, highlight=False)
+    console.print(f"  A student's page: {out / 'graded' / broken / 'feedback.html'}", soft_wrap=True, highlight=False)
+    if not quick:
+        console.print(f"  The notebook: {out / 'notebook' / 'solved.html'}", soft_wrap=True, highlight=False)
     console.print(f"  Took {time.monotonic() - started:.0f} s.", highlight=False)
     return code or int(bool(wrong))
+
+
+def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
+    """Run the solved notebook in its short form, show progress, and say what it came to."""
+    notebook = solved_notebook(assignment)
+    with progress_bar(console) as bar:
+        task = bar.add_task("cells of the notebook", total=len(notebook.cells))
+        execute_notebook(notebook, folder, lambda done, _: bar.update(task, completed=done))
+    write_page(notebook, folder / "solved", assignment.title)
+    for line in [*printed(notebook, "[Iter ")[-1:], *printed(notebook, "mAP")]:
+        console.print(f"  {line}", markup=False, highlight=False)
 
 
 def _clear(out: Path) -> None:
     """Empty the folder of an earlier demo, and of nothing else."""
     if out.exists() and any(out.iterdir()) and not (out / ".fcoskit").is_file():
         raise KitError(f"{out} is not empty and not from an earlier demo. Name another with --out.")
-    for name in ("submitted", "graded"):
+    for name in ("submitted", "graded", "notebook"):
         shutil.rmtree(out / name, ignore_errors=True)
     claim(out)

@@ -26,7 +26,7 @@ def grade_paths(assignment: Assignment, paths: list[Path], out: Path, jobs: int,
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
-    with _progress(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("grading", total=len(submissions))
 
         def step(report: Report, known: bool) -> None:
@@ -43,21 +43,22 @@ def show(assignment: Assignment, run: Run, console: Console) -> None:
     """The table, who needs a look, and where the files are."""
     reports = [report for _, report in sorted(run.reports.items())]
     console.print(grades_table(assignment, reports, console))
-    waiting = [printable(report.student) for report in reports if report.score is None]
+    waiting = [printable(report.student, line=True) for report in reports if report.score is None]
     if waiting:
         console.print(f"No score yet, a human has to look: {', '.join(waiting)}", style="bold", markup=False)
     console.print(f"Grades: {run.out / 'grades.csv'}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """A bar with count and time left; nothing where output is piped."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _line(report: Report, known: bool) -> str:
     score = "no score" if report.score is None else f"{report.score:g}/{report.max_score:g}"
-    words = [printable(report.student), score, report.status]
+    words = [printable(report.student, line=True), score, report.status]
     if known:
         words.append("(graded before)")
     fault = first_fault(report, 100)

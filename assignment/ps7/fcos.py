@@ -107,7 +107,7 @@ print(f"Using {DEVICE}." + (" No GPU: short training runs on small images." if S
 
 # %%
 DATASET_PATH = Path("data")
-SHAPES_SIZE = 128 if SHORT_RUN else IMAGE_SHAPE[0]
+SHAPES_SIZE = 64 if SHORT_RUN else IMAGE_SHAPE[0]
 
 if (DATASET_PATH / "voc07_train.json").exists():
     train_dataset = VOC2007Detection(str(DATASET_PATH), "train", image_size=IMAGE_SHAPE[0])
@@ -870,7 +870,7 @@ train_detector(
     small_detector,
     small_loader,
     learning_rate=5e-3,
-    max_iters=500 if not SHORT_RUN else 60,
+    max_iters=500 if not SHORT_RUN else 100,
     log_period=20,
     device=DEVICE,
 )
@@ -894,9 +894,9 @@ detector = detector.to(DEVICE)
 train_detector(
     detector,
     train_loader,
-    learning_rate=5e-3 if not SHORT_RUN else 5e-3,
-    max_iters=9000 if not SHORT_RUN else 100,
-    log_period=100 if not SHORT_RUN else 20,
+    learning_rate=5e-3 if not SHORT_RUN else 2e-2,
+    max_iters=9000 if not SHORT_RUN else 800,
+    log_period=100 if not SHORT_RUN else 50,
     device=DEVICE,
 )
 

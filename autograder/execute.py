@@ -1,0 +1,72 @@
+"""Runs a notebook of ours from top to bottom, as a student would, and shows it as a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert.exporters import HTMLExporter
+
+from autograder.errors import KitError
+from autograder.report.files import write_whole
+from autograder.tools import own_tools_first
+
+Step = Callable[[int, int], None]
+
+
+def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, timeout: int = 1800) -> Any:
+    """Execute a notebook in a kernel of this Python. Only for notebooks of ours: there is no sandbox here.
+
+    Args:
+        notebook: The node; its outputs are filled in.
+        folder: Working folder of the kernel.
+        step: Called after each cell with its number and how many there are.
+        timeout: Seconds for one cell.
+
+    Raises:
+        KitError: A cell raised; the message ends with its error.
+    """
+    own_tools_first()
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = len(notebook.cells)
+
+    def done(cell: Any, cell_index: int, **_: Any) -> None:
+        if step:
+            step(cell_index + 1, cells)
+
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_complete=done,
+    )
+    before = os.environ.get("PYDEVD_DISABLE_FILE_VALIDATION")
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # a debugger's warning has no place in the page
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise KitError(f"The notebook does not run: {error.ename}: {error.evalue}") from error
+    finally:
+        if before is None:
+            os.environ.pop("PYDEVD_DISABLE_FILE_VALIDATION", None)
+    return notebook
+
+
+def write_page(notebook: Any, path: Path, title: str) -> None:
+    """Write an executed notebook beside itself as one HTML page, pictures and all."""
+    exporter = HTMLExporter(embed_images=True, require_js_url="", jquery_url="")
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    write_whole(path.with_suffix(".ipynb"), nbformat.writes(notebook))
+    write_whole(path.with_suffix(".html"), page)
+
+
+def printed(notebook: Any, start: str) -> list[str]:
+    """Lines that cells printed and that begin with a text."""
+    texts = [output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output]
+    return [line for text in texts for line in text.splitlines() if line.startswith(start)]
