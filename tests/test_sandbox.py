@@ -98,9 +98,10 @@ def test_the_tmpfs_can_be_written_and_is_emptied(student):
 def test_suites_and_reference_are_absent(student):
     """No file of the suites, the reference or the instructor's source is anywhere in sight."""
     source = (
-        "import os\ndef f():\n    return [os.path.join(d, n) for d, _, names in os.walk('/') for n in names"
-        " if d.split('/')[1:2] != ['proc'] and n.startswith(('test_7_1', '7.1', 'fcos.', 'assignment.toml'))"
-        " and 'torchvision' not in d]"
+        "import os\ndef f():\n    found = []\n    for folder, inner, names in os.walk('/'):\n"
+        "        inner[:] = [d for d in inner if d not in ('proc', 'usr', 'torch', 'torchvision', 'nvidia', 'sympy')]\n"
+        "        found += [n for n in names if n.startswith(('test_7_1', '7.1', 'fcos.', 'assignment.toml'))]\n"
+        "    return found"
     )
     assert student(source).call("f") == []
 

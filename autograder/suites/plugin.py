@@ -151,7 +151,8 @@ def collect(folders: list[Path], plugin: SuitePlugin) -> None:
     options += ["--no-header", "--no-summary", "-qq"]
     with _no_other_plugins():
         code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
-    if plugin.problems or code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    fine = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if plugin.problems or code not in fine:
         raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
 
 
