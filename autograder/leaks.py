@@ -63,7 +63,8 @@ def find_leaks(assignment: Assignment, folder: Path, cells: list[Parted]) -> lis
 
 def _solution_secrets(assignment: Assignment, cells: list[Parted]) -> Iterator[tuple[str, str]]:
     """Solution lines that are worth hiding: not trivial, not given elsewhere in the notebook."""
-    given = [_squeeze(line) for cell in cells for line in cell.given]
+    code = [line for cell in cells if cell.is_code for line in cell.given if not line.lstrip().startswith("#")]
+    given = [_squeeze(line) for line in code]
     allowed = {_squeeze(line) for line in assignment.leaks_allowed}
     seen: set[str] = set()
     for cell in cells:

@@ -33,11 +33,13 @@ class Parted:
         given: Lines outside solutions, markers left out.
         solution: Lines within solutions.
         merged: All lines but the markers: the cell with its solution.
+        is_code: Whether the cell holds code; what a text quotes is not given.
     """
 
     given: tuple[str, ...]
     solution: tuple[str, ...]
     merged: str
+    is_code: bool = True
 
 
 def part(source: str, where: str) -> Parted:

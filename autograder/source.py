@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from typing import Any
 
 import jupytext
@@ -71,7 +72,7 @@ def parted_cells(assignment: Assignment, notebook: Any) -> list[Parted]:
             raise KitError(f'{where} holds a solution, but its header lacks nbgrader={{"solution": true, ...}}.')
         if is_solution and not parted.solution:
             parted = Parted((), tuple(cell.source.splitlines()), parted.merged)
-        cells.append(parted)
+        cells.append(replace(parted, is_code=cell.cell_type == "code"))
     return cells
 
 

@@ -113,7 +113,9 @@ def test_a_misspelt_marker_is_refused(course, tmp_path, edit, wrong):
 def test_a_marker_without_its_end_is_refused(course, tmp_path):
     """A solution that is never ended is named."""
     text = course.source.read_text(encoding="utf-8")
-    course.source.write_text(text.replace("        ### END SOLUTION\n", "", 1), encoding="utf-8")
+    start = text.index("def get_fpn_location_coords")
+    changed = text[:start] + text[start:].replace("        ### END SOLUTION\n", "", 1)
+    course.source.write_text(changed, encoding="utf-8")
     assert "is never ended" in refused(course, tmp_path)
 
 
@@ -133,6 +135,12 @@ def test_a_solution_in_a_cell_that_is_none_is_refused(course, tmp_path, edit):
 def test_a_solution_line_in_a_text_cell_is_refused(course, tmp_path, edit):
     """A TA who quotes the solution in the explanation gets told where."""
     edit(course.source, "# Note the two orders", f"# For example `{SOLUTION_LINE}`. Note the two orders")
+    assert "fcos.ipynb: holds a line of the solution" in refused(course, tmp_path)
+
+
+def test_a_solution_line_in_a_comment_is_refused(course, tmp_path, edit):
+    """A solution line left in a comment of given code is no less a leak."""
+    edit(course.source, "NUM_CLASSES = 20", f"# {SOLUTION_LINE}\nNUM_CLASSES = 20")
     assert "fcos.ipynb: holds a line of the solution" in refused(course, tmp_path)
 
 
