@@ -55,11 +55,6 @@ _AEROPLANE = _Outline(
     ],
     detail=[_ellipse(0.5, 0.14, 0.045, 0.07)],
 )
-_BOAT = _Outline(
-    aspect=1.1,
-    body=[[(0.0, 0.72), (1.0, 0.72), (0.82, 1.0), (0.18, 1.0)], _rectangle(0.47, 0.0, 0.51, 0.72)],
-    detail=[[(0.53, 0.03), (0.95, 0.66), (0.53, 0.66)], [(0.45, 0.1), (0.45, 0.66), (0.08, 0.66)]],
-)
 _BOTTLE = _Outline(
     aspect=0.36,
     body=[
@@ -98,7 +93,6 @@ _TVMONITOR = _Outline(
 
 _OUTLINES: dict[str, _Outline] = {
     "aeroplane": _AEROPLANE,
-    "boat": _BOAT,
     "bottle": _BOTTLE,
     "car": _CAR,
     "tvmonitor": _TVMONITOR,
@@ -145,9 +139,9 @@ def draw_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Soft patches around some colour, and a faint stripe pattern."""
+    """Soft patches around some pale colour, and a faint stripe pattern."""
     cells = int(rng.integers(2, 5))
-    tint = rng.integers(60, 196) + rng.integers(-60, 61, size=3)
+    tint = rng.integers(60, 196) + rng.integers(-25, 26, size=3)
     patches = tint + rng.integers(-15, 16, size=(cells, cells, 3))
     image = Image.fromarray(patches.clip(0, 255).astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     angle, period = rng.uniform(0, math.pi), rng.uniform(0.05, 0.2) * min(width, height)

@@ -20,7 +20,7 @@ DEFAULT_LENGTHS = {"train": 2000, "val": 200}
 
 
 class ShapesDetection(Dataset[DetectionItem]):
-    """Drawn scenes: one to three objects of five VOC classes on textured backgrounds.
+    """Drawn scenes: one to three objects of four VOC classes on textured backgrounds.
 
     The class of an object is a matter of its shape; colours, sizes and backgrounds are independent of it. A
     scene is a function of ``(seed, split, index)``: reading an item twice, or in another process, gives the

@@ -7,7 +7,8 @@ from torchvision.ops import box_iou
 from ps7_helpers import Evaluation, ImageDetections, ImageTruth, ShapesDetection, denormalize, evaluate_detections
 
 SIZE = 64
-LIMIT = 0.1
+LIMIT = 0.1  # of the mean average precision, for answers that find their boxes themselves
+HANDED_BOXES = 0.2  # for answers that are handed the true boxes and guess the class; dice would have 0.06
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def by_color(scenes):
 def test_colors_with_the_true_boxes(scenes, by_color):
     """Even handed the true boxes, a classifier that sees only their mean colour is far from good."""
     val = scenes[1]
-    assert judge(val, [by_color(image, boxes) for image, boxes in val]).mean_ap < 0.15
+    assert judge(val, [by_color(image, boxes) for image, boxes in val]).mean_ap < HANDED_BOXES
 
 
 def test_colored_regions(scenes, by_color):
