@@ -113,18 +113,18 @@ def test_bad_submissions_get_a_line_each_and_the_others_are_graded(tmp_path):
     done = fcoskit("grade", *paths, "--out", tmp_path / "out", "--jobs", 2)
     assert done.returncode == 1, done.stdout
     for text in (
-        "empty  0/25  unreadable  The file is empty",
-        "broken-json  0/25  unreadable  The file is not valid JSON",
-        "json-no-notebook  0/25  unreadable  The file is JSON but no notebook",
-        "binary  0/25  unreadable  The file is no text",
-        "no-code  0/25  unreadable  There is no code in this notebook",
-        "deep  0/25  unreadable  The notebook's JSON is nested too deeply",
+        "empty  0/100  unreadable  The file is empty",
+        "broken-json  0/100  unreadable  The file is not valid JSON",
+        "json-no-notebook  0/100  unreadable  The file is JSON but no notebook",
+        "binary  0/100  unreadable  The file is no text",
+        "no-code  0/100  unreadable  There is no code in this notebook",
+        "deep  0/100  unreadable  The notebook's JSON is nested too deeply",
         "twice  no score  undecided  2 submissions",
-        "good  0/25  graded",
+        "good  0/100  graded",
         "escaping.zip: no notebook",
         "nowhere: there is no such file or folder",
     ):
         one_line(done, text)
     rows = (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
-    assert "twice,,25,undecided,," in rows
+    assert "twice,,100,undecided" + 7 * "," in rows
     assert not list(tmp_path.parent.glob("**/evil.ipynb"))
