@@ -222,7 +222,7 @@ def test_a_solution_without_full_marks_is_refused(course, console, edit):
     """A source whose own solution is wrong gives no release, and the old one stays as it is."""
     before = (course.release / "MANIFEST.json").read_bytes()
     edit(course.source, "deltas.clamp(min=0) * stride", "deltas * stride")
-    with pytest.raises(KitError, match=r"own solution gets 99\.0 of 100 points: 7\.1f: Negative deltas"):
+    with pytest.raises(KitError, match=r"own solution gets \d+\.0 of 100 points: 7\.1f: Negative deltas"):
         release.build_release(course, console)
     assert (course.release / "MANIFEST.json").read_bytes() == before
 
