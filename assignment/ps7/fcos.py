@@ -898,6 +898,7 @@ train_detector(
     max_iters=9000 if not SHORT_RUN else 800,
     log_period=100 if not SHORT_RUN else 50,
     device=DEVICE,
+    max_grad_norm=None if not SHORT_RUN else 3.0,
 )
 
 # %% [markdown]
