@@ -11,13 +11,14 @@ could word itself (an exception's message) reaches the feedback.
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
 from autograder.assignment import Assignment, Exercise
 from autograder.errors import KitError
 from autograder.loading import bind, load, stand_in_module
-from autograder.notebook import read_notebook
+from autograder.notebook import Cell, read_notebook
 from autograder.result import ExerciseResult
 from autograder.slicing import Slice, make_slice
 from autograder.student import LocalStudent
@@ -79,8 +80,13 @@ def load_solution(assignment: Assignment, exercise: Exercise, source: str | None
 
 def _solution_slice(assignment: Assignment, names: tuple[str, ...], source: str | None = None) -> Slice:
     data = assignment.source.read_bytes() if source is None else source.encode()
-    cells = read_notebook(data, ".py")
+    cells = _solution_cells(data)
     problem = next((cell.problem for cell in cells if cell.problem), None)
     if problem:
         raise KitError(f"{assignment.source}: {problem[1]} in {problem[0]}. A TA has to mend it.")
     return make_slice(cells, names, assignment.not_run | set(assignment.wanted), assignment.globals)
+
+
+@functools.lru_cache(maxsize=4)
+def _solution_cells(data: bytes) -> list[Cell]:
+    return read_notebook(data, ".py")

@@ -15,6 +15,7 @@ import ast
 import builtins
 import copy
 import difflib
+import functools
 import re
 import symtable
 from collections.abc import Iterable, Iterator
@@ -202,7 +203,12 @@ def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
         heavy |= more
 
 
-def _statements(cell: Cell) -> Iterator[Statement]:
+@functools.lru_cache(maxsize=1024)  # the same cells are sliced again for each exercise
+def _statements(cell: Cell) -> tuple[Statement, ...]:
+    return tuple(_described(cell))
+
+
+def _described(cell: Cell) -> Iterator[Statement]:
     for node in cell.tree.body:
         if isinstance(node, ast.Pass) or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
             continue
@@ -219,7 +225,10 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
     line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
     lines = re.split("\r\n?|\n", cell.source)[line - 1 : node.end_lineno]  # no other character ends a line
     source = "\n".join(lines) if decorators else ast.get_source_segment(cell.source, node) or ""
-    table = symtable.symtable(ast.unparse(_GeneratorsOnly().visit(copy.deepcopy(node))), "cell", "exec")
+    plain = source
+    if decorators or any(isinstance(part, _COLLECTING) for part in ast.walk(node)):
+        plain = ast.unparse(_GeneratorsOnly().visit(copy.deepcopy(node)))
+    table = symtable.symtable(plain, "cell", "exec")
     binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
     now = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
     later: set[str] = set()
@@ -239,6 +248,9 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
         defines=isinstance(node, _DEFINITIONS),
         is_class=isinstance(node, ast.ClassDef),
     )
+
+
+_COLLECTING = (ast.ListComp, ast.SetComp, ast.DictComp)
 
 
 class _GeneratorsOnly(ast.NodeTransformer):

@@ -62,7 +62,7 @@ class Slot:
             self.start()
         assert self._connection is not None
         limits = self._assignment.limits
-        budget = (120 + limits.load_seconds + limits.exercise_seconds) * (1 + len(self._assignment.exercises))
+        budget = (120 + 4 * limits.load_seconds + 4 * limits.exercise_seconds) * (1 + len(self._assignment.exercises))
         self._connection.send((submission, seed))
         kind, content = self._receive(budget)
         if kind == "report":

@@ -29,6 +29,10 @@ class Student(Protocol):
         """Make a module of a class of the student's."""
         ...
 
+    def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """A module like that of `new`, but made once; checks that use it leave its weights as they found them."""
+        ...
+
 
 class Handle:
     """A module that a student's class made, wherever it lives."""
@@ -49,14 +53,14 @@ class Handle:
         """Read an attribute; dots reach inside."""
         return self._student.do("get", handle=self._number, name=name)
 
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """Copies of the parameters, by name."""
-        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number)
+    def parameters(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """Copies of the parameters, by name; without those whose names begin with `skip`."""
+        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number, skip=skip)
         return tensors["parameters"]
 
-    def buffers(self) -> dict[str, torch.Tensor]:
-        """Copies of the buffers, by name."""
-        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number)
+    def buffers(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """Copies of the buffers, by name; without those whose names begin with `skip`."""
+        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number, skip=skip)
         return tensors["buffers"]
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -88,6 +92,9 @@ class Handle:
 class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 
+    def __init__(self) -> None:
+        self._shared: dict[str, Handle] = {}
+
     def do(self, operation: str, **arguments: Any) -> Any:
         """Perform an operation; subclasses say where."""
         raise NotImplementedError
@@ -100,6 +107,13 @@ class BaseStudent:
         """Make a module of a class of the student's."""
         return Handle(self, self.do("new", name=name, args=list(args), kwargs=kwargs))
 
+    def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """A module like that of `new`, but made once; checks that use it leave its weights as they found them."""
+        key = repr((name, args, kwargs))
+        if key not in self._shared:
+            self._shared[key] = self.new(name, *args, **kwargs)
+        return self._shared[key]
+
 
 class LocalStudent(BaseStudent):
     """A student's code in this very process: for their own notebook, and for our reference solution.
@@ -109,6 +123,7 @@ class LocalStudent(BaseStudent):
     """
 
     def __init__(self, namespace: dict[str, Any]) -> None:
+        super().__init__()
         self.workbench = Workbench(namespace)
 
     def do(self, operation: str, **arguments: Any) -> Any:

@@ -115,9 +115,14 @@ class Workbench:
             value = getattr(value, part)
         return value
 
-    def _tensors(self, handle: int) -> dict[str, dict[str, torch.Tensor]]:
+    def _tensors(self, handle: int, skip: str) -> dict[str, dict[str, torch.Tensor]]:
+        """Parameters and buffers, but for those whose names begin with `skip` (a large backbone, say)."""
         module = self.objects[handle]
-        return {"parameters": dict(module.named_parameters()), "buffers": dict(module.named_buffers())}
+        kinds = {"parameters": module.named_parameters(), "buffers": module.named_buffers()}
+        return {
+            kind: {name: tensor for name, tensor in named if not (skip and name.startswith(skip))}
+            for kind, named in kinds.items()
+        }
 
     def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
         module = self.objects[handle]

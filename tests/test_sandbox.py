@@ -250,3 +250,39 @@ def test_a_wish_for_cuda_in_a_constant_is_overruled(student, assignment):
     made = student("def f():\n    return 1")
     made._piece = piece
     assert made.call("f") == "cpu"
+
+
+@pytest.fixture
+def hurried(assignment, host):
+    """Make a student whose calls may take half a second."""
+    made = []
+
+    def make(source: str) -> SandboxedStudent:
+        limits = dataclasses.replace(assignment.limits, call_seconds=0.5, restarts=0)
+        cells = read_notebook(f"# %%\n{source}".encode(), ".py")
+        piece = make_slice(cells, ("f",), assignment.not_run)
+        made.append(SandboxedStudent(dataclasses.replace(assignment, limits=limits), piece, host))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_a_call_that_a_busy_machine_holds_up_is_not_stopped(hurried):
+    """Limits are CPU time: a call that takes longer by the clock, but does not compute, is answered."""
+    assert hurried("import time\ndef f():\n    time.sleep(1)\n    return 1").call("f") == 1
+
+
+def test_a_call_that_waits_for_ever_is_stopped_by_the_clock(hurried):
+    """A call that never computes is stopped after four times its limit."""
+    error = failure(hurried("import threading\ndef f():\n    threading.Event().wait()"))
+    assert error.status == "timeout"
+    assert "Stopped after 2 s" in error.message and "wait for something" in error.message
+
+
+def test_computing_in_other_processes_counts(hurried):
+    """A loop in a process that the call started is charged as the call's own."""
+    source = "import subprocess, sys\ndef f():\n    subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    error = failure(hurried(source))
+    assert error.status == "timeout" and "0.5 s of computing" in error.message

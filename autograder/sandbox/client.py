@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import select
+import socket
 import time
 from dataclasses import asdict
 from typing import Any
@@ -10,10 +12,14 @@ from typing import Any
 from autograder.assignment import Assignment, Limits
 from autograder.errors import Place, StudentError
 from autograder.sandbox import wire
+from autograder.sandbox.bwrap import SandboxFailed
 from autograder.sandbox.host import Connection, Host
 from autograder.slicing import Slice
 from autograder.student import BaseStudent
 from autograder.values import ValueRefused, pack, unpack
+
+PATIENCE = 4.0  # limits are CPU seconds; a wall clock may run so many times longer on a busy machine
+_GLANCE = 0.25  # seconds between looks at what a slow call has used
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
 
@@ -31,11 +37,13 @@ class SandboxedStudent(BaseStudent):
     def __init__(
         self, assignment: Assignment, piece: Slice, host: Host, stand_ins: list[dict[str, Any]] | None = None
     ) -> None:
+        super().__init__()
         self._assignment, self._piece, self._host = assignment, piece, host
         self._stand_ins = stand_ins or []
         self._limits = assignment.limits
         self._connection: Connection | None = None
-        self._spent = 0.0
+        self._spent = 0.0  # seconds charged to the exercise so far
+        self._cpu = 0.0  # CPU seconds of the present worker when last looked at
         self._deaths: list[StudentError] = []
         self.printed = ""
         self.problems: list[str] = []
@@ -51,17 +59,13 @@ class SandboxedStudent(BaseStudent):
             raise StudentError("timeout", f"The {self._limits.exercise_seconds:g} s for this exercise are used up.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
             raise self._deaths[-1]
-        started = time.monotonic()
-        try:
-            if self._connection is None:
-                self._load()
-            tree, tensors = pack(arguments)
-            name = arguments.get("name")
-            what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
-            seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
-            return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
-        finally:
-            self._spent += time.monotonic() - started
+        if self._connection is None:
+            self._load()
+        tree, tensors = pack(arguments)
+        name = arguments.get("name")
+        what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
+        seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
+        return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
 
     def close(self, *, gone: bool = False) -> str:
         """End the worker, if there is one; says how it had ended by itself, or ""."""
@@ -74,6 +78,8 @@ class SandboxedStudent(BaseStudent):
 
     def _load(self) -> None:
         self._connection = self._host.spawn()
+        self._cpu = 0.0
+        self._shared = {}  # a new process knows none of the old one's modules
         value = pack(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})[0]
         message = {"op": "load", "value": value, "limits": pack(_numbers(self._limits))[0]}
         what = "loading the notebook's definitions"
@@ -84,23 +90,50 @@ class SandboxedStudent(BaseStudent):
         """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
         assert self._connection is not None
         line = self._connection.socket
+        started = time.monotonic()
+        deadline = started + PATIENCE * seconds
         try:
-            line.settimeout(seconds)
-            deadline = time.monotonic() + seconds
+            line.settimeout(PATIENCE * seconds)
             wire.send(line, message, tensors)
+            self._await(line, started, seconds)
             reply, out = wire.receive(line, deadline, self._limits.message_megabytes * 2**20)
             if isinstance(reply.get("error"), dict):
                 raise _student_error(reply["error"])
             return unpack(reply.get("value"), out)
         except wire.WireTimeout as error:
             self.close()
-            text = f"Stopped after {seconds:g} s: {what} had not finished. Is there a loop that never ends?"
-            raise self._died("timeout", text) from error
+            raise self._died("timeout", _stopped(what, time.monotonic() - started, seconds)) from error
         except wire.WireGone as error:
             raise self._gone(what) from error
         except (wire.WireError, ValueRefused) as error:
             self.close()
             raise self._died("error", f"During {what} your code's process answered with {error}.") from error
+
+    def _await(self, line: socket.socket, started: float, seconds: float) -> None:
+        """Wait until an answer begins; what the waiting has cost is charged to the exercise.
+
+        Raises:
+            WireTimeout: So many CPU seconds are used up, or `PATIENCE` times as many by the clock: how busy a
+                machine is must not decide a grade, and code that only sleeps must not hold up the class.
+        """
+        before, charge = self._cpu, 0.0
+        try:
+            while True:
+                answered = bool(select.select([line], [], [], _GLANCE)[0])
+                charge = self._charge(before, time.monotonic() - started, seconds)
+                if answered:
+                    return
+                if charge >= seconds:
+                    raise wire.WireTimeout("no answer in time")
+        finally:
+            self._spent += charge
+
+    def _charge(self, before: float, clock: float, seconds: float) -> float:
+        try:
+            self._cpu = self._host.cpu_seconds()
+        except SandboxFailed:  # student code may have choked it: that ends this call
+            return seconds
+        return max(self._cpu - before, clock / PATIENCE)
 
     def _gone(self, what: str) -> StudentError:
         ended = self.close(gone=True)
@@ -114,6 +147,12 @@ class SandboxedStudent(BaseStudent):
     def _died(self, status: str, message: str) -> StudentError:
         self._deaths.append(StudentError(status, message))
         return self._deaths[-1]
+
+
+def _stopped(what: str, clock: float, seconds: float) -> str:
+    if clock < PATIENCE * seconds:
+        return f"Stopped after {seconds:g} s of computing: {what} had not finished. Is there a loop that never ends?"
+    return f"Stopped after {clock:.0f} s: {what} had not finished. Does it wait for something (`input`, `sleep`)?"
 
 
 def _student_error(fields: dict[str, Any]) -> StudentError:

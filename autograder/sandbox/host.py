@@ -78,6 +78,20 @@ class Host:
         self._drain.start()
         return connection
 
+    def cpu_seconds(self) -> float:
+        """CPU time that the worker and whatever it started have used so far.
+
+        Raises:
+            SandboxFailed: The sandbox does not answer.
+        """
+        try:
+            assert self._control is not None
+            self._control.sendall(b"usage")
+            return float(json.loads(self._control.recv(64)))
+        except (OSError, ValueError, TypeError, AssertionError) as error:
+            self.close()
+            raise SandboxFailed(f"the sandbox does not say what it has used: {error}") from error
+
     def clean(self, connection: Connection, *, gone: bool = False) -> str:
         """Kill the worker and all that it started, and leave the sandbox as it was before.
 

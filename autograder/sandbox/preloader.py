@@ -1,8 +1,9 @@
 """PID 1 of a sandbox: imports torch once, then forks a worker whenever it is asked to.
 
-Started as `python preloader.py <control fd> <mode> <module>...`. On the control socket come two requests:
+Started as `python preloader.py <control fd> <mode> <module>...`. On the control socket come these requests:
 
 - `spawn`, with two descriptors (the worker's socket, and where its output goes): fork a worker on them.
+- `usage`: how much CPU time everything else in this PID namespace has used so far, in seconds.
 - `clean`: kill everything else in this PID namespace, reap it, empty the tmpfs. The answer says how the
   worker ended, and whether this process and its namespaces are as they were at the start; a sandbox that is
   not is thrown away by the other side. `collect` is the same for a worker that is on its way out: it waits a
@@ -69,6 +70,8 @@ def main(descriptor: int, *, alone: bool, modules: list[str]) -> None:
             for each in descriptors:
                 os.close(each)
             control.sendall(b"spawned")
+        elif request == b"usage":
+            control.sendall(json.dumps(_cpu_seconds(alone, child)).encode())
         elif request in (b"clean", b"collect"):
             ended = _end_of(child, patient=request == b"collect")
             _kill_all(alone, child)
@@ -132,6 +135,18 @@ def _end_of(child: int, *, patient: bool) -> str:
             break
         time.sleep(0.005)
     return ""
+
+
+def _cpu_seconds(alone: bool, child: int) -> float:
+    """CPU time of all other processes, those included that have ended and were waited for by another one."""
+    ticks = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) == os.getpid() or not (alone or int(folder.name) == child):
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _kill_all(alone: bool, child: int) -> None:

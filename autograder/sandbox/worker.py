@@ -77,7 +77,14 @@ def _offline_weights() -> None:
     """Answer torchvision's weight download with seeded weights: notebooks ask for them by name."""
     import torchvision.models._api as api
 
+    made: dict[str, dict[str, torch.Tensor]] = {}
+
     def get_state_dict(self: Any, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        if type(self).__name__ not in made:
+            made[type(self).__name__] = seeded(self)
+        return {name: tensor.clone() for name, tensor in made[type(self).__name__].items()}
+
+    def seeded(self: Any) -> dict[str, torch.Tensor]:
         builder = next(
             getattr(torchvision_models, name)
             for name in dir(torchvision_models)

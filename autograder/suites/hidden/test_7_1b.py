@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from autograder.student import Student
 from autograder.suites.compare import CheckFailed, expect_levels, expect_shape
-from autograder.suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, made, pyramid_weights
+from autograder.suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, pyramid_weights
 
 pytestmark = pytest.mark.exercise("7.1b")
 
@@ -19,7 +19,8 @@ LEVEL_OF = {"c3": "p3", "c4": "p4", "c5": "p5"}
 @pytest.mark.hint("Lateral convolution, plus the enlarged sum of the coarser level, then the output convolution.")
 def test_values(student: Student, rng: torch.Generator) -> None:
     """Each level is the output convolution of the lateral map plus the enlarged coarser one."""
-    module = made(student)
+    module = student.new("DetectorBackboneWithFPN", out_channels=CHANNELS)  # its weights will be others
+    module.eval()
     weights = _known_weights(module, rng)
     images = torch.randn(3, 3, 64, 96, generator=rng)
     maps = module.call("backbone", images)
@@ -49,7 +50,7 @@ def _known_weights(module, rng: torch.Generator) -> dict[str, torch.Tensor]:  # 
         )
     known = {level: 0.05 * torch.randn(CHANNELS, c, 1, 1, generator=rng) for level, c in IN_CHANNELS.items()}
     known["output"] = 0.1 * torch.randn(CHANNELS, CHANNELS, 3, 3, generator=rng)
-    own = {n: p for n, p in module.parameters().items() if not n.startswith("backbone.")}
+    own = module.parameters(skip="backbone.")
     module.load({name: torch.zeros_like(p) for name, p in own.items() if p.dim() == 1})
     module.load({lateral[level]: known[level] for level in IN_CHANNELS} | dict.fromkeys(output, known["output"]))
     return known

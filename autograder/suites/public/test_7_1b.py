@@ -15,14 +15,14 @@ STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 
 def made(student: Student) -> Handle:
     """The student's backbone in evaluation mode."""
-    module = student.new("DetectorBackboneWithFPN", out_channels=CHANNELS)
+    module = student.shared("DetectorBackboneWithFPN", out_channels=CHANNELS)
     module.eval()
     return module
 
 
 def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
     """Names of the lateral weights by input level, and of the output weights, found by their shapes."""
-    own = {n: p for n, p in module.parameters().items() if not n.startswith("backbone.")}
+    own = module.parameters(skip="backbone.")
     lateral = {
         level: name
         for level, channels in IN_CHANNELS.items()
@@ -36,7 +36,7 @@ def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
 def moved(module: Handle, images: torch.Tensor, name: str) -> set[str]:
     """The levels that change when one weight does."""
     before = expect_levels(module(images), STRIDES, "The result")
-    weight = module.parameters()[name]
+    weight = module.parameters(skip="backbone.")[name]
     module.load({name: weight + 0.5})
     after = expect_levels(module(images), STRIDES, "The result")
     module.load({name: weight})
