@@ -42,7 +42,7 @@ name = "{name}"
 version = "{version}"
 description = "Helpers and public checks for: {title}"
 requires-python = ">=3.10"
-dependencies = ["matplotlib", "numpy", "pillow", "pytest>=7", "safetensors", "torch", "torchvision", "tqdm"]
+dependencies = ["gdown", "matplotlib", "numpy", "pillow", "pytest>=7", "safetensors", "torch", "torchvision", "tqdm"]
 
 [tool.hatch.build.targets.wheel]
 include = ["/*"]

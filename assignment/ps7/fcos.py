@@ -70,6 +70,7 @@ from ps7_helpers import (
     class_spec_nms,
     denormalize,
     detection_visualizer,
+    download_voc2007,
     evaluate_folders,
     fcos_make_centerness_targets,
     fcos_match_locations_to_gt,
@@ -97,8 +98,9 @@ SHORT_RUN = DEVICE.type == "cpu"
 print(f"Using {DEVICE}." + (" No GPU: short training runs on small images." if SHORT_RUN else ""))
 
 # %% [markdown]
-# **The data.** If Pascal VOC 2007 lies in `data/` beside this notebook (with its two lists,
-# `voc07_train.json` and `voc07_val.json`), it is used. If not, you get a small built-in data set of drawn
+# **The data.** With a GPU the notebook trains on Pascal VOC 2007, 2501 photographs. The next cell fetches it
+# into `data/` (about 440 MB, once), verifies its checksum and makes the two lists, `voc07_train.json` and
+# `voc07_val.json`. Without a GPU, or where the data cannot be had, you get a small built-in data set of drawn
 # shapes that go by VOC's class names: good enough to see every part of the detector work.
 #
 # An item is a triple: the path of the image, the image as a `(3, H, W)` tensor, and `(40, 5)` boxes. A box is
@@ -107,7 +109,14 @@ print(f"Using {DEVICE}." + (" No GPU: short training runs on small images." if S
 
 # %%
 DATASET_PATH = Path("data")
+DRIVE_ID = ""  # if your course keeps a copy of the archive on Google Drive: its file id
 SHAPES_SIZE = 64 if SHORT_RUN else IMAGE_SHAPE[0]
+
+if not SHORT_RUN:
+    try:
+        download_voc2007(DATASET_PATH, drive_id=DRIVE_ID)  # does nothing if it is there already
+    except (ConnectionError, ValueError) as error:
+        print(error)
 
 if (DATASET_PATH / "voc07_train.json").exists():
     train_dataset = VOC2007Detection(str(DATASET_PATH), "train", image_size=IMAGE_SHAPE[0])

@@ -4,6 +4,7 @@ The names in ``__all__`` are the ones a notebook may rely on.
 """
 
 from ps7_helpers.dataset import VOC2007Detection
+from ps7_helpers.download import download_voc2007
 from ps7_helpers.evaluation import Evaluation, ImageDetections, ImageTruth, evaluate_detections
 from ps7_helpers.evaluation_files import evaluate_folders
 from ps7_helpers.images import denormalize
@@ -32,6 +33,7 @@ __all__ = [
     "class_spec_nms",
     "denormalize",
     "detection_visualizer",
+    "download_voc2007",
     "evaluate_detections",
     "evaluate_folders",
     "fcos_make_centerness_targets",

@@ -21,25 +21,30 @@ _FOLDERS = ("Annotations", "ImageSets", "JPEGImages")
 _TIMEOUT_S = 60
 
 
-def download_voc2007(dataset_dir: Path, url: str = VOC2007_URL, md5: str = VOC2007_MD5) -> None:
+def download_voc2007(
+    dataset_dir: str | Path, url: str = VOC2007_URL, md5: str = VOC2007_MD5, *, drive_id: str = ""
+) -> None:
     """Put Pascal VOC 2007 and its two lists into a folder; does nothing where they are.
 
     Args:
         dataset_dir: The folder that gets ``VOCdevkit/VOC2007``, ``voc07_train.json`` and ``voc07_val.json``.
         url: Where the archive is.
         md5: Its published checksum, in hexadecimal.
+        drive_id: Id of a copy of the same archive on Google Drive, tried before ``url`` where it is given.
 
     Raises:
         ConnectionError: The archive could not be fetched.
         ValueError: What was fetched is not the archive.
     """
+    dataset_dir = Path(dataset_dir)
     dataset_dir.mkdir(parents=True, exist_ok=True)
     voc_dir = dataset_dir / _VOC_DIR
     if not voc_dir.is_dir():
         with tempfile.TemporaryDirectory(prefix=".voc07-", dir=dataset_dir) as scratch:
             archive = Path(scratch) / "archive.tar"
-            _fetch(url, archive)
-            _check(archive, md5, url)
+            if not (drive_id and _fetch_from_drive(drive_id, archive, md5)):
+                _fetch(url, archive)
+                _check(archive, md5, url)
             _extract(archive, Path(scratch))
             voc_dir.parent.mkdir(exist_ok=True)
             (Path(scratch) / _VOC_DIR).replace(voc_dir)
@@ -47,6 +52,21 @@ def download_voc2007(dataset_dir: Path, url: str = VOC2007_URL, md5: str = VOC20
         path = dataset_dir / list_name(split)
         if not path.is_file():
             write_list(make_list(voc_dir, split, relative_to=dataset_dir), path)
+
+
+def _fetch_from_drive(drive_id: str, path: Path, md5: str) -> bool:
+    """Store a file of Google Drive; says so and returns False where it cannot be had or is another one."""
+    try:
+        import gdown
+
+        gdown.download(id=drive_id, output=str(path), quiet=True)
+        _check(path, md5, "Google Drive")
+    except Exception as error:  # gdown's own errors derive from nothing narrower
+        path.unlink(missing_ok=True)
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        print(f"The copy on Google Drive cannot be had ({why}). Trying the data set's home instead.")
+        return False
+    return True
 
 
 def _fetch(url: str, path: Path) -> None:

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import pickle
+import shutil
 import tarfile
 from pathlib import Path
 
+import gdown
 import pytest
 import torch
 from PIL import Image
@@ -322,3 +324,34 @@ def test_download_stays_inside(tmp_path):
     with pytest.raises(tarfile.FilterError):
         download_voc2007(tmp_path / "deep" / "data", archive.as_uri(), md5)
     assert not list(tmp_path.rglob("evil.jpg"))
+
+
+def fake_drive(monkeypatch, archive):
+    """Let gdown answer with a file, or fail as it does when the file's quota is used up."""
+
+    def download(*, id, output, quiet):
+        if archive is None:
+            raise gdown.exceptions.FileURLRetrievalError("Too many users have viewed this file recently.\nLater.")
+        shutil.copyfile(archive, output)
+
+    monkeypatch.setattr(gdown, "download", download)
+
+
+def test_download_from_drive(tmp_path, monkeypatch):
+    """A copy on Google Drive with the right checksum is used; the home is not asked."""
+    _, md5 = packed_voc(tmp_path)
+    fake_drive(monkeypatch, tmp_path / "voc.tar")
+    download_voc2007(tmp_path / "data", (tmp_path / "nowhere.tar").as_uri(), md5, drive_id="abc")
+    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
+
+
+@pytest.mark.parametrize("answer", ["quota", "page"])
+def test_download_where_drive_fails(tmp_path, monkeypatch, capsys, answer):
+    """Drive's quota, or a page in place of the file: it is said in one line, and the home is asked."""
+    url, md5 = packed_voc(tmp_path)
+    (tmp_path / "page.html").write_text("<html>Google Drive - Quota exceeded</html>")
+    fake_drive(monkeypatch, tmp_path / "page.html" if answer == "page" else None)
+    download_voc2007(tmp_path / "data", url, md5, drive_id="abc")
+    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
+    (said,) = capsys.readouterr().out.strip().splitlines()
+    assert "Google Drive" in said and "home instead" in said
