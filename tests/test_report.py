@@ -256,3 +256,10 @@ def test_the_first_fault_is_one_line():
     assert first_fault(_report(_check("failed"))) == "7.1d: The first rows are right."
     assert first_fault(_report(outcome="undecided", problem="two\nfiles")) == "two?files"
     assert len(first_fault(_report(_check("failed", message="x" * 999)))) == 160
+
+
+def test_staff_at_the_terminal_see_what_broke_on_our_side():
+    """For a check of ours that broke, the table gives the error itself, not the words meant for students."""
+    details = "Traceback (most recent call last):\n  ...\nSandboxFailed: the sandbox did not start: no namespaces\n"
+    report = _report(_check("grader_error", message="The check itself broke.", details=details))
+    assert "our fault: SandboxFailed: the sandbox did not start: no namespaces" in first_fault(report)

@@ -42,6 +42,8 @@ def first_fault(report: Report, length: int = 160) -> str:
         for check in exercise.checks:
             if check.status != "passed":
                 said = check.diagnosis or check.message or check.sentence
+                if check.status == "grader_error" and check.details.strip():
+                    said = "our fault: " + check.details.strip().splitlines()[-1]
                 return f"{exercise.id}: {printable(said.splitlines()[0])}"[:length]
     return ""
 

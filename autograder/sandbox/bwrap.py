@@ -25,6 +25,7 @@ WORKER_FILES = (
     "sandbox/worker.py",
 )
 KIT = "/kit"
+VENV = "/venv"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 
@@ -112,7 +113,7 @@ def command(ship: tuple[Path, ...], descriptor: int, limits: Limits, modules: li
     for name, value in ENVIRONMENT.items():
         args += ["--setenv", name, value]
     preloader = f"{KIT}/autograder/sandbox/preloader.py"
-    return [*args, "--", sys.executable, "-B", preloader, str(descriptor), "alone", *modules]
+    return [*args, "--", _executable(), "-B", preloader, str(descriptor), "alone", *modules]
 
 
 ENVIRONMENT = {
@@ -146,14 +147,38 @@ def _see_system() -> list[str]:
 
 
 def _see_python() -> list[str]:
-    """This Python and its site-packages, without the kit itself where it is installed among them."""
+    """This Python and its site-packages, without the kit itself where it is installed among them.
+
+    A virtual environment is seen as /venv, wherever it lies: below /tmp, say, where the sandbox has its own.
+
+    Raises:
+        KitError: Python itself lies below /tmp.
+    """
     args = []
-    prefixes = {os.path.realpath(sys.base_prefix), os.path.realpath(sys.prefix)}
-    for prefix in sorted(prefixes):  # a parent is bound before what lies in it
-        if not prefix.startswith(("/usr/", "/bin/", "/lib/")) and prefix != "/usr":
-            args += ["--ro-bind", prefix, prefix]
-    if os.path.realpath(sys.prefix) != sys.prefix:
-        args += ["--ro-bind", sys.prefix, sys.prefix]
-    if any(PACKAGE.is_relative_to(prefix) for prefix in prefixes):
-        args += ["--tmpfs", str(PACKAGE), "--remount-ro", str(PACKAGE)]
-    return args
+    base = os.path.realpath(sys.base_prefix)
+    if Path(base).is_relative_to("/tmp"):
+        raise KitError(f"Python lies in {base}. In the sandbox /tmp is another one: use a Python from elsewhere.")
+    if not base.startswith(("/usr/", "/bin/", "/lib/")) and base != "/usr":
+        args += ["--ro-bind", base, base]
+    if not _in_venv():
+        return args + _without_kit(base, base)
+    return [*args, "--ro-bind", os.path.realpath(sys.prefix), VENV, *_without_kit(os.path.realpath(sys.prefix), VENV)]
+
+
+def _without_kit(prefix: str, seen_as: str) -> list[str]:
+    """Cover the kit where it is installed below a prefix."""
+    if not PACKAGE.is_relative_to(prefix):
+        return []
+    place = str(Path(seen_as) / PACKAGE.relative_to(prefix))
+    return ["--tmpfs", place, "--remount-ro", place]
+
+
+def _in_venv() -> bool:
+    return os.path.realpath(sys.prefix) != os.path.realpath(sys.base_prefix)
+
+
+def _executable() -> str:
+    """This Python as the sandbox sees it."""
+    if not _in_venv():
+        return sys.executable
+    return str(Path(VENV) / Path(sys.executable).relative_to(sys.prefix))
