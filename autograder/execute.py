@@ -11,6 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert.exporters import HTMLExporter
+from traitlets.config import Config
 
 from autograder.errors import KitError
 from autograder.report.files import write_whole
@@ -43,6 +44,7 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
         notebook,
         timeout=timeout,
         kernel_name="python3",
+        config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets of this user, not ports
         resources={"metadata": {"path": str(folder)}},
         on_cell_complete=done,
     )

@@ -13,6 +13,7 @@ from autograder.errors import KitError
 from autograder.sandbox import bwrap
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
 @pytest.fixture

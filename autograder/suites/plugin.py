@@ -204,6 +204,8 @@ def _blank(item: pytest.Item) -> CheckResult:
     hint = item.get_closest_marker("hint")
     public = _is_public(item)
     sentence = " ".join((getattr(item, "obj", item).__doc__ or item.name).split())
+    if case := item.name.partition("[")[2].removesuffix("]"):
+        sentence = f"{sentence.removesuffix('.')} (`{case}`)."
     return CheckResult(
         exercise=_exercise(item),
         name=item.name.removeprefix("test_"),

@@ -48,7 +48,7 @@ def test_three_losses(student: Student) -> None:
 @pytest.mark.points(3)
 @pytest.mark.parametrize("name", LOSSES)
 def test_value(student: Student, stored: dict[str, torch.Tensor], name: str) -> None:
-    """Each loss of a batch of two images has the right value."""
+    """Each of the three losses of a batch of two images has the right value."""
     got = losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())[name]
     expected = float(stored[name])
     if close(got, expected):
