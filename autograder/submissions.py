@@ -208,7 +208,8 @@ def _chosen(student: str, files: list[_File], root: Path, notebook: str) -> Subm
         problem = "No notebook in this folder: nothing that can be graded was handed in."
         return replace(_submission(student, root / student), problem=problem)
     named = [file for file in files if file.stem == notebook]
-    best = named if len(named) == 1 else files
+    parted = len({len(file.parts) > 1 for file in files}) > 1  # one in the student's folder, one beside it
+    best = named if len(named) == 1 and not parted else files
     if len(best) == 1:
         return _submission(student, best[0].path, best[0].member)
     return _ambiguous(_submission(student, files[0].path, files[0].member), [file.shown for file in files])

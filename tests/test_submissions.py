@@ -125,6 +125,13 @@ def test_several_candidates_are_for_a_human(tmp_path):
     assert "2 submissions" in by_name["eve"].problem and not by_name["bob"].problem
 
 
+def test_a_folder_and_a_file_of_one_student(tmp_path):
+    """A notebook in a student's folder and one beside it: neither is dropped without a word."""
+    files, problems, _ = _found(_tree(tmp_path / "class", "ann/ps7/fcos.ipynb", "ann.ipynb", "ben/ps7/fcos.ipynb"))
+    assert files == {"ben": "fcos.ipynb"}
+    assert "2 submissions" in problems["ann"]
+
+
 def test_two_submissions_of_one_student_by_two_paths(tmp_path):
     """The same student in two folders is asked about, not overwritten."""
     one, two = _tree(tmp_path / "1", "alice.ipynb"), _tree(tmp_path / "2", "alice.py")
