@@ -29,6 +29,7 @@ class Exercise:
         solved: Names of earlier exercises that the instructor's solution replaces, when graded.
         follows: For an earlier exercise's id a name (such as "FCOS.forward") that the solution replaces if
             that exercise lost points, so that its mistake is not charged twice.
+        slow: Takes seconds (it trains); `fcoskit validate` leaves it out where it cannot matter.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Exercise:
     canned: tuple[str, ...] = ()
     solved: tuple[str, ...] = ()
     follows: tuple[tuple[str, str], ...] = ()
+    slow: bool = False
 
     @property
     def grade_id(self) -> str:
@@ -80,6 +82,7 @@ class Assignment:
         limits: See `Limits`.
         suites: Folder with `public/` and `hidden/`.
         reference: Folder with `public/` and `hidden/` stored tensors.
+        proof: Folder with `mutants/`, `variants/` and `unseen/`, see `proof.py`.
         wheel: Name of the students' wheel.
         ship: Files and folders, relative to the root, that the wheel holds besides the public checks.
         leaks_allowed: Lines that the leak check lets pass, each a conscious decision of a TA.
@@ -96,6 +99,7 @@ class Assignment:
     limits: Limits
     suites: Path
     reference: Path
+    proof: Path
     wheel: str
     ship: tuple[str, ...]
     leaks_allowed: frozenset[str] = field(default_factory=frozenset)
@@ -200,6 +204,7 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
         limits=Limits(**limits),
         suites=_inside(root, grading["suites"]) if "suites" in grading else PACKAGE / "suites",
         reference=_inside(root, grading["reference"]) if "reference" in grading else PACKAGE / "reference",
+        proof=_inside(root, grading.get("proof", "tests")),
         wheel=str(wheel["name"]),
         ship=tuple(wheel.get("ship", [])),
         leaks_allowed=frozenset(table.get("leaks", {}).get("allow", [])),
@@ -207,7 +212,7 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
 
 
 def _exercise(entry: dict[str, Any]) -> Exercise:
-    _refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows"})
+    _refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows", "slow"})
     return Exercise(
         id=str(entry["id"]),
         title=str(entry["title"]),
@@ -216,6 +221,7 @@ def _exercise(entry: dict[str, Any]) -> Exercise:
         canned=tuple(entry.get("canned", [])),
         solved=tuple(entry.get("solved", [])),
         follows=tuple(entry.get("follows", {}).items()),
+        slow=entry.get("slow", False) is True,
     )
 
 

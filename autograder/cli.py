@@ -72,6 +72,44 @@ def grade(
 
 
 @app.command()
+def validate(
+    assignment: AssignmentId = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cases graded at a time.")] = max(1, os.cpu_count() or 2),
+    seed: Annotated[int, typer.Option("--seed", help="What random inputs are drawn from.")] = 0,
+) -> None:
+    """Prove the suites: solution 100, blank 0, every mutant loses what it should, every variant nothing."""
+    from autograder.validate import validate as run
+
+    raise typer.Exit(run(load_assignment(assignment), _console(), jobs=jobs, seed=seed))
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run: what --out named.")],
+    student: Annotated[str, typer.Argument(help="As grades.csv has it.")],
+    exercise: Annotated[str, typer.Argument(help="7.1d, say.")],
+    sandbox: Annotated[str, typer.Option("--sandbox", help="auto, bwrap, or none for code that you trust.")] = "auto",
+) -> None:
+    """Run that exercise again with the recorded seed, everything shown; for staff."""
+    from autograder.regrade import explain as run
+
+    raise typer.Exit(run(folder, student, exercise, _console(), sandbox=sandbox))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run: what --out named.")],
+    against: Annotated[Path | None, typer.Option("--against", help="An older run: who gained, who lost, why.")] = None,
+) -> None:
+    """The class; or who gained and lost after a change of suites."""
+    from autograder.regrade import show_changes
+
+    if against is None:
+        raise KitError("The report of a class is not built yet. With --against OLD it compares two runs.")
+    show_changes(folder, against, _console())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to put it all.")] = Path("demo-out"),
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the solved notebook, which trains.")] = False,

@@ -21,6 +21,7 @@ from pathlib import Path
 from autograder.assignment import Assignment
 from autograder.engine import blank_report, suites_digest
 from autograder.errors import KitError, SubmissionError
+from autograder.report.by_hand import HandGrades, apply_by_hand, read_by_hand
 from autograder.report.files import read_report, read_reports, write_grades, write_report
 from autograder.report.model import Report
 from autograder.sandbox import bwrap
@@ -88,6 +89,7 @@ def grade_submissions(
     """
     kind = choose_sandbox(sandbox)
     claim(out)
+    by_hand = read_by_hand(out, assignment)
     run = Run(out)
     suites = suites_digest(assignment)
     progress = progress or (lambda report, known: None)
@@ -98,12 +100,12 @@ def grade_submissions(
             todo.append(submission)
             continue
         run.reports[submission.key] = report
-        if report.outcome == "undecided":
+        if apply_by_hand(report, by_hand) or report.outcome == "undecided":
             write_report(out / submission.key, report)
         progress(report, report.outcome != "undecided")
     try:
         if todo:
-            _grade_all(assignment, todo, run, min(jobs, len(todo)), kind, seed, progress)
+            _grade_all(assignment, todo, run, min(jobs, len(todo)), kind, seed, progress, by_hand)
     finally:
         write_grades(out / "grades.csv", assignment, read_reports(out))
     return run
@@ -117,6 +119,7 @@ def _grade_all(
     sandbox: str,
     seed: int | None,
     progress: Progress,
+    by_hand: HandGrades,
 ) -> None:
     stop = threading.Event()
     with _slots(assignment, sandbox, run.out / "grade.log", jobs) as slots:
@@ -136,6 +139,7 @@ def _grade_all(
                 for future, submission in _as_done(futures):
                     report = future.result()
                     if report is not None:
+                        apply_by_hand(report, by_hand)
                         write_report(run.out / submission.key, report)
                         run.reports[submission.key] = report
                         progress(report, False)

@@ -27,6 +27,7 @@ from autograder.assignment import Assignment
 from autograder.errors import KitError
 from autograder.grade import grade_submissions
 from autograder.leaks import find_leaks
+from autograder.proof_record import refuse_failing
 from autograder.report.terminal import first_fault
 from autograder.source import check_cells, parted_cells, solved_notebook, source_notebook
 from autograder.submissions import find_submissions
@@ -49,6 +50,8 @@ def build_release(assignment: Assignment, console: Console, jobs: int = 2) -> No
         make_files(assignment, made, Path(name) / "work")
         console.print("Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False)
         _prove(assignment, made, Path(name) / "proof", jobs, console)
+        if warning := refuse_failing(assignment):
+            console.print(warning, style="yellow", highlight=False)
         _swap(made, assignment.release)
     for path in sorted(assignment.release.iterdir()):
         console.print(f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes", highlight=False)

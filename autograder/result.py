@@ -52,6 +52,8 @@ class ExerciseResult:
         max_points: Points of all its checks.
         checks: In the order of the suites, public ones first.
         printed: What student code printed while it was graded, cut off; for staff alone.
+        by_hand: Points that staff set, which count in place of the checks'; None where they did not.
+        reason: Why, for the student.
     """
 
     id: str
@@ -59,10 +61,17 @@ class ExerciseResult:
     max_points: float
     checks: list[CheckResult] = field(default_factory=list)
     printed: str = ""
+    by_hand: float | None = None
+    reason: str = ""
 
     @property
     def points(self) -> float:
-        """Points earned."""
+        """Points earned, or those that staff set by hand."""
+        return self.earned if self.by_hand is None else self.by_hand
+
+    @property
+    def earned(self) -> float:
+        """Points that the checks give."""
         return sum(check.earned for check in self.checks)
 
     @property

@@ -6,6 +6,8 @@ grade it and hold every report to what the file says.
 
 from __future__ import annotations
 
+import copy
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,12 +58,17 @@ def load_samples(assignment: Assignment) -> list[Sample]:
     path = assignment.folder / "samples.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return [_sample(assignment, entry) for entry in table["sample"]]
+        return [read_sample(assignment, entry) for entry in table["sample"]]
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise KitError(f"{path} cannot be used: {error}.") from error
 
 
-def _sample(assignment: Assignment, entry: dict[str, Any]) -> Sample:
+def read_sample(assignment: Assignment, entry: dict[str, Any]) -> Sample:
+    """Read one entry of a TOML file of samples, mutants or variants.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not as it should be.
+    """
     loses = entry.get("loses", [])
     if loses == "all":
         loses = [exercise.id for exercise in assignment.exercises]
@@ -84,7 +91,7 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
     Raises:
         KitError: Some `old` does not stand in the source exactly once: the source has moved on.
     """
-    notebook = solved_notebook(assignment)
+    notebook = _solved(assignment)
     if sample.keeps:
         names = [name for exercise in assignment.exercises if exercise.id in sample.keeps for name in exercise.names]
         released = nbformat.read(release / f"{assignment.notebook}.ipynb", as_version=4)
@@ -96,10 +103,40 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
         if sum(cell.source.count(old) for cell in holders) != 1:
             found = sum(cell.source.count(old) for cell in holders)
             raise KitError(
-                f"samples.toml, {sample.student}: {old!r} stands {found} times in the solved source, not once."
+                f"The change of {sample.student}: {old!r} stands {found} times in the solved source, not once."
             )
         holders[0].source = holders[0].source.replace(old, new)
     return notebook
+
+
+def solved_code(assignment: Assignment) -> list[str]:
+    """The code cells of the solved notebook."""
+    return [cell.source for cell in _solved(assignment).cells if cell.cell_type == "code"]
+
+
+def touched_names(assignment: Assignment, sample: Sample) -> set[str]:
+    """The wanted names in whose cells all of a sample's changes lie; empty if one lies elsewhere, or there is none."""
+    touched: set[str] = set()
+    cells = solved_code(assignment)
+    for old, _ in sample.changes:
+        holders = [source for source in cells if old in source]
+        names = {n for n in assignment.wanted for source in holders if re.search(rf"^(def|class) {n}\b", source, re.M)}
+        if not names or sample.keeps:
+            return set()
+        touched |= names
+    return touched
+
+
+_SOLVED: dict[bytes, Any] = {}  # reading it takes longer than changing it
+
+
+def _solved(assignment: Assignment) -> Any:
+    """A copy of the solved notebook."""
+    text = assignment.source.read_bytes()
+    if text not in _SOLVED:
+        _SOLVED.clear()
+        _SOLVED[text] = solved_notebook(assignment)
+    return copy.deepcopy(_SOLVED[text])
 
 
 def write_sample(assignment: Assignment, sample: Sample, folder: Path, release: Path) -> Path:

@@ -165,9 +165,10 @@ def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: i
 
     suites = engine.suites_digest(assignment)
     report = engine.blank_report(assignment, submission.student, submission.name, suites, seed)
+    report.path, report.member = str(submission.path.resolve()), submission.member
     try:
         data = submission.read(assignment.limits.notebook_megabytes)
     except SubmissionError as error:
         return engine.unreadable(assignment, plugin, report, str(error))
     suffix = Path(submission.name).suffix.lower()
-    return engine.grade_notebook(assignment, plugin, report, data, suffix, host)
+    return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip)

@@ -35,6 +35,7 @@ class Submission:
         member: Name within the zip, or "".
         problem: Why it cannot be graded, for whoever runs the grader; "" if it can.
         candidates: Files of which one has to be chosen, where the problem is that there are several.
+        skip: Ids of exercises that are not graded: a proof needs only some. Always empty for students.
     """
 
     student: str
@@ -43,6 +44,7 @@ class Submission:
     member: str = ""
     problem: str = ""
     candidates: tuple[str, ...] = field(default=())
+    skip: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -18,7 +18,8 @@ import torch
 from autograder.errors import Place, StudentError
 from autograder.values import ValueRefused
 
-OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients", "minimise")
+OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients", "minimise", "on_gpu")
+_DEVICES = ("cpu", "cuda", "cuda:0")
 CELL_FILE = re.compile(r"<code cell (\d+)>$")
 
 
@@ -146,6 +147,35 @@ class Workbench:
             total.backward()  # type: ignore[no-untyped-call]
         return {name: p.grad for name, p in module.named_parameters()}
 
+    def _on_gpu(
+        self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Call a function, or a module made from `new` (a method of it, if given), as if all were on a GPU.
+
+        Returns:
+            "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
+            is no mix of devices, and so says nothing.
+        """
+        from autograder.pretend_gpu import DeviceMismatch, PretendGpu
+
+        known = [v for v in self.namespace.values() if isinstance(v, (torch.device, str)) and str(v) in _DEVICES]
+        try:
+            with PretendGpu(known) as gpu:
+                function = self._find(name)
+                if new is not None:
+                    module = gpu.put_module(function(*new)).train(train)
+                    function = getattr(module, method) if method else module
+                for tensor in _all_tensors([args, kwargs]):
+                    gpu.put(tensor)
+                with torch.set_grad_enabled(new is None or train):
+                    result = function(*args, **kwargs)
+                places = [gpu.place(tensor) for tensor in _all_tensors(result)]
+        except (DeviceMismatch, StudentError):
+            raise
+        except Exception as error:
+            return {"places": [], "broke": explain(error).message}
+        return {"places": [place.type if place else "" for place in places], "broke": ""}
+
     def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
         """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""
         module = self.objects[handle]
@@ -165,12 +195,16 @@ class Workbench:
         return {"history": history}
 
 
-def _floating(value: Any) -> list[torch.Tensor]:
+def _all_tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
-        return [value] if value.is_floating_point() else []
+        return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    return [t for item in value for t in _floating(item)] if isinstance(value, (list, tuple)) else []
+    return [t for item in value for t in _all_tensors(item)] if isinstance(value, (list, tuple)) else []
+
+
+def _floating(value: Any) -> list[torch.Tensor]:
+    return [tensor for tensor in _all_tensors(value) if tensor.is_floating_point()]
 
 
 def missing_name(name: str, alike: str) -> StudentError:

@@ -31,6 +31,8 @@ class Report:
         started: When, UTC, ISO 8601.
         seconds: Wall clock.
         versions: Of what graded it.
+        path: The file that it was read from; for staff alone.
+        member: Its name within that file, if it is a zip.
     """
 
     assignment: str
@@ -48,11 +50,13 @@ class Report:
     started: str = ""
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    member: str = ""
 
     @property
     def status(self) -> str:
         """The outcome, or `grader_error` if any check of ours broke."""
-        broke = any(exercise.status == "grader_error" for exercise in self.exercises)
+        broke = any(exercise.status == "grader_error" and exercise.by_hand is None for exercise in self.exercises)
         return "grader_error" if broke else self.outcome
 
     @property

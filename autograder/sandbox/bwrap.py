@@ -17,6 +17,7 @@ WORKER_FILES = (
     "__init__.py",
     "errors.py",
     "loading.py",
+    "pretend_gpu.py",
     "values.py",
     "workbench.py",
     "sandbox/__init__.py",

@@ -1,7 +1,10 @@
 """7.1 (i), inference, the hidden half: random predictions, images of other shapes, the thresholds handed on."""
 
+from typing import Any
+
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from autograder.student import Student
 from autograder.suites.detections import Detections, expect_detections
@@ -29,34 +32,58 @@ def test_random_predictions(student: Student, solution: Student, rng: torch.Gene
     """The detections are right for images of either shape and other thresholds."""
     for height, width, score, nms in ((64, 160, 0.4, 0.5), (160, 64, 0.6, 0.3)):
         where = _locations(height, width)
-        cls, box, ctr = predictions(where, CLASSES, rng)
-        found = []
-        for who in (solution, student):
-            module = who.new("FCOS", CLASSES, 8, [8])
-            module.eval()
-            copies = [{k: v.clone() for k, v in part.items()} for part in (where, cls, box, ctr)]
-            images = torch.zeros(1, 3, height, width)
-            found.append(module.call("inference", images, *copies, test_score_thresh=score, test_nms_thresh=nms))
-        right: Detections = found[0]
-        expect_detections(found[1], [right, _minus_one(right, height, width)])
+        parts = [where, *_clear_predictions(where, (height, width), score, nms, rng)]
+        got = _detect(student, torch.zeros(1, 3, height, width), parts, score, nms)
+        expect_detections(got, _right(solution, parts, (height, width), score, nms))
 
 
 @pytest.mark.points(2)
 @pytest.mark.hint("In evaluation mode `forward` hands its results and both thresholds on to `inference`.")
 def test_forward_in_evaluation(student: Student, solution: Student) -> None:
     """Called in evaluation mode, the detector gives the detections of the image, with the thresholds it was given."""
-    images = striped_images(1, 96, 160)
+    size = (96, 160)
+    images = striped_images(1, *size)
+    networks = solution.new("FCOS", CLASSES, 8, [8])
+    networks.eval()
+    parts = [_locations(*size), *networks.call("pred_net", networks.call("backbone", images))]
     for score, nms in ((0.5, 0.5), (0.9, 0.2)):
-        found = []
-        for who in (solution, student):
-            module = who.new("FCOS", CLASSES, 8, [8])
-            module.eval()
-            found.append(module(images, None, score, nms))
-        right: Detections = found[0]
-        expect_detections(found[1], [right, _minus_one(right, 96, 160)])
+        module = student.new("FCOS", CLASSES, 8, [8])
+        module.eval()
+        expect_detections(module(images, None, score, nms), _right(solution, parts, size, score, nms))
 
 
-def _minus_one(found: Detections, height: int, width: int) -> Detections:
-    """The same, clipped to the last pixel instead of the edge: as right."""
-    boxes = torch.minimum(found[0], torch.tensor([width - 1.0, height - 1.0, width - 1.0, height - 1.0]))
-    return boxes, found[1], found[2]
+def _detect(who: Student, images: torch.Tensor, parts: list[Any], score: float, nms: float) -> Any:
+    """Run `inference` on copies of predictions, which older notebooks change in place."""
+    module = who.new("FCOS", CLASSES, 8, [8])
+    module.eval()
+    copies = [{level: tensor.clone() for level, tensor in part.items()} for part in parts]
+    return module.call("inference", images, *copies, test_score_thresh=score, test_nms_thresh=nms)
+
+
+def _right(solution: Student, parts: list[Any], size: tuple[int, int], score: float, nms: float) -> list[Detections]:
+    """The right detections: clipped to the image's edge, or to its last pixel, which is as right."""
+    return [_detect(solution, torch.zeros(1, 3, size[0] - n, size[1] - n), parts, score, nms) for n in (0, 1)]
+
+
+def _clear_predictions(
+    where: dict[str, torch.Tensor], size: tuple[int, int], score: float, nms: float, rng: torch.Generator
+) -> tuple[dict[str, torch.Tensor], ...]:
+    """Random predictions in which no score and no overlap is so near its threshold that rounding decides."""
+    while True:
+        parts = predictions(where, CLASSES, rng)
+        cls, deltas, ctr = (torch.cat([part[level][0] for level in STRIDES]) for part in parts)  # (cells, ...)
+        scores, classes = (cls.sigmoid() * ctr.sigmoid()).sqrt().max(dim=1)
+        strides = torch.cat([torch.full((len(where[level]), 1), float(s)) for level, s in STRIDES.items()])
+        centre = torch.cat([where[level] for level in STRIDES])
+        reach = deltas.clamp(min=0) * strides
+        boxes = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
+        if bool(((scores - score).abs() < 1e-5).any()):
+            continue
+        near = False
+        for less in (0, 1):
+            edge = torch.tensor([size[1], size[0], size[1], size[0]]) - less
+            kept = torch.minimum(boxes.clamp(min=0), edge)[scores > score]
+            same = classes[scores > score][:, None] == classes[scores > score]
+            near |= bool((same & ((box_iou(kept, kept) - nms).abs() < 1e-5)).any())
+        if not near:
+            return parts

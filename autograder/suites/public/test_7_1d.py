@@ -5,6 +5,7 @@ import torch
 
 from autograder.student import Student
 from autograder.suites.compare import expect_close, expect_levels, expect_shape
+from autograder.suites.gpu import expect_runs_on_gpu
 from autograder.suites.hypotheses import location_faults
 
 pytestmark = pytest.mark.exercise("7.1d")
@@ -23,7 +24,7 @@ def test_every_level_has_one_row_a_cell(student: Student) -> None:
             expect_shape(rows, (height * width, 2), f"The locations of {level}")
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_first_rows(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """The first rows are the ones that the text gives: (4, 4), (12, 4), (20, 4) for stride 8."""
     got = student.call("get_fpn_location_coords", SHAPES, STRIDES)
@@ -43,3 +44,11 @@ def test_all_locations(student: Student, stored: dict[str, torch.Tensor]) -> Non
         if level in SHAPES:
             faults = location_faults(stored[level], SHAPES[level], STRIDES[level])
             expect_close(rows, stored[level], f"The locations of {level}", faults)
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student) -> None:
+    """With `device="cuda"` the locations are on the GPU (this check needs none)."""
+    name = "get_fpn_location_coords"
+    expect_levels(student.call(name, SHAPES, STRIDES), SHAPES, "The result")
+    expect_runs_on_gpu(student, name, [SHAPES, STRIDES], {"device": "cuda"}, result="The tensor of locations")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from autograder.student import Student
-from autograder.suites.compare import expect_close
+from autograder.suites.compare import expect_close, expect_shape
+from autograder.suites.gpu import expect_runs_on_gpu
 from autograder.suites.hypotheses import background_faults, box_faults, delta_faults
 
 pytestmark = pytest.mark.exercise("7.1f")
@@ -41,7 +42,7 @@ def test_background(student: Student, stored: dict[str, torch.Tensor]) -> None:
         expect_close(got, expected, f"The deltas of background, given as (N, {columns}) boxes", faults)
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_boxes_from_deltas(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """Deltas turn back into the boxes they came from."""
     expected, locations = stored["worked/boxes"], stored["worked/locations"]
@@ -56,3 +57,18 @@ def test_negative_deltas_are_clipped(student: Student, stored: dict[str, torch.T
     got = student.call("fcos_apply_deltas_to_locations", stored["negative/deltas"], locations, STRIDE)
     faults = box_faults(expected, stored["negative/unclipped"], locations, STRIDE)
     expect_close(got, expected, "The boxes of negative deltas", faults)
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """With tensors on a GPU both functions work, and their results are there too (this check needs none)."""
+    locations = torch.cat([stored["worked/locations"], stored["background/locations"]])
+    background = torch.full((len(stored["background/locations"]), 4), -1.0)
+    boxes = torch.cat([stored["worked/boxes"], background])
+    deltas = torch.cat([stored["worked/deltas"], background])
+    for name, inputs, result in (
+        ("fcos_get_deltas_from_locations", [locations, boxes, STRIDE], "The tensor of deltas"),
+        ("fcos_apply_deltas_to_locations", [deltas, locations, STRIDE], "The tensor of boxes"),
+    ):
+        expect_shape(student.call(name, *inputs), tuple(boxes.shape), result)
+        expect_runs_on_gpu(student, name, inputs, result=result)

@@ -6,6 +6,7 @@ import torch
 from autograder.student import Handle, Student
 from autograder.suites.compare import CheckFailed
 from autograder.suites.detections import expect_detections, expect_three
+from autograder.suites.gpu import expect_runs_on_gpu
 
 pytestmark = pytest.mark.exercise("7.1i-inference")
 
@@ -16,9 +17,13 @@ SIZE = (96, 128)  # height, width
 def detect(module: Handle, inputs: dict[str, torch.Tensor], score: float, nms: float) -> object:
     """Run the student's `inference` on stored predictions, in evaluation mode."""
     module.eval()
+    return module.call("inference", *arguments(inputs), test_score_thresh=score, test_nms_thresh=nms)
+
+
+def arguments(inputs: dict[str, torch.Tensor]) -> list[object]:
+    """Images, and the stored predictions by level, as `inference` takes them."""
     parts = [{level: inputs[f"{kind}/{level}"] for level in LEVELS} for kind in ("where", "cls", "box", "ctr")]
-    images = torch.zeros(1, 3, *SIZE)
-    return module.call("inference", images, *parts, test_score_thresh=score, test_nms_thresh=nms)
+    return [torch.zeros(1, 3, *SIZE), *parts]
 
 
 def answer(stored: dict[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -37,7 +42,7 @@ def test_three_tensors(student: Student, stored: dict[str, torch.Tensor]) -> Non
         raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
 
 
-@pytest.mark.points(5)
+@pytest.mark.points(4)
 def test_detections(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """The detections of a stored example, an image that is wider than high, are right."""
     got = detect(student.new("FCOS", 6, 16, [16]), stored, 0.5, 0.5)
@@ -63,3 +68,12 @@ def test_nothing_found(student: Student, stored: dict[str, torch.Tensor]) -> Non
     if len(boxes) or len(classes) or len(scores):
         text = f"With a score threshold of 0.999 nothing should be left, but there are {len(boxes)} boxes."
         raise CheckFailed(text, "The scores are not filtered by the threshold.", text)
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """With predictions on a GPU, inference works (this check needs none)."""
+    new = [6, 16, [16]]
+    expect_three(detect(student.new("FCOS", *new), stored, 0.5, 0.5))
+    thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}
+    expect_runs_on_gpu(student, "FCOS", arguments(stored), thresholds, new=new, method="inference")

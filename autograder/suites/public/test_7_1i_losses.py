@@ -7,6 +7,7 @@ import torch
 
 from autograder.student import Handle, Student
 from autograder.suites.compare import CheckFailed
+from autograder.suites.gpu import expect_runs_on_gpu
 from autograder.suites.scenes import fixed_boxes, striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
@@ -39,7 +40,7 @@ def close(got: float, expected: float) -> bool:
     return abs(got - expected) <= 1e-3 * max(1.0, abs(expected))
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_three_losses(student: Student) -> None:
     """In training, forward returns loss_cls, loss_box and loss_ctr, each a single finite number."""
     losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())
@@ -84,3 +85,11 @@ def test_gradients(student: Student) -> None:
                 raise CheckFailed(
                     text, "Something on the way is detached, rounded or computed without gradients.", text
                 )
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student) -> None:
+    """With the detector, images and boxes on a GPU, the losses are computed there (this check needs none)."""
+    new = [20, 16, [16]]
+    losses_of(student.new("FCOS", *new), striped_images(), fixed_boxes())
+    expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)

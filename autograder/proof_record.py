@@ -1,0 +1,68 @@
+"""What the last `fcoskit validate` found, kept so that a release can be refused while the suites do not hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+from autograder.assignment import PACKAGE, Assignment
+from autograder.errors import KitError
+from autograder.report.files import write_whole
+from autograder.samples import solved_code
+
+
+def write_record(assignment: Assignment, problems: list[str]) -> None:
+    """Keep what a validation found; no problems means that the suites hold."""
+    record = {"digest": digest(assignment), "problems": problems}
+    write_whole(record_path(assignment), json.dumps(record, indent=1) + "\n")
+
+
+def record_path(assignment: Assignment) -> Path:
+    """Where the outcome of the last validation is kept."""
+    return assignment.root / ".fcoskit" / f"validated-{assignment.id}.json"
+
+
+def last_problems(assignment: Assignment) -> list[str] | None:
+    """What the last validation of just these suites and this solution found; None if there was none."""
+    try:
+        record = json.loads(record_path(assignment).read_text(encoding="utf-8"))
+        return [str(line) for line in record["problems"]] if record["digest"] == digest(assignment) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def digest(assignment: Assignment) -> str:
+    """A digest of what a validation depends on: engine, suites, settings, cases, and the solution's code.
+
+    Raises:
+        KitError: The source cannot be read.
+    """
+    folders = [PACKAGE, assignment.suites, assignment.reference]
+    folders += [assignment.proof / name for name in ("mutants", "variants", "unseen")]
+    kinds = {".py", ".ini", ".safetensors", ".toml"}
+    files = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}
+    files.add(assignment.folder / "assignment.toml")
+    parts = Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    text = "\n".join([*sorted(parts.elements()), *solved_code(assignment)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refuse_failing(assignment: Assignment) -> str:
+    """Hold a release to the last validation.
+
+    Returns:
+        A word of warning where there is none of just these suites, or "".
+
+    Raises:
+        KitError: It found that the suites do not hold.
+    """
+    problems = last_problems(assignment)
+    if problems:
+        shown = "\n  ".join(problems[:5])
+        raise KitError(
+            "Release refused, the old one is untouched. `fcoskit validate` found that the suites do not hold:\n"
+            f"  {shown}\nMend them, then validate again."
+        )
+    return "" if problems is not None else "Not proven: suites or solution have changed since `fcoskit validate`."
