@@ -48,9 +48,14 @@ def edit() -> Callable[[Path, str, str], None]:
     return replace
 
 
-@pytest.fixture
-def sandbox() -> None:
+@pytest.fixture(name="sandbox")
+def _sandbox(sandbox_once: None) -> None:
     """Skip where no sandbox can be made."""
+
+
+@pytest.fixture(scope="session")
+def sandbox_once() -> None:
+    """The same, for fixtures that live longer than a test."""
     try:
         bwrap.find_bwrap()
     except KitError as error:
