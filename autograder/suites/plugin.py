@@ -147,7 +147,17 @@ def collect(folders: list[Path], plugin: SuitePlugin) -> None:
         RuntimeError: A suite could not be collected; the text says why.
     """
     ini = Path(__file__).parent / "pytest.ini"
-    options = ["-c", str(ini), "--rootdir", str(ini.parent), "-p", "no:cacheprovider", "--capture=no"]
+    options = [
+        "-c",
+        str(ini),
+        "--rootdir",
+        str(ini.parent),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:logging",
+        "--capture=no",
+    ]
     options += ["--no-header", "--no-summary", "-qq"]
     with _no_other_plugins():
         code = pytest.main([*options, *map(str, folders)], plugins=[plugin])

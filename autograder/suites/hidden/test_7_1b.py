@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from autograder.student import Student
 from autograder.suites.compare import CheckFailed, expect_levels, expect_shape
-from autograder.suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, pyramid_weights
+from autograder.suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, made, pyramid_weights
 
 pytestmark = pytest.mark.exercise("7.1b")
 
@@ -19,12 +19,13 @@ LEVEL_OF = {"c3": "p3", "c4": "p4", "c5": "p5"}
 @pytest.mark.hint("Lateral convolution, plus the enlarged sum of the coarser level, then the output convolution.")
 def test_values(student: Student, rng: torch.Generator) -> None:
     """Each level is the output convolution of the lateral map plus the enlarged coarser one."""
-    module = student.new("DetectorBackboneWithFPN", out_channels=CHANNELS)  # its weights will be others
-    module.eval()
+    module = made(student)
+    own = module.parameters(skip="backbone.")
     weights = _known_weights(module, rng)
     images = torch.randn(3, 3, 64, 96, generator=rng)
     maps = module.call("backbone", images)
     got = expect_levels(module(images), STRIDES, "The result")
+    module.load(own)
     for level, stride in STRIDES.items():
         expect_shape(got[level], (3, CHANNELS, 64 // stride, 96 // stride), f"Level {level}")
     rights = [_pyramid(maps, weights, *choice) for choice in itertools.product(_MODES, (False, True))]

@@ -33,14 +33,20 @@ def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
     return lateral, output
 
 
-def moved(module: Handle, images: torch.Tensor, name: str) -> set[str]:
-    """The levels that change when one weight does."""
-    before = expect_levels(module(images), STRIDES, "The result")
-    weight = module.parameters(skip="backbone.")[name]
-    module.load({name: weight + 0.5})
-    after = expect_levels(module(images), STRIDES, "The result")
-    module.load({name: weight})
-    return {level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)}
+IMAGES = torch.linspace(-2, 2, 3 * 32 * 64).reshape(1, 3, 32, 64)
+
+
+def moved(module: Handle, names: list[str]) -> list[set[str]]:
+    """For each weight the levels that change when it does."""
+    before = expect_levels(module(IMAGES), STRIDES, "The result")
+    weights = module.parameters(skip="backbone.")
+    found = []
+    for name in names:
+        module.load({name: weights[name] + 0.5})
+        after = expect_levels(module(IMAGES), STRIDES, "The result")
+        module.load({name: weights[name]})
+        found.append({level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)})
+    return found
 
 
 @pytest.mark.points(3)
@@ -68,13 +74,13 @@ def test_the_six_convolutions(student: Student) -> None:
 def test_which_level_depends_on_which_map(student: Student) -> None:
     """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
     module = made(student)
-    images = torch.linspace(-2, 2, 3 * 64 * 96).reshape(1, 3, 64, 96)
     lateral, _ = pyramid_weights(module)
     expected = {"c5": {"p3", "p4", "p5"}, "c4": {"p3", "p4"}, "c3": {"p3"}}
-    for source, levels in expected.items():
-        if source not in lateral:
-            raise CheckFailed(f"There is no 1 x 1 convolution for {source}.")
-        got = moved(module, images, lateral[source])
+    absent = [source for source in expected if source not in lateral]
+    if absent:
+        raise CheckFailed(f"There is no 1 x 1 convolution for {absent[0]}.")
+    changed = moved(module, [lateral[source] for source in expected])
+    for (source, levels), got in zip(expected.items(), changed, strict=True):
         if got == levels:
             continue
         diagnosis = ""
@@ -93,9 +99,8 @@ def test_which_level_depends_on_which_map(student: Student) -> None:
 def test_the_output_convolutions_are_used(student: Student) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
     module = made(student)
-    images = torch.linspace(-2, 2, 3 * 64 * 96).reshape(1, 3, 64, 96)
     _, output = pyramid_weights(module)
-    changed = {name: moved(module, images, name) for name in output}
+    changed = dict(zip(output, moved(module, output), strict=True))
     idle = [name for name, levels in changed.items() if not levels]
     if idle:
         raise CheckFailed(f"The 3 x 3 convolution `{idle[0]}` changes nothing.", "An output convolution is never used.")
