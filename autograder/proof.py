@@ -12,10 +12,14 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nbformat
+
 from autograder.assignment import Assignment
 from autograder.errors import KitError
+from autograder.notebook import read_notebook
 from autograder.report.files import write_whole
-from autograder.samples import Sample, read_sample, touched_names, write_sample
+from autograder.samples import Sample, read_sample, solved, touched_names, write_sample
+from autograder.slicing import Slice, make_slice
 from autograder.submissions import Submission, safe_key
 
 SOLUTION, BLANK = "solution", "blank"
@@ -79,12 +83,43 @@ def write_case(assignment: Assignment, case: Case, folder: Path) -> Submission:
     else:
         path = write_sample(assignment, case.sample, folder, assignment.release)
     submission = Submission(case.sample.student, safe_key(case.sample.student), path)
-    return replace(submission, skip=_needless(assignment, case))
+    if case.kind == SOLUTION:
+        return submission
+    same = _same_slices(assignment, path)
+    unseen = _out_of_sight(assignment, case.sample)
+    return replace(submission, skip=tuple(e.id for e in assignment.exercises if e.id in same | unseen))
 
 
-def _needless(assignment: Assignment, case: Case) -> tuple[str, ...]:
-    """Slow exercises that cannot see a case's fault: stand-ins replace every name that it touches."""
-    touched = touched_names(assignment, case.sample)
-    if not touched:
-        return ()
-    return tuple(e.id for e in assignment.exercises if e.slow and touched <= {*e.canned, *e.solved})
+def _same_slices(assignment: Assignment, path: Path) -> set[str]:
+    """Exercises for which a case's code is the solution's, letter by letter: what they come to is known."""
+    key = assignment.source.read_bytes()
+    if key not in _SOLUTION:
+        _SOLUTION.clear()
+        _SOLUTION[key] = _slices(assignment, nbformat.writes(solved(assignment)).encode(), ".ipynb")
+    slices = _slices(assignment, path.read_bytes(), path.suffix)
+    return {e.id for e in assignment.exercises if not e.follows and slices[e.id] == _SOLUTION[key][e.id]}
+
+
+_SOLUTION: dict[bytes, dict[str, Slice]] = {}
+
+
+def _slices(assignment: Assignment, data: bytes, suffix: str) -> dict[str, Slice]:
+    cells = read_notebook(data, suffix)
+    not_run = assignment.not_run | set(assignment.wanted)
+    return {e.id: make_slice(cells, e.names, not_run, assignment.globals) for e in assignment.exercises}
+
+
+def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:
+    """Slow exercises that cannot see a fault, because stand-ins replace all that it touches.
+
+    A method that `follows` replaces counts only where the sample must lose points for it: then it is replaced.
+    """
+    touched = touched_names(assignment, sample)
+    found = set()
+    for exercise in assignment.exercises:
+        replaced = {*exercise.canned, *exercise.solved}
+        replaced |= {name for earlier, name in exercise.follows if earlier in sample.loses}
+        parts = {name if name in replaced else name.partition(".")[0] for name in touched}
+        if exercise.slow and touched and parts <= replaced:
+            found.add(exercise.id)
+    return found

@@ -6,8 +6,8 @@ grade it and hold every report to what the file says.
 
 from __future__ import annotations
 
+import ast
 import copy
-import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
     Raises:
         KitError: Some `old` does not stand in the source exactly once: the source has moved on.
     """
-    notebook = _solved(assignment)
+    notebook = solved(assignment)
     if sample.keeps:
         names = [name for exercise in assignment.exercises if exercise.id in sample.keeps for name in exercise.names]
         released = nbformat.read(release / f"{assignment.notebook}.ipynb", as_version=4)
@@ -111,26 +111,42 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
 
 def solved_code(assignment: Assignment) -> list[str]:
     """The code cells of the solved notebook."""
-    return [cell.source for cell in _solved(assignment).cells if cell.cell_type == "code"]
+    return [cell.source for cell in solved(assignment).cells if cell.cell_type == "code"]
 
 
 def touched_names(assignment: Assignment, sample: Sample) -> set[str]:
-    """The wanted names in whose cells all of a sample's changes lie; empty if one lies elsewhere, or there is none."""
+    """What a sample's changes touch: wanted names, "FCOS.forward" for a method of one.
+
+    Empty if a change lies elsewhere, or there are none.
+    """
     touched: set[str] = set()
     cells = solved_code(assignment)
     for old, _ in sample.changes:
-        holders = [source for source in cells if old in source]
-        names = {n for n in assignment.wanted for source in holders if re.search(rf"^(def|class) {n}\b", source, re.M)}
+        names = {name for cell in cells if old in cell for name in _names_at(assignment, cell, old)}
         if not names or sample.keeps:
             return set()
         touched |= names
     return touched
 
 
+def _names_at(assignment: Assignment, cell: str, text: str) -> set[str]:
+    """The wanted definition that holds a text, with the method if it lies within one."""
+    first = cell[: cell.index(text)].count("\n") + 1
+    last = first + text.count("\n")
+    for node in ast.parse(cell).body:
+        if getattr(node, "name", "") in assignment.wanted and node.lineno <= first and last <= (node.end_lineno or 0):
+            name = str(getattr(node, "name", ""))
+            for part in getattr(node, "body", []) if isinstance(node, ast.ClassDef) else []:
+                if isinstance(part, ast.FunctionDef) and part.lineno < first and last <= (part.end_lineno or 0):
+                    return {f"{name}.{part.name}"}
+            return {name}
+    return set()
+
+
 _SOLVED: dict[bytes, Any] = {}  # reading it takes longer than changing it
 
 
-def _solved(assignment: Assignment) -> Any:
+def solved(assignment: Assignment) -> Any:
     """A copy of the solved notebook."""
     text = assignment.source.read_bytes()
     if text not in _SOLVED:

@@ -87,7 +87,7 @@ class Slot:
         """End the process and what it started."""
         if self._connection is not None:
             self._connection.close()
-        if self._process is not None:
+        if self._process is not None and self._process.pid is not None:
             self._process.kill()
             self._process.join()
         self._process = self._connection = None

@@ -97,6 +97,10 @@ def validate(assignment: Assignment, console: Console, *, jobs: int = 2, seed: i
         told = sum(bool(v.lost) and v.named for v in unseen)
         said = f"Unseen faults: {caught} of {len(unseen)} caught, {told} with a diagnosis or the place of the error"
         console.print(f"{said}. (Only counted: nothing is mended for them one by one.)")
+    nameless = [v.case.sample.student for v in mutants if not v.named]
+    if nameless:
+        shown = f"Caught or not, not named: {', '.join(nameless)}"
+        console.print(shown, style="dim", markup=False, highlight=False, soft_wrap=True)
     for problem in proof.problems:
         console.print(f"  {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
     variants = proof.of("variant")

@@ -101,6 +101,15 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str,
     return got
 
 
+def expect_gradient(gradient: torch.Tensor | None, what: str) -> None:
+    """Fail unless there is a gradient that is not zero everywhere; `what` names what it should reach."""
+    if gradient is None or not bool((gradient != 0).any()):
+        text = f"The gradient does not reach {what}."
+        raise CheckFailed(
+            text, "It would never be trained: something is detached, or computed without gradients.", text
+        )
+
+
 def _close(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> bool:
     if got.shape != expected.shape:
         return False

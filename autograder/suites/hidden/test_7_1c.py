@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from autograder.student import Handle, Student
-from autograder.suites.compare import CheckFailed, expect_close
+from autograder.suites.compare import CheckFailed, expect_close, expect_shape
 from autograder.suites.public.test_7_1c import KINDS, convolutions, features, three
 
 pytestmark = pytest.mark.exercise("7.1c")
@@ -34,11 +34,13 @@ def test_values(student: Student, rng: torch.Generator) -> None:
         maps = {k: torch.randn(v.shape, generator=rng) for k, v in features(channels, batch=3).items()}
         got = three(module(maps))
         for level, feature in maps.items():
-            for index, right in enumerate(_expected(module, feature, classes)):
+            for index, right in enumerate(_expected(module, feature)):
+                cells = feature.shape[2] * feature.shape[3]
+                expect_shape(got[index][level], (3, cells, (classes, 4, 1)[index]), f"{KINDS[index]} of {level}")
                 expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
 
 
-def _expected(module: Handle, feature: torch.Tensor, classes: int) -> list[torch.Tensor]:
+def _expected(module: Handle, feature: torch.Tensor) -> list[torch.Tensor]:
     """The three predictions for one level, by plain convolutions with the student's own weights."""
     parameters = module.parameters()
     hidden = {}
@@ -47,7 +49,7 @@ def _expected(module: Handle, feature: torch.Tensor, classes: int) -> list[torch
         weights = [n for n, p in parameters.items() if n.startswith(f"{stem}.") and p.dim() == 4]
         for name in weights:
             bias = parameters.get(name.removesuffix("weight") + "bias")
-            value = F.relu(F.conv2d(value, parameters[name], bias, padding=1))
+            value = F.relu(_convolved(value, parameters[name], bias, name))
         hidden[stem] = value
     if not convolutions(module, "stem_cls"):
         raise CheckFailed("stem_cls has no convolution.", public_text="stem_cls has no convolution.")
@@ -57,6 +59,15 @@ def _expected(module: Handle, feature: torch.Tensor, classes: int) -> list[torch
         if weight is None:
             text = f"There is no convolution `{name}`, which the text asks for by that name."
             raise CheckFailed(text, public_text=text)
-        out = F.conv2d(hidden[stem], weight, parameters.get(f"{name}.bias"), padding=1)  # (B, C, H, W)
+        out = _convolved(hidden[stem], weight, parameters.get(f"{name}.bias"), name)  # (B, C, H, W)
         made.append(out.permute(0, 2, 3, 1).flatten(1, 2))  # (B, H * W, C)
     return made
+
+
+def _convolved(value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, name: str) -> torch.Tensor:
+    """A 3 x 3 convolution; fail where the student's layers do not fit one another."""
+    if weight.dim() != 4 or weight.shape[1] != value.shape[1] or weight.shape[2:] != (3, 3):
+        reads = f"what it should read has {value.shape[1]} channels"
+        text = f"`{name}` does not fit: its weight is {tuple(weight.shape)}, {reads}."
+        raise CheckFailed(text, "A layer reads other channels than those that the layer before it makes.", text)
+    return F.conv2d(value, weight, bias, padding=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autograder.student import Handle, Student
-from autograder.suites.compare import CheckFailed, expect_levels, expect_shape
+from autograder.suites.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 
 pytestmark = pytest.mark.exercise("7.1b")
 
@@ -36,14 +36,23 @@ def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
 IMAGES = torch.linspace(-2, 2, 3 * 32 * 64).reshape(1, 3, 32, 64)
 
 
+def levels_of(module: Handle) -> dict[str, torch.Tensor]:
+    """The three levels for the images above; fail unless they are there and of the right shape."""
+    got = expect_levels(module(IMAGES), STRIDES, "The result")
+    size = IMAGES.shape[2:]
+    for level, stride in STRIDES.items():
+        expect_shape(got[level], (len(IMAGES), CHANNELS, size[0] // stride, size[1] // stride), f"Level {level}")
+    return got
+
+
 def moved(module: Handle, names: list[str]) -> list[set[str]]:
     """For each weight the levels that change when it does."""
-    before = expect_levels(module(IMAGES), STRIDES, "The result")
+    before = levels_of(module)
     weights = module.parameters(skip="backbone.")
     found = []
     for name in names:
         module.load({name: weights[name] + 0.5})
-        after = expect_levels(module(IMAGES), STRIDES, "The result")
+        after = levels_of(module)
         module.load({name: weights[name]})
         found.append({level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)})
     return found
@@ -70,7 +79,7 @@ def test_the_six_convolutions(student: Student) -> None:
         raise CheckFailed(f"Expected three 3 x 3 convolutions from out_channels to out_channels, found {len(output)}.")
 
 
-@pytest.mark.points(4)
+@pytest.mark.points(3)
 def test_which_level_depends_on_which_map(student: Student) -> None:
     """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
     module = made(student)
@@ -108,3 +117,17 @@ def test_the_output_convolutions_are_used(student: Student) -> None:
     if bare:
         level = min(bare)
         raise CheckFailed(f"No 3 x 3 convolution changes {level}.", f"{level} leaves without its output convolution.")
+
+
+@pytest.mark.points(1)
+def test_all_six_convolutions_are_trained(student: Student) -> None:
+    """The gradients of the three levels reach each of the six convolutions, and the backbone."""
+    module = made(student)
+    module.train()
+    lateral, output = pyramid_weights(module)
+    gradients = module.gradients(IMAGES.repeat(2, 1, 1, 1))
+    module.eval()
+    for name in (*lateral.values(), *output):
+        expect_gradient(gradients.get(name), f"the convolution `{name}`")
+    first = next((name for name in gradients if name.startswith("backbone.")), "")
+    expect_gradient(gradients.get(first), "the backbone")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autograder.student import Handle, Student
-from autograder.suites.compare import CheckFailed, expect_levels, expect_shape
+from autograder.suites.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 
 pytestmark = pytest.mark.exercise("7.1c")
 
@@ -73,11 +73,11 @@ def test_initialisation(student: Student) -> None:
             said = f"`{name}` has mean {float(p.mean()):.4f} and standard deviation {float(p.std()):.4f}."
             raise CheckFailed(said, "The weights of the stems do not start from a normal distribution (0, 0.01).")
     bias = parameters.get("pred_cls.bias")
-    if bias is None or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
+    if bias is None or bias.shape != (20,) or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
         raise CheckFailed("pred_cls.bias should be -log(99): is the given last line of __init__ still there?")
 
 
-@pytest.mark.points(3)
+@pytest.mark.points(2)
 def test_row_order(student: Student) -> None:
     """Row i * W + j of the result is the cell in row i and column j."""
     module = pointwise(student)
@@ -122,6 +122,15 @@ def test_which_stem_feeds_which_prediction(student: Student) -> None:
             want, have = ([names[k] for k in sorted(kinds)] for kinds in (expected, got))
             said = f"{stem} should feed {want}, but feeds {have}."
             raise CheckFailed(said, "The stems are mixed up, or one is never used.")
+
+
+@pytest.mark.points(1)
+def test_every_layer_is_trained(student: Student) -> None:
+    """The gradients of the predictions reach every layer of both stems."""
+    module = pointwise(student)
+    for name, gradient in module.gradients(features(16)).items():
+        if name.startswith(("stem_cls.", "stem_box.", "pred_")):
+            expect_gradient(gradient, f"`{name}`")
 
 
 def pointwise(student: Student) -> Handle:
