@@ -18,7 +18,7 @@ from typing import Any
 from autograder.assignment import Assignment, Exercise
 from autograder.errors import KitError
 from autograder.loading import bind, load, stand_in_module
-from autograder.notebook import Cell, read_notebook
+from autograder.notebook import Cell, parse_cell, read_notebook
 from autograder.result import ExerciseResult
 from autograder.slicing import Slice, make_slice
 from autograder.student import LocalStudent
@@ -53,18 +53,24 @@ def canned(assignment: Assignment, exercise: Exercise) -> list[dict[str, Any]]:
     return [{"names": list(exercise.canned), "code": code, "slice": None}]
 
 
-def load_solution(assignment: Assignment, exercise: Exercise, source: str | None = None) -> LocalStudent:
+def load_solution(
+    assignment: Assignment,
+    exercise: Exercise,
+    source: str | None = None,
+    changes: tuple[tuple[str, str], ...] = (),
+) -> LocalStudent:
     """The instructor's solution of an exercise in this process, with the same canned stand-ins.
 
     Args:
         assignment: Whose.
         exercise: Which.
         source: Another text in place of the instructor's source, with a fault put in, say.
+        changes: Texts of the solved notebook's cells, and what takes their place: a fault.
 
     Raises:
         KitError: The instructor notebook does not load; says which line.
     """
-    piece = _solution_slice(assignment, exercise.names, source)
+    piece = _solution_slice(assignment, exercise.names, source, changes)
     module = types.ModuleType("instructor_notebook")
     workbench, problems = load(piece.to_json(assignment.globals), module)
     absent = [name for name in exercise.names if name not in module.__dict__]
@@ -78,9 +84,16 @@ def load_solution(assignment: Assignment, exercise: Exercise, source: str | None
     return student
 
 
-def _solution_slice(assignment: Assignment, names: tuple[str, ...], source: str | None = None) -> Slice:
+def _solution_slice(
+    assignment: Assignment,
+    names: tuple[str, ...],
+    source: str | None = None,
+    changes: tuple[tuple[str, str], ...] = (),
+) -> Slice:
     data = assignment.source.read_bytes() if source is None else source.encode()
     cells = _solution_cells(data)
+    for old, new in changes:
+        cells = [parse_cell(c.number, c.source.replace(old, new)) if old in c.source else c for c in cells]
     problem = next((cell.problem for cell in cells if cell.problem), None)
     if problem:
         raise KitError(f"{assignment.source}: {problem[1]} in {problem[0]}. A TA has to mend it.")

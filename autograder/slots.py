@@ -114,6 +114,7 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
         import torch
 
         torch.set_num_threads(1)
+        from autograder.faults import FaultBook
         from autograder.follow import load_solution
         from autograder.suites.plugin import SuitePlugin, collect
 
@@ -122,6 +123,7 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
             assignment.reference,
             lambda plugin: _loop(connection, assignment, plugin, sandbox),
             lambda exercise: load_solution(assignment, assignment.exercise(exercise)),
+            FaultBook(assignment).of,
         )
         collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
     except KitError as error:

@@ -18,7 +18,20 @@ import torch
 from autograder.errors import Place, StudentError
 from autograder.values import ValueRefused
 
-OPERATIONS = ("call", "new", "use", "method", "get", "tensors", "load", "mode", "gradients", "minimise", "on_gpu")
+OPERATIONS = (
+    "call",
+    "new",
+    "use",
+    "method",
+    "get",
+    "tensors",
+    "load",
+    "mode",
+    "gradients",
+    "minimise",
+    "differentiate",
+    "on_gpu",
+)
 _DEVICES = ("cpu", "cuda", "cuda:0")
 CELL_FILE = re.compile(r"<code cell (\d+)>$")
 
@@ -146,6 +159,18 @@ class Workbench:
         if isinstance(total, torch.Tensor):
             total.backward()  # type: ignore[no-untyped-call]
         return {name: p.grad for name, p in module.named_parameters()}
+
+    def _differentiate(self, name: str, args: list[Any]) -> list[torch.Tensor | None]:
+        """Gradients of a function's output by each of its arguments; None where none comes.
+
+        The output's elements are weighted differently, so that those of opposite sign do not cancel out.
+        """
+        inputs = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in args]
+        outputs = [t for t in _floating(self._find(name)(*inputs)) if t.requires_grad]
+        for output in outputs:
+            weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype).reshape(output.shape)
+            (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        return [a.grad if torch.is_tensor(a) else None for a in inputs]
 
     def _on_gpu(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]

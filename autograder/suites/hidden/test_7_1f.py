@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autograder.student import Student
-from autograder.suites.compare import expect_close
+from autograder.suites.compare import expect_close, expect_gradient
 from autograder.suites.hypotheses import background_faults, box_faults, delta_faults
 
 pytestmark = pytest.mark.exercise("7.1f")
@@ -22,7 +22,7 @@ def _random_pairs(rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([corner, corner + size, classes], dim=1), locations
 
 
-@pytest.mark.points(3)
+@pytest.mark.points(2)
 @pytest.mark.hint("Boxes and strides are random here, and some locations lie outside their box.")
 def test_random_deltas(student: Student, solution: Student, rng: torch.Generator) -> None:
     """The deltas of random boxes are right for other strides, inside and outside the box."""
@@ -66,14 +66,30 @@ def test_random_boxes(student: Student, solution: Student, rng: torch.Generator)
 
 
 @pytest.mark.points(1)
-@pytest.mark.hint("A level may have no locations at all: N may be 0.")
-def test_nothing_at_all(student: Student) -> None:
-    """No locations give no deltas and no boxes: shape (0, 4)."""
+@pytest.mark.hint("A level may have one location, or none at all: N may be 1 or 0.")
+def test_one_row_or_none(student: Student) -> None:
+    """One location gives one row, (1, 4); no locations give no deltas and no boxes, (0, 4)."""
+    centre, box = torch.tensor([[20.0, 10.0]]), torch.tensor([[12.0, 6.0, 36.0, 26.0, 2.0]])
+    one = torch.tensor([[1.0, 0.5, 2.0, 2.0]])
+    got = student.call("fcos_get_deltas_from_locations", centre, box, 8)
+    expect_close(got, one, "The deltas of one box")
+    got = student.call("fcos_apply_deltas_to_locations", one, centre, 8)
+    expect_close(got, box[:, :4], "The box of one row of deltas")
     nothing = torch.zeros(0, 2)
     got = student.call("fcos_get_deltas_from_locations", nothing, torch.zeros(0, 5), 8)
     expect_close(got, torch.zeros(0, 4), "The deltas of no boxes")
     got = student.call("fcos_apply_deltas_to_locations", torch.zeros(0, 4), nothing, 8)
     expect_close(got, torch.zeros(0, 4), "The boxes of no deltas")
+
+
+@pytest.mark.points(1)
+@pytest.mark.hint("The box loss compares boxes: it trains the deltas only if gradients pass through.")
+def test_boxes_can_be_differentiated(student: Student, rng: torch.Generator) -> None:
+    """Gradients pass from the boxes to the deltas that they are made from."""
+    _, locations = _random_pairs(rng)
+    deltas = torch.rand(COUNT, 4, generator=rng) + 0.5
+    gradients = student.do("differentiate", name="fcos_apply_deltas_to_locations", args=[deltas, locations, 8])
+    expect_gradient(gradients[0], "the deltas")
 
 
 def _without_clipping(solution: Student, deltas: torch.Tensor, locations: torch.Tensor, stride: int) -> torch.Tensor:

@@ -37,7 +37,7 @@ def losses_of(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> dict
 
 def close(got: float, expected: float) -> bool:
     """Whether two losses are the same but for rounding."""
-    return abs(got - expected) <= 1e-3 * max(1.0, abs(expected))
+    return abs(got - expected) <= 5e-5 * max(1.0, abs(expected))
 
 
 @pytest.mark.points(1)
