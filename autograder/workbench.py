@@ -165,12 +165,13 @@ class Workbench:
 
         The output's elements are weighted differently, so that those of opposite sign do not cancel out.
         """
-        inputs = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in args]
+        leaves = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in args]
+        inputs = [a * 1 if torch.is_tensor(a) and a.requires_grad else a for a in leaves]  # may be written into
         outputs = [t for t in _floating(self._find(name)(*inputs)) if t.requires_grad]
         for output in outputs:
             weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype).reshape(output.shape)
             (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
-        return [a.grad if torch.is_tensor(a) else None for a in inputs]
+        return [a.grad if torch.is_tensor(a) else None for a in leaves]
 
     def _on_gpu(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]

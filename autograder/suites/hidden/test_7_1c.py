@@ -66,7 +66,10 @@ def _expected(module: Handle, feature: torch.Tensor) -> list[torch.Tensor]:
 
 def _convolved(value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, name: str) -> torch.Tensor:
     """A 3 x 3 convolution; fail where the student's layers do not fit one another."""
-    if weight.dim() != 4 or weight.shape[1] != value.shape[1] or weight.shape[2:] != (3, 3):
+    if weight.dim() == 4 and weight.shape[2:] != (3, 3):
+        text = f"`{name}` has a kernel of {tuple(weight.shape[2:])}, not (3, 3)."
+        raise CheckFailed(text, "The convolutions of the network have to be 3 x 3 with padding 1.", text)
+    if weight.dim() != 4 or weight.shape[1] != value.shape[1]:
         reads = f"what it should read has {value.shape[1]} channels"
         text = f"`{name}` does not fit: its weight is {tuple(weight.shape)}, {reads}."
         raise CheckFailed(text, "A layer reads other channels than those that the layer before it makes.", text)
