@@ -40,7 +40,7 @@ class Cell:
 
     number: int
     source: str
-    tree: ast.Module = field(repr=False)
+    tree: ast.Module = field(repr=False, compare=False)  # the source says it all
     problem: tuple[Place, str] | None = None
 
 

@@ -203,7 +203,7 @@ def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
         heavy |= more
 
 
-@functools.lru_cache(maxsize=1024)  # the same cells are sliced again for each exercise
+@functools.lru_cache(maxsize=256)  # for each exercise the same cells, and most are given ones: the whole class has them
 def _statements(cell: Cell) -> tuple[Statement, ...]:
     return tuple(_described(cell))
 
