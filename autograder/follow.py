@@ -2,7 +2,8 @@
 
 Three kinds of stand-in are bound over a student's own names after the load: *canned* modules from
 `suites/public/stand_ins.py`, which hold no answer and are handed out; the instructor's own functions, on
-staff's machines alone; and, where an earlier exercise lost points, the solution's method in its place.
+staff's machines alone; and, where an earlier exercise lost points and the code does not work as it is, the
+solution's method in its place.
 
 No stand-in becomes an answer book: each exercise has a process of its own, a stand-in is never in one that
 grades the exercise it replaces or an earlier one, and where the solution stood in, nothing that student code
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from autograder.assignment import Assignment, Exercise
@@ -24,20 +26,28 @@ from autograder.slicing import Slice, make_slice
 from autograder.student import LocalStudent
 
 
-def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]) -> list[dict[str, Any]]:
-    """What to bind over a student's names for an exercise.
+def stand_ins(
+    assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]
+) -> Iterator[list[dict[str, Any]]]:
+    """What to bind over a student's names for an exercise: one way after the other, the best result counts.
+
+    First all that is always replaced; then, where an earlier exercise lost points, the method that it is about,
+    too. So code that works all the same keeps its points, and code that cannot is not charged twice.
 
     Args:
         assignment: Whose.
         exercise: What is graded.
         earlier: Results of the exercises before it.
     """
-    found = canned(assignment, exercise)
-    lost = {result.id for result in earlier if result.points < result.max_points}
+    lost = {result.id for result in earlier if result.earned < result.max_points}
     replaced = [name for exercise_id, name in exercise.follows if exercise_id in lost]
-    if len(replaced) == len(exercise.follows):
-        replaced = []  # nothing of the student's own would be left to grade
-    names = [*exercise.solved, *replaced]
+    yield _bound(assignment, exercise, [*exercise.solved])
+    if replaced and len(replaced) < len(exercise.follows):  # else nothing of the student's own would be left
+        yield _bound(assignment, exercise, [*exercise.solved, *replaced])
+
+
+def _bound(assignment: Assignment, exercise: Exercise, names: list[str]) -> list[dict[str, Any]]:
+    found = canned(assignment, exercise)
     if names:
         tops = tuple(dict.fromkeys(name.partition(".")[0] for name in names))
         piece = _solution_slice(assignment, tops)

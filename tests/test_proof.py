@@ -139,6 +139,6 @@ def test_a_release_is_refused_while_the_proof_fails(course):
 def test_the_suites_hold(assignment):
     """`fcoskit validate` on all cases: nothing is wrong with any of them."""
     out = Console(file=io.StringIO(), width=200)
-    code = validate(assignment, out, jobs=1)
+    code = validate(assignment, out, jobs=2)
     assert code == 0, out.file.getvalue()
     assert assignment.root == ROOT

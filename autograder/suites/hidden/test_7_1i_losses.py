@@ -52,6 +52,9 @@ def test_the_networks_get_the_arguments(student: Student) -> None:
     classes = module.parameters().get("pred_net.cls_offset")
     if channels != 12:
         raise CheckFailed(f"The backbone got {channels} channels, not fpn_channels.", public_text="Wrong fpn_channels.")
-    if classes is None or len(classes) != 7:
+    if classes is None:
+        text = "The prediction network is not in `self.pred_net`."
+        raise CheckFailed(text, "The text asks for the names `self.backbone` and `self.pred_net`.", text)
+    if len(classes) != 7:
         text = "`self.pred_net` was not made with num_classes."
         raise CheckFailed(text, public_text=text)
