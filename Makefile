@@ -22,10 +22,10 @@ demo: $(STAMP)   ## the release, a small class graded, a report: all on built-in
 	@$(BIN)/fcoskit demo --out demo-out
 
 test: $(STAMP) lint  ## everything CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 quick: $(STAMP)  ## the tests without the slow ones
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: $(STAMP)   ## formatter, linter, type checker
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy

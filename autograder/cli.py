@@ -87,7 +87,7 @@ def validate(
 def explain(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run: what --out named.")],
     student: Annotated[str, typer.Argument(help="As grades.csv has it.")],
-    exercise: Annotated[str, typer.Argument(help="7.1d, say.")],
+    exercise: Annotated[str, typer.Argument(help="Its id, as the feedback page has it.")],
     sandbox: Annotated[str, typer.Option("--sandbox", help="auto, bwrap, or none for code that you trust.")] = "auto",
 ) -> None:
     """Run that exercise again with the recorded seed, everything shown; for staff."""

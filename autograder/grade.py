@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.assignment import Assignment
+from autograder.by_hand import HandGrades, apply_by_hand, read_by_hand
 from autograder.engine import blank_report, suites_digest
 from autograder.errors import KitError, SubmissionError
-from autograder.report.by_hand import HandGrades, apply_by_hand, read_by_hand
 from autograder.report.files import read_report, read_reports, write_grades, write_report
 from autograder.report.model import Report
 from autograder.sandbox import bwrap

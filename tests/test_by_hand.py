@@ -6,10 +6,10 @@ import csv
 
 import pytest
 
+from autograder.by_hand import FILE, HandGrade, apply_by_hand, read_by_hand
 from autograder.errors import KitError
 from autograder.grade import grade_submissions
 from autograder.report import Report
-from autograder.report.by_hand import FILE, HandGrade, apply_by_hand, read_by_hand
 from autograder.report.files import read_report, write_report
 from autograder.report.html import feedback_page
 from autograder.result import CheckResult, ExerciseResult

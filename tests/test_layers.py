@@ -12,7 +12,8 @@ from autograder.wheel import PUBLIC_FILES
 ROOT = Path(__file__).resolve().parents[1]
 KIT = ROOT / "autograder"
 HELPERS = ROOT / "helpers" / "ps7_helpers"
-FRONT_ENDS = {"check.py", "cli.py", "demo.py", "front.py", "nbgrader.py", "release.py", "samples.py"}
+FRONT_ENDS = {f"{name}.py" for name in ("check", "cli", "demo", "front", "nbgrader", "release", "samples")}
+FRONT_ENDS |= {"proof.py", "proof_record.py", "regrade.py", "validate.py"}
 # What `fcoskit --help` says the kit is for: a sentence for people, nothing that the code acts on.
 SAID_TO_PEOPLE = {"cli.py": "Release and grade the FCOS assignment."}
 

@@ -16,7 +16,7 @@ from autograder.sandbox.host import Host
 from autograder.slicing import make_slice
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.usefixtures("sandbox"), pytest.mark.xdist_group("sandbox")]
+pytestmark = [pytest.mark.usefixtures("sandbox")]
 
 LIMITS = {"call_seconds": 5, "memory_megabytes": 2048, "message_megabytes": 8, "tmpfs_megabytes": 16}
 

@@ -47,6 +47,8 @@ class SuitePlugin:
     ) -> None:
         self._reference = reference
         self._faults = faults
+        self._seed_of_faults = 0
+        self._faults_told: dict[tuple[str, int], str] = {}
         self._serve = serve
         self._solution = solution
         self._items: list[pytest.Item] = []
@@ -160,13 +162,23 @@ class SuitePlugin:
                 continue
             alike = set()
             for sentence, student in self._faults(exercise):
-                self.student, self._outcome = student, _blank(items[result.name])
-                items[result.name].ihook.pytest_runtest_protocol(item=items[result.name], nextitem=None)
-                if _told(self._outcome) == said[result.name]:
+                if self._told_of(items[result.name], student) == said[result.name]:
                     alike.add(sentence)
             if len(alike) == 1:
                 result.diagnosis = alike.pop()
                 return
+
+    def _told_of(self, item: pytest.Item, student: Student) -> str:
+        """What a check says of a known fault; remembered as long as the seed is the same."""
+        if self._seed_of_faults != self.seed:
+            self._seed_of_faults = self.seed
+            self._faults_told.clear()
+        key = (item.nodeid, id(student))
+        if key not in self._faults_told:
+            self.student, self._outcome = student, _blank(item)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            self._faults_told[key] = _told(self._outcome)
+        return self._faults_told[key]
 
 
 def collect(folders: list[Path], plugin: SuitePlugin) -> None:
