@@ -31,8 +31,9 @@ def stand_ins(
 ) -> Iterator[list[dict[str, Any]]]:
     """What to bind over a student's names for an exercise: one way after the other, the best result counts.
 
-    First all that is always replaced; then, where an earlier exercise lost points, the method that it is about,
-    too. So code that works all the same keeps its points, and code that cannot is not charged twice.
+    Where an earlier exercise lost points, the method that it is about is replaced, so that its mistake is not
+    charged twice; the code as it is comes second, since a replaced method may not fit what it was lost for (a
+    network under another name, say) while the student's own does.
 
     Args:
         assignment: Whose.
@@ -41,9 +42,9 @@ def stand_ins(
     """
     lost = {result.id for result in earlier if result.earned < result.max_points}
     replaced = [name for exercise_id, name in exercise.follows if exercise_id in lost]
-    yield _bound(assignment, exercise, [*exercise.solved])
     if replaced and len(replaced) < len(exercise.follows):  # else nothing of the student's own would be left
         yield _bound(assignment, exercise, [*exercise.solved, *replaced])
+    yield _bound(assignment, exercise, [*exercise.solved])
 
 
 def _bound(assignment: Assignment, exercise: Exercise, names: list[str]) -> list[dict[str, Any]]:
