@@ -15,7 +15,6 @@ from autograder.report import Report
 from autograder.result import CheckResult, ExerciseResult
 from autograder.samples import Sample
 from autograder.validate import Proof, judge, validate
-from tests.conftest import ROOT
 
 
 def report(**checks: str) -> Report:
@@ -144,4 +143,3 @@ def test_the_suites_hold(assignment):
     out = Console(file=io.StringIO(), width=200)
     code = validate(assignment, out, jobs=2)
     assert code == 0, out.file.getvalue()
-    assert assignment.root == ROOT
