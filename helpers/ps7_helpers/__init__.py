@@ -3,10 +3,12 @@
 The names in ``__all__`` are the ones a notebook may rely on.
 """
 
+from ps7_helpers.augmentation import augment_batch
 from ps7_helpers.dataset import VOC2007Detection
-from ps7_helpers.download import download_voc2007
+from ps7_helpers.download import download_packed_voc2007, download_voc2007
 from ps7_helpers.evaluation import Evaluation, ImageDetections, ImageTruth, evaluate_detections
 from ps7_helpers.evaluation_files import evaluate_folders
+from ps7_helpers.evaluation_plots import plot_average_precision, plot_precision_recall, plot_worst_misses
 from ps7_helpers.images import denormalize
 from ps7_helpers.inference import inference_with_detector
 from ps7_helpers.losses import LossHistory, plot_losses
@@ -15,7 +17,9 @@ from ps7_helpers.matching import (
     fcos_match_batch,
     fcos_match_locations_to_gt,
 )
+from ps7_helpers.misses import Miss, worst_misses
 from ps7_helpers.nms import class_spec_nms, nms
+from ps7_helpers.nonfinite import NonFiniteLoss
 from ps7_helpers.shapes import ShapesDetection, write_voc
 from ps7_helpers.training import train_detector
 from ps7_helpers.utils import infinite_loader, rel_error, reset_seed
@@ -28,11 +32,15 @@ __all__ = [
     "ImageDetections",
     "ImageTruth",
     "LossHistory",
+    "Miss",
+    "NonFiniteLoss",
     "ShapesDetection",
     "VOC2007Detection",
+    "augment_batch",
     "class_spec_nms",
     "denormalize",
     "detection_visualizer",
+    "download_packed_voc2007",
     "download_voc2007",
     "evaluate_detections",
     "evaluate_folders",
@@ -42,9 +50,13 @@ __all__ = [
     "inference_with_detector",
     "infinite_loader",
     "nms",
+    "plot_average_precision",
     "plot_losses",
+    "plot_precision_recall",
+    "plot_worst_misses",
     "rel_error",
     "reset_seed",
     "train_detector",
+    "worst_misses",
     "write_voc",
 ]

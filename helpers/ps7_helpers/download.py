@@ -1,30 +1,34 @@
-"""Fetches Pascal VOC 2007 (train and val) from its home and makes the two lists.
+"""Fetches Pascal VOC 2007 (train and val): the archive from its home, or the packed form that a course keeps.
 
-Nothing half done is left behind: the archive is checked before it is unpacked, it is unpacked beside its
-place, and moved there only when whole.
+Nothing half done is left in place: an archive is verified before it is unpacked, it is unpacked beside its place,
+and moved there only when whole.
 """
 
-import hashlib
 import shutil
 import tarfile
-import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path, PurePosixPath
 
+from ps7_helpers.fetch import QUOTA, fetch_file, is_quota, unpacked_beside, verify_file
+from ps7_helpers.packed import PACKED_FOLDER
 from ps7_helpers.voc import list_name, make_list, write_list
 
 VOC2007_URL = "https://thor.robots.ox.ac.uk/pascal/VOC/voc2007/VOCtrainval_06-Nov-2007.tar"
 VOC2007_MD5 = "c52e279531787c972589f7e41ab4ae64"
 _VOC_DIR = PurePosixPath("VOCdevkit/VOC2007")
 _FOLDERS = ("Annotations", "ImageSets", "JPEGImages")
-_TIMEOUT_S = 60
+_SPLITS = ("train", "val")
+_WAYS_ON = (
+    "Check the network connection and try again; or unpack the archive by hand, so that dataset_dir holds "
+    "VOCdevkit/VOC2007, and repeat this call; or go on with the built-in ShapesDetection(split)."
+)
 
 
 def download_voc2007(
     dataset_dir: str | Path, url: str = VOC2007_URL, md5: str = VOC2007_MD5, *, drive_id: str = ""
 ) -> None:
     """Put Pascal VOC 2007 and its two lists into a folder; does nothing where they are.
+
+    A download that was cut goes on where it stopped, in this call or the next.
 
     Args:
         dataset_dir: The folder that gets ``VOCdevkit/VOC2007``, ``voc07_train.json`` and ``voc07_val.json``.
@@ -40,63 +44,99 @@ def download_voc2007(
     dataset_dir.mkdir(parents=True, exist_ok=True)
     voc_dir = dataset_dir / _VOC_DIR
     if not voc_dir.is_dir():
-        with tempfile.TemporaryDirectory(prefix=".voc07-", dir=dataset_dir) as scratch:
-            archive = Path(scratch) / "archive.tar"
-            if not (drive_id and _fetch_from_drive(drive_id, archive, md5)):
-                _fetch(url, archive)
-                _check(archive, md5, url)
-            _extract(archive, Path(scratch))
+        archive = _fetched(dataset_dir / ".voc2007.tar", url, md5, drive_id)
+        with unpacked_beside(dataset_dir) as scratch:
+            _extract(archive, scratch, tuple(f"{_VOC_DIR}/{folder}/" for folder in _FOLDERS))
             voc_dir.parent.mkdir(exist_ok=True)
-            (Path(scratch) / _VOC_DIR).replace(voc_dir)
-    for split in ("train", "val"):
+            (scratch / _VOC_DIR).replace(voc_dir)
+        archive.unlink()
+    for split in _SPLITS:
         path = dataset_dir / list_name(split)
         if not path.is_file():
             write_list(make_list(voc_dir, split, relative_to=dataset_dir), path)
 
 
-def _fetch_from_drive(drive_id: str, path: Path, md5: str) -> bool:
-    """Store a file of Google Drive; says so and returns False where it cannot be had or is another one."""
+def download_packed_voc2007(dataset_dir: str | Path, md5: str, *, drive_id: str = "", url: str = "") -> None:
+    """Put the packed data set, made by ``data_scripts/pack_voc.py``, into a folder; does nothing where it is.
+
+    It is a third of the archive's size and quicker to read, and ``VOC2007Detection`` finds it by itself.
+
+    Args:
+        dataset_dir: The folder that gets the images and both lists.
+        md5: Checksum of the packed file, as the script printed it.
+        drive_id: Its id on Google Drive.
+        url: Where else it is; tried if Drive fails.
+
+    Raises:
+        ConnectionError: The file could not be fetched.
+        ValueError: What was fetched is another file, or neither source is given.
+    """
+    if not drive_id and not url:
+        raise ValueError("Say where the packed data set is: its drive_id, its url, or both.")
+    dataset_dir = Path(dataset_dir)
+    dataset_dir.mkdir(parents=True, exist_ok=True)
+    if (dataset_dir / PACKED_FOLDER).is_dir() and all((dataset_dir / list_name(s)).is_file() for s in _SPLITS):
+        return
+    archive = _fetched(dataset_dir / ".voc2007-packed.tar", url, md5, drive_id)
+    with unpacked_beside(dataset_dir) as scratch:
+        _extract(archive, scratch, (f"{PACKED_FOLDER}/", *map(list_name, _SPLITS)))
+        if not (dataset_dir / PACKED_FOLDER).is_dir():
+            (scratch / PACKED_FOLDER).replace(dataset_dir / PACKED_FOLDER)
+        for split in _SPLITS:  # last: where a list is, its images are
+            (scratch / list_name(split)).replace(dataset_dir / list_name(split))
+    archive.unlink()
+
+
+def _fetched(archive: Path, url: str, md5: str, drive_id: str) -> Path:
+    """The archive, fetched and verified."""
+    if archive.exists() or (drive_id and _fetch_from_drive(drive_id, archive, md5, bool(url))):
+        return archive
+    try:
+        fetch_file(url, archive, md5)
+    except ConnectionError as error:
+        raise ConnectionError(f"Pascal VOC 2007: {error} {_WAYS_ON}") from error
+    return archive
+
+
+def _fetch_from_drive(drive_id: str, path: Path, md5: str, elsewhere: bool) -> bool:
+    """Store a file of Google Drive; where it cannot be had, say so and return False, or raise if there is no other."""
+    part = path.with_name(path.name + ".drive")
     try:
         import gdown
 
-        gdown.download(id=drive_id, output=str(path), quiet=True)
-        _check(path, md5, "Google Drive")
+        gdown.download(id=drive_id, output=str(part), quiet=True)
+        verify_file(part, md5, "Google Drive")
     except Exception as error:  # gdown's own errors derive from nothing narrower
-        path.unlink(missing_ok=True)
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        part.unlink(missing_ok=True)
+        why = QUOTA if is_quota(str(error)) else str(error).strip().partition("\n")[0] or type(error).__name__
+        if not elsewhere:
+            raise ConnectionError(
+                f"Pascal VOC 2007 could not be fetched from Google Drive: {why} {_WAYS_ON}"
+            ) from error
         print(f"The copy on Google Drive cannot be had ({why}). Trying the data set's home instead.")
         return False
+    part.replace(path)
     return True
 
 
-def _fetch(url: str, path: Path) -> None:
-    """Store what the URL answers with."""
-    try:
-        request = urllib.request.urlopen(url, timeout=_TIMEOUT_S)  # noqa: S310  the URL is ours
-        with request as response, path.open("wb") as file:
-            shutil.copyfileobj(response, file, length=1 << 20)
-    except (urllib.error.URLError, OSError) as error:
-        raise ConnectionError(
-            f"Pascal VOC 2007 could not be fetched from {url}: {error}. Check the network connection and "
-            "try again; or unpack the archive by hand, so that dataset_dir holds VOCdevkit/VOC2007, and "
-            "repeat this call; or go on with the built-in ShapesDetection(split)."
-        ) from error
+def _extract(archive: Path, target: Path, wanted: tuple[str, ...]) -> None:
+    """Unpack the plain files whose names begin so; links and devices are left out.
 
+    By hand, since ``tarfile``'s own filters are missing from Python 3.11.0 to 3.11.3.
 
-def _check(path: Path, md5: str, url: str) -> None:
-    """Refuse an archive that is not the published one."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
-        raise ValueError(
-            f"What {url} answered with is not the archive: its MD5 is {found}, the published one {md5}. "
-            "It was deleted; the download was probably cut short or redirected (a login page?), so try again."
-        )
-
-
-def _extract(archive: Path, target: Path) -> None:
-    """Unpack the three folders that are used; nothing can land outside ``target``."""
-    wanted = tuple(f"{_VOC_DIR}/{folder}/" for folder in _FOLDERS)
+    Raises:
+        ValueError: A name points out of ``target``.
+    """
+    target = target.resolve()
     with tarfile.open(archive) as tar:
-        members = [m for m in tar.getmembers() if m.isfile() and m.name.startswith(wanted)]
-        tar.extractall(target, members=members, filter="data")  # refuses absolute paths, "..", links and devices
+        for member in tar:
+            if not (member.isfile() and member.name.startswith(wanted)):
+                continue
+            path = (target / member.name).resolve()
+            if not path.is_relative_to(target):
+                raise ValueError(f"The archive is not to be trusted: {member.name!r} points out of its folder.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source = tar.extractfile(member)
+            assert source is not None  # it is a plain file
+            with source, path.open("wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)

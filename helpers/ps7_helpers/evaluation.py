@@ -11,7 +11,7 @@ left out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,12 +38,25 @@ class ImageDetections(NamedTuple):
     boxes: npt.ArrayLike
 
 
+class Curve(NamedTuple):
+    """One class, after each of its M detections by falling score: recall, precision (as it is), score; ``(M,)`` each.
+
+    Detections of difficult objects are not among them.
+    """
+
+    recall: Numbers
+    precision: Numbers
+    scores: Numbers
+    positives: int
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Average precision per class, in [0, 1], of the classes that have true boxes, and its mean over them."""
 
     ap: dict[str, float]
     mean_ap: float
+    curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
         width = max(map(len, [*self.ap, "mAP"]))
@@ -90,18 +103,24 @@ def evaluate_detections(
             f"{unknown[0]!r}. Evaluate the same images on both sides; an image without objects needs an "
             "empty entry (or file)."
         )
-    truth, found = _gather_truth(ground_truth), _gather_detections(ground_truth, detections)
+    truth, found = gather_boxes(ground_truth, detections)
     average = {"voc10": _area_under_curve, "voc07": _eleven_points}[metric]
     ap: dict[str, float] = {}
+    curves: dict[str, Curve] = {}
     for name in sorted(set(truth.classes[~truth.difficult].tolist())):
         of_class = truth.select(truth.classes == name)
-        right, wrong = _judge(of_class, found.select(found.classes == name), iou_threshold, inclusive)
-        ap[name] = average(right.cumsum(), wrong.cumsum(), int((~of_class.difficult).sum()))
-    return Evaluation(ap, float(np.mean(list(ap.values()))) if ap else float("nan"))
+        judged = judge_class(of_class, found.select(found.classes == name), iou_threshold, inclusive)
+        right, wrong = judged.right.cumsum(), judged.wrong.cumsum()
+        positives = int((~of_class.difficult).sum())
+        ap[name] = average(right, wrong, positives)
+        counts = judged.right | judged.wrong
+        right, wrong = right[counts], wrong[counts]
+        curves[name] = Curve(right / positives, right / (right + wrong), judged.found.scores[counts], positives)
+    return Evaluation(ap, float(np.mean(list(ap.values()))) if ap else float("nan"), curves)
 
 
 @dataclass(frozen=True)
-class _Boxes:
+class BoxTable:
     """Boxes of many images in one table; scores of detections, difficulty of true boxes."""
 
     image: Indices  # (N,)
@@ -110,12 +129,23 @@ class _Boxes:
     scores: Numbers  # (N,)
     difficult: npt.NDArray[np.bool_]  # (N,)
 
-    def select(self, rows: npt.NDArray[np.bool_] | Indices) -> "_Boxes":
+    def select(self, rows: npt.NDArray[np.bool_] | Indices) -> "BoxTable":
         """Some of the rows."""
-        return _Boxes(self.image[rows], self.classes[rows], self.boxes[rows], self.scores[rows], self.difficult[rows])
+        return BoxTable(self.image[rows], self.classes[rows], self.boxes[rows], self.scores[rows], self.difficult[rows])
 
 
-def _gather_truth(ground_truth: Mapping[str, ImageTruth]) -> _Boxes:
+def gather_boxes(
+    ground_truth: Mapping[str, ImageTruth], detections: Mapping[str, ImageDetections]
+) -> tuple[BoxTable, BoxTable]:
+    """All true boxes and all detections, images numbered in the order of the ground truth.
+
+    Raises:
+        ValueError: Lengths do not fit, or a number is not finite.
+    """
+    return _gather_truth(ground_truth), _gather_detections(ground_truth, detections)
+
+
+def _gather_truth(ground_truth: Mapping[str, ImageTruth]) -> BoxTable:
     """All true boxes in one table."""
     images = [ImageTruth(*entry) for entry in ground_truth.values()]
     difficult = [i.difficult if i.difficult is not None else [False] * len(i.classes) for i in images]
@@ -123,7 +153,7 @@ def _gather_truth(ground_truth: Mapping[str, ImageTruth]) -> _Boxes:
     return _table(list(ground_truth), [i.classes for i in images], [i.boxes for i in images], zeros, difficult)
 
 
-def _gather_detections(order: Mapping[str, ImageTruth], detections: Mapping[str, ImageDetections]) -> _Boxes:
+def _gather_detections(order: Mapping[str, ImageTruth], detections: Mapping[str, ImageDetections]) -> BoxTable:
     """All detections in one table, images in the order of the ground truth."""
     images = [ImageDetections(*detections.get(image_id, ImageDetections([], [], []))) for image_id in order]
     no = [[False] * len(i.classes) for i in images]
@@ -136,37 +166,50 @@ def _table(
     boxes: Sequence[npt.ArrayLike],
     scores: Sequence[npt.ArrayLike],
     difficult: Sequence[Sequence[bool]],
-) -> _Boxes:
+) -> BoxTable:
     """Join the lists of all images, after a look at their lengths and numbers."""
     arrays = [np.asarray(b, dtype=np.float64).reshape(-1, 4) for b in boxes]
     score_arrays = [np.asarray(s, dtype=np.float64).reshape(-1) for s in scores]
-    for image_id, names, xyxy, numbers, marks in zip(ids, classes, arrays, score_arrays, difficult, strict=True):
-        lengths = [len(names), len(xyxy), len(numbers), len(marks)]
-        if len(set(lengths)) != 1:
-            raise ValueError(
-                f"Image {image_id!r}: the numbers of classes, boxes, scores and marks differ: {lengths}. "
-                "Give one of each per object."
-            )
-        if not (np.isfinite(xyxy).all() and np.isfinite(numbers).all()):
-            raise ValueError(
-                f"Image {image_id!r} has a coordinate or a score that is infinite or not a number. Leave "
-                "such detections out, or find out where they come from."
-            )
-    return _Boxes(
-        image=np.repeat(np.arange(len(ids)), [len(c) for c in classes]),
+    lengths = [[len(entry) for entry in entries] for entries in (classes, arrays, score_arrays, difficult)]
+    if lengths.count(lengths[0]) != len(lengths):
+        of_image = next(group for group in zip(ids, *lengths, strict=True) if len(set(group[1:])) != 1)
+        raise ValueError(
+            f"Image {of_image[0]!r}: the numbers of classes, boxes, scores and marks differ: {list(of_image[1:])}. "
+            "Give one of each per object."
+        )
+    table = BoxTable(
+        image=np.repeat(np.arange(len(ids)), lengths[0]),
         classes=np.array([str(name) for names in classes for name in names], dtype=np.str_),
         boxes=np.concatenate([np.empty((0, 4)), *arrays]),
         scores=np.concatenate([np.empty(0), *score_arrays]),
         difficult=np.array([bool(mark) for marks in difficult for mark in marks], dtype=np.bool_),
     )
+    bad = np.flatnonzero(~(np.isfinite(table.boxes).all(axis=1) & np.isfinite(table.scores)))
+    if len(bad):
+        raise ValueError(
+            f"Image {ids[table.image[bad[0]]]!r} has a coordinate or a score that is infinite or not a number. Leave "
+            "such detections out, or find out where they come from."
+        )
+    return table
 
 
-def _judge(
-    truth: _Boxes, found: _Boxes, iou_threshold: float, inclusive: bool
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which detections of one class are right, and which are wrong, by falling score; ``(M,)`` each.
+class Judged(NamedTuple):
+    """The detections of one class by falling score, ``(M,)`` each; those of a difficult box are neither."""
 
-    Detections of a difficult box are neither.
+    found: BoxTable
+    right: npt.NDArray[np.bool_]
+    wrong: npt.NDArray[np.bool_]
+    taken: npt.NDArray[np.bool_]  # (N,): which of the true boxes a detection is right about
+
+
+def judge_class(truth: BoxTable, found: BoxTable, iou_threshold: float, inclusive: bool) -> Judged:
+    """Which detections of one class are right, and which are wrong, as said at the top of this module.
+
+    Args:
+        truth: The true boxes of the class, ordered by image.
+        found: Its detections, in the order in which equal scores count.
+        iou_threshold: See :func:`evaluate_detections`.
+        inclusive: The same.
     """
     found = found.select(np.argsort(-found.scores, kind="stable"))
     matched, overlap = _best_truth(truth, found, inclusive)
@@ -174,13 +217,15 @@ def _judge(
     ignored = hit.copy()
     ignored[hit] = truth.difficult[matched[hit]]
     candidates = np.flatnonzero(hit & ~ignored)
-    _, first = np.unique(matched[candidates], return_index=True)  # of all that hit a box, the first
+    boxes, first = np.unique(matched[candidates], return_index=True)  # of all that hit a box, the first
     right = np.zeros(len(hit), dtype=np.bool_)
     right[candidates[first]] = True
-    return right, ~right & ~ignored
+    taken = np.zeros(len(truth.image), dtype=np.bool_)
+    taken[boxes] = True
+    return Judged(found, right, ~right & ~ignored, taken)
 
 
-def _best_truth(truth: _Boxes, found: _Boxes, inclusive: bool) -> tuple[Indices, Numbers]:
+def _best_truth(truth: BoxTable, found: BoxTable, inclusive: bool) -> tuple[Indices, Numbers]:
     """For each detection the true box of its image that it overlaps most (of equals the first), and how much.
 
     Where there is none, the overlap is -1 and the index means nothing.

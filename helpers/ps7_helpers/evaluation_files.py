@@ -34,6 +34,14 @@ def evaluate_folders(
         ValueError: A line cannot be read (file and line are named), or an image has detections but no ground
             truth file.
     """
+    truth, found = read_folders(ground_truth_dir, detections_dir)
+    return evaluate_detections(truth, found, iou_threshold, metric, inclusive)
+
+
+def read_folders(
+    ground_truth_dir: str | Path, detections_dir: str | Path
+) -> tuple[dict[str, ImageTruth], dict[str, ImageDetections]]:
+    """Read two folders of text files: objects and detections by image id. Arguments and errors as above."""
     truth_files = _text_files(Path(ground_truth_dir))
     if not truth_files:
         raise FileNotFoundError(
@@ -42,7 +50,7 @@ def evaluate_folders(
         )
     truth = {image_id: _read_truth(path) for image_id, path in truth_files.items()}
     found = {image_id: _read_detections(path) for image_id, path in _text_files(Path(detections_dir)).items()}
-    return evaluate_detections(truth, found, iou_threshold, metric, inclusive)
+    return truth, found
 
 
 def _text_files(folder: Path) -> dict[str, Path]:

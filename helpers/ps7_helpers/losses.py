@@ -4,10 +4,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
 from ps7_helpers.figures import show
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STYLES = ("-", "--", "-.", ":")
 
@@ -42,17 +46,24 @@ def plot_losses(history: LossHistory) -> None:
     if not len(history):
         return
     _, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    draw_losses(axes, history)
+    show()
+
+
+def draw_losses(axes: "Axes", history: LossHistory) -> None:
+    """Draw what :func:`plot_losses` shows into given axes."""
     window = max(1, len(history) // 50)
+    top = 0.0
     for (name, values), style in zip(history.losses.items(), itertools.cycle(_STYLES), strict=False):
         smooth = running_mean(values, window)
         (line,) = axes.plot(smooth, style, label=name, linewidth=2.5 if name == "loss" else 1.5)
         axes.plot(values, color=line.get_color(), alpha=0.2, linewidth=0.8)
+        top = max([top, *smooth])
     axes.set_xlabel("iteration")
     axes.set_ylabel("loss" if window == 1 else f"loss (mean of the last {window} iterations)")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * top or 1.0)  # by the means: a single batch far above them does not flatten the rest
     axes.grid(alpha=0.3)
     axes.legend()
-    show()
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:

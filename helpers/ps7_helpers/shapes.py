@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -65,7 +66,7 @@ class ShapesDetection(Dataset[DetectionItem]):
 
     def __getitem__(self, index: int | Tensor) -> DetectionItem:
         i = range(self.length)[int(index)]  # negative indices and IndexError as with a list
-        scene = draw_scene(_generator(self.seed, self.split, i), self.image_size, self.image_size)
+        scene = self._scene(i)
         tensor = normalized_tensor(scene.image)  # (3, H, W)
         if self.split == "val":
             tensor = pad_to_multiple(tensor)
@@ -76,6 +77,13 @@ class ShapesDetection(Dataset[DetectionItem]):
     def original_size(self, image_path: str) -> tuple[int, int]:
         """Width and height of an image before padding, pixels."""
         return self.image_size, self.image_size
+
+    def _scene(self, index: int) -> Scene:
+        return draw_scene(_generator(self.seed, self.split, index), self.image_size, self.image_size)
+
+    def original_image(self, image_id: str) -> Image.Image:
+        """The image that an item's path names, before padding, RGB."""
+        return self._scene(int(image_id)).image
 
     def to_original(self, image_path: str, boxes: Tensor) -> Tensor:
         """Carry boxes ``(N, 4)`` to the image before padding: they are only clamped to it."""

@@ -2,18 +2,33 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ps7_helpers.losses import LossHistory, plot_losses
+from ps7_helpers.augmentation import augment_batch
+from ps7_helpers.batches import ResumableBatches, random_state, set_random_state
+from ps7_helpers.checkpoints import (
+    check_same_training,
+    plain_attributes,
+    read_checkpoint,
+    set_plain_attributes,
+    write_checkpoint,
+)
+from ps7_helpers.live import LivePlot
+from ps7_helpers.losses import LossHistory
+from ps7_helpers.nonfinite import NonFiniteLoss, explain_nonfinite, named_bad
+from ps7_helpers.precision import Precision, half_type, networks_in_half
 from ps7_helpers.progress import progress, say
-from ps7_helpers.utils import infinite_loader
+from ps7_helpers.recipes import RECIPES, AveragedWeights, Recipe, steps
+from ps7_helpers.utils import reset_seed
 
 Batch = tuple[Sequence[str], Tensor, Tensor]
 
-MOMENTUM = 0.9
-LR_DROPS = (6, 9)  # tenths of the training after which the learning rate is divided by ten
+_MAX_SKIPPED = 20  # steps in a row that the loss scale of float16 may take to come down
 
 
 def train_detector(
@@ -25,82 +40,238 @@ def train_detector(
     log_period: int = 20,
     device: str | torch.device = "cpu",
     max_grad_norm: float | None = None,
+    *,
+    recipe: str = "plain",
+    checkpoint: str | Path | None = None,
+    checkpoint_period: int = 500,
+    precision: Precision = "float32",
+    seed: int | None = None,
 ) -> LossHistory:
-    """Train a detector with SGD, print the losses now and then, and plot them at the end.
+    """Train a detector, print the losses now and then, and plot them.
 
-    Momentum is 0.9. The learning rate is divided by ten after 60% and after 90% of the iterations. The
-    loader is read as often as needed. Interrupting it (Ctrl-C, the stop button of a notebook) ends the
-    training as if it had been planned: the losses are plotted and the detector keeps the weights it has.
+    With SGD, momentum 0.9, unless another recipe is asked for. The learning rate is divided by ten after 60% and
+    after 90% of the iterations. The loader is read as often as needed. Interrupting it (Ctrl-C, the stop button of a
+    notebook) ends the training as if it had been planned: the losses are plotted and the detector keeps the weights
+    it has.
 
     Args:
         detector: Called as ``detector(images, gt_boxes)``, it returns a dictionary of scalar losses, of
             which the sum is minimised. It is moved to ``device`` and left there, in training mode.
         train_loader: Gives batches ``(image_paths, images (B, 3, H, W), gt_boxes (B, N, 5))``.
-        learning_rate: Of the first 60% of the iterations.
-        weight_decay: L2 penalty on all parameters.
+        learning_rate: Of the first 60% of the iterations. Always the one for SGD: ``"strong"`` converts it.
+        weight_decay: L2 penalty on all parameters. Likewise.
         max_iters: Number of batches to train on.
         log_period: A line is printed every so many iterations, the first one included.
         device: Where to train.
         max_grad_norm: If given, a gradient longer than this is shortened to it before the step. That stops the
             rare batch whose gradient is a hundred times the usual one from undoing what was learned, or from
             ending in NaN.
+        recipe: ``"plain"``, or ``"strong"``: AdamW in place of SGD, a twentieth of the learning rate with warm-up
+            and a cosine in place of the two drops, half of the images mirrored, gradients of at most 10, and in the
+            end the running average of the weights.
+        checkpoint: A file that gets the state of the training every ``checkpoint_period`` iterations and at
+            the end. Where it is there already, training goes on from it and ends with the numbers it would
+            have ended with; the same settings, data and detector are needed. A finished training is not
+            repeated: delete the file for that.
+        checkpoint_period: Iterations between two checkpoints.
+        precision: ``"half"``: the networks compute in 16 bits, their results and the losses in 32. Quicker and
+            smaller on a GPU, slower on most CPUs.
+        seed: If given, all random generators are seeded with it first. The same seed gives the same order of
+            batches, and on a CPU with the same number of threads the same weights to the last bit.
 
     Returns:
-        The losses of every iteration.
+        The losses of every iteration, those before a checkpoint included.
 
     Raises:
-        FloatingPointError: A loss is infinite or not a number; the parameters are left as they were before.
+        NonFiniteLoss: A loss or a gradient is infinite or not a number (a ``FloatingPointError``); the detector
+            is left as it was before that batch. It names iteration, images and the first tensor that went wrong.
         TypeError: The detector returns something else than a dictionary of scalar tensors.
-        ValueError: The loader has no batch.
+        ValueError: The loader has no batch, a choice is unknown, or the checkpoint is of another training.
     """
+    if recipe not in RECIPES:
+        raise ValueError(f"There is no recipe {recipe!r}: choose one of {', '.join(RECIPES)}.")
+    if precision not in ("float32", "half"):
+        raise ValueError(f"There is no precision {precision!r}: choose float32 or half.")
+    if seed is not None:
+        reset_seed(seed)
+    device = torch.device(device)
+    settings: dict[str, Any] = {"max_iters": max_iters, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    settings |= {"recipe": recipe, "precision": precision, "max_grad_norm": max_grad_norm}
+    if RECIPES[recipe].adam:
+        settings["optimizer"] = "AdamW"
     detector.to(device).train()
-    parameters = [p for p in detector.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, learning_rate, MOMENTUM, weight_decay=weight_decay)
-    history = LossHistory()
+    run = _Run(detector, train_loader, RECIPES[recipe], settings, device)
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        run.resume(path)
+    plot = LivePlot()
+    resumed = len(run.history)
     try:
-        batches = zip(range(max_iters), infinite_loader(train_loader), strict=False)
-        for iteration, (paths, images, gt_boxes) in progress(batches, max_iters, "training"):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(iteration, max_iters, learning_rate)
-            losses = detector(images.to(device), gt_boxes.to(device))
-            values = _checked(losses, iteration, paths)
-            optimizer.zero_grad(set_to_none=True)
-            sum(losses.values()).backward()
-            if max_grad_norm is not None:
-                nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-            optimizer.step()
-            history.append(values)
+        for iteration in progress(range(resumed, max_iters), max_iters, "training", resumed):
+            values = run.step(iteration, path)
             if iteration % log_period == 0:
                 say(f"[Iter {iteration}]" + "".join(f"[{k}: {v:.3f}]" for k, v in values.items()))
+            if path is not None and ((iteration + 1) % checkpoint_period == 0 or iteration + 1 == max_iters):
+                run.save(path)
+            plot.update(run.history)
     except KeyboardInterrupt:
-        say(f"Interrupted after {len(history)} of {max_iters} iterations. The detector keeps its weights.")
-    plot_losses(history)
-    return history
+        say(f"Interrupted after {len(run.history)} of {max_iters} iterations. The detector keeps its weights.")
+    run.finish()
+    plot.finish(run.history)
+    return run.history
 
 
 def learning_rate_at(iteration: int, max_iters: int, learning_rate: float) -> float:
     """The learning rate of an iteration, counted from 0: divided by ten after 60% and after 90% of them."""
-    drops = sum(10 * iteration >= tenths * max_iters > 0 for tenths in LR_DROPS) if iteration else 0
-    return learning_rate * 0.1**drops
+    return learning_rate * steps(iteration, max_iters)
 
 
-def _checked(losses: dict[str, Tensor], iteration: int, paths: Sequence[str]) -> dict[str, float]:
-    """The losses as numbers, their sum (``loss``) first; raises where they are none."""
+class _Run:
+    """A training under way: everything that a checkpoint has to hold."""
+
+    def __init__(
+        self,
+        detector: nn.Module,
+        loader: Iterable[Batch],
+        recipe: Recipe,
+        settings: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.detector, self.loader, self.recipe = detector, loader, recipe
+        self.settings, self.device = settings, device
+        self.parameters = [p for p in detector.parameters() if p.requires_grad]
+        self.optimizer = recipe.optimizer(self.parameters, settings["learning_rate"], settings["weight_decay"])
+        self.peak_rate = settings["learning_rate"] * recipe.peak
+        self.half = settings["precision"] == "half"
+        scaled = self.half and half_type(device) == torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+        self.skipped = 0
+        self.batches = ResumableBatches(loader)
+        self.history = LossHistory()
+        decay = recipe.decay(settings["max_iters"])
+        self.average = AveragedWeights(detector, decay) if recipe.average else None
+        if self.half and device.type == "cuda":
+            detector.to(memory_format=torch.channels_last)
+
+    def step(self, iteration: int, checkpoint: Path | None) -> dict[str, float]:
+        """Train on one batch; the losses as numbers, their sum (``loss``) first."""
+        paths, images, gt_boxes = self.batches.take()
+        images = images.to(self.device, non_blocking=True)
+        gt_boxes = gt_boxes.to(self.device, non_blocking=True)
+        if self.recipe.augments:
+            images, gt_boxes = augment_batch(images, gt_boxes, self.recipe.flip, self.recipe.scales)
+        rate = self.peak_rate * self.recipe.rate(iteration, self.settings["max_iters"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        before = self._moving_parts()
+        with self._precision():
+            losses = self.detector(images, gt_boxes)
+        _require_losses(losses)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(sum(losses.values())).backward()
+        self.scaler.unscale_(self.optimizer)
+        limit = self.settings["max_grad_norm"] or self.recipe.max_grad_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        values = dict(zip(losses, torch.stack([v.detach().reshape(()) for v in losses.values()]).tolist(), strict=True))
+        self._require_finite(values, float(norm), before, (iteration, paths, images, gt_boxes, checkpoint))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.detector)
+        total = {"loss": sum(values.values()), **values}
+        self.history.append(total)
+        return total
+
+    def _precision(self) -> AbstractContextManager[None]:
+        return networks_in_half(self.detector, self.device) if self.half else nullcontext()
+
+    def _moving_parts(self) -> dict[str, Any]:
+        """What a forward pass changes: buffers, numbers kept as attributes, random generators."""
+        buffers = {name: buffer.clone() for name, buffer in self.detector.named_buffers()}
+        return {"buffers": buffers, "plain": plain_attributes(self.detector), "random": torch.get_rng_state()}
+
+    def _put_back(self, before: dict[str, Any]) -> None:
+        for name, buffer in self.detector.named_buffers():
+            buffer.data.copy_(before["buffers"][name])
+        set_plain_attributes(self.detector, before["plain"])
+        torch.set_rng_state(before["random"])
+
+    def _require_finite(self, values: dict[str, float], norm: float, before: dict[str, Any], place: Any) -> None:
+        """Stop where a number is none, before the step, with the detector as it was before the batch."""
+        bad = named_bad(values)
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
+        scaling = self.scaler.is_enabled() and self.skipped <= _MAX_SKIPPED  # it skips the step and lowers the scale
+        if not bad and (self.skipped == 0 or scaling):
+            return
+        iteration, paths, images, gt_boxes, checkpoint = place
+        self._put_back(before)
+        origin = explain_nonfinite(self.detector, images, gt_boxes, self._precision())
+        self._put_back(before)
+        self.optimizer.zero_grad(set_to_none=True)
+        kept = checkpoint if checkpoint is not None and checkpoint.exists() else None
+        raise NonFiniteLoss(iteration, bad or f"the length of the gradient is {norm}", origin, paths, kept)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, of finite weights only: the last good one is never replaced by a bad one."""
+        state = self.detector.state_dict()
+        bad = next((k for k, v in state.items() if v.is_floating_point() and not bool(v.isfinite().all())), None)
+        if bad is not None:
+            say(f"No checkpoint after iteration {len(self.history) - 1}: {bad} holds numbers that are not finite.")
+            return
+        average = None if self.average is None else {"count": self.average.count, "values": self.average.values}
+        write_checkpoint(
+            {
+                "training": self.settings,
+                "detector": state,
+                "plain": plain_attributes(self.detector),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "average": average,
+                "history": dict(self.history.losses),
+                "batches": self.batches.state(),
+                "random": random_state(self.loader),
+            },
+            path,
+        )
+
+    def resume(self, path: Path) -> None:
+        """Take up a checkpoint."""
+        state = read_checkpoint(path)
+        check_same_training(path, state["training"], self.settings)
+        try:
+            self.detector.load_state_dict(state["detector"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} is the checkpoint of another detector: {error} Delete it to begin anew, or name another file."
+            ) from error
+        set_plain_attributes(self.detector, state["plain"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None and state["average"] is not None:
+            self.average.count = state["average"]["count"]
+            self.average.values = {k: v.to(self.device) for k, v in state["average"]["values"].items()}
+        self.history.losses.update(state["history"])
+        done, wanted = len(self.history), self.settings["max_iters"]
+        if done >= wanted:
+            say(f"{path} holds this training, finished. The detector has its weights; delete the file to train anew.")
+            return
+        say(f"Going on from {path} at iteration {done} of {wanted}.")
+        self.batches.resume(state["batches"])
+        set_random_state(state["random"], self.loader)
+
+    def finish(self) -> None:
+        """Give the detector its final weights."""
+        if self.average is not None and self.average.count:
+            self.detector.load_state_dict(self.average.values)
+
+
+def _require_losses(losses: object) -> None:
+    """A dictionary of scalar tensors, or an error that says what came instead."""
     if not (isinstance(losses, dict) and losses and all(map(_is_scalar, losses.values()))):
         raise TypeError(
             'Expected the detector to return a dictionary of scalar losses, {"loss_cls": tensor(0.5), ...}, '
             f"got {_described(losses)}. In training mode, forward() has to return the losses, each summed up."
         )
-    parts = {name: value.item() for name, value in losses.items()}
-    bad = " and ".join(f"{name} is {value}" for name, value in parts.items() if not math.isfinite(value))
-    if bad:
-        raise FloatingPointError(
-            f"Iteration {iteration}: {bad}. Training stopped before this spoiled the weights. Usual reasons: "
-            "a learning rate that is too high (then the losses grew before), a division by zero, a logarithm "
-            "or square root of zero or less. Compute the losses of this batch again and look at every step. "
-            f"Its images: {', '.join(paths)}"
-        )
-    return {"loss": sum(parts.values()), **parts}
 
 
 def _is_scalar(value: object) -> bool:

@@ -1,13 +1,19 @@
-"""What ShapesDetection may not give away: answers that need no look at shapes score next to nothing."""
+"""What ShapesDetection may not give away: answers that need no look at shapes score next to nothing.
+
+Each test prints its figure: `pytest -rP tests/helpers/test_shapes_baselines.py` shows them all.
+"""
 
 import pytest
 import torch
+from torchvision import models
 from torchvision.ops import box_iou
 
+from autograder.follow import load_solution
 from ps7_helpers import Evaluation, ImageDetections, ImageTruth, ShapesDetection, denormalize, evaluate_detections
 
 SIZE = 64
 LIMIT = 0.1  # of the mean average precision, for answers that find their boxes themselves
+SCORE, NMS = 0.05, 0.6  # thresholds of the notebook's short run
 HANDED_BOXES = 0.2  # for answers that are handed the true boxes and guess the class; dice would have 0.06
 
 
@@ -26,7 +32,9 @@ def judge(val, answers) -> Evaluation:
     """Evaluate answers, one ``(M, 6)`` of box, class and score per image."""
     truth = {str(i): ImageTruth([str(int(c)) for c in b[:, 4]], b[:, :4]) for i, (_, b) in enumerate(val)}
     found = {str(i): ImageDetections([str(int(c)) for c in a[:, 4]], a[:, 5], a[:, :4]) for i, a in enumerate(answers)}
-    return evaluate_detections(truth, found, inclusive=False)
+    evaluation = evaluate_detections(truth, found, inclusive=False)
+    print(f"mAP {evaluation.mean_ap:.2%}")
+    return evaluation
 
 
 def as_rows(boxes: torch.Tensor, classes: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -106,3 +114,18 @@ def test_colored_regions(scenes, by_color):
         y2, x2 = (out.amax(dim=0) + 1).tolist()
         answers.append(by_color(image, torch.tensor([[x1, y1, x2, y2]]).float()))
     assert judge(val, answers).mean_ap < LIMIT
+
+
+def test_an_untrained_detector(scenes, assignment, monkeypatch):
+    """The solution's detector as the notebook's short run makes it, before training, scores next to nothing."""
+    scratch = models.regnet_x_400mf
+    monkeypatch.setattr(models, "regnet_x_400mf", lambda *args, **kwargs: scratch(weights=None))  # no download
+    namespace = load_solution(assignment, assignment.exercise("7.1j")).workbench.namespace
+    torch.manual_seed(0)
+    detector = namespace["FCOS"](num_classes=20, fpn_channels=64, stem_channels=[64, 64])
+    detector.eval()
+    dataset = ShapesDetection("val", image_size=SIZE, length=100)
+    with torch.no_grad():
+        found = [detector(image[None], test_score_thresh=SCORE, test_nms_thresh=NMS) for _, image, _ in dataset]
+    assert sum(len(boxes) for boxes, _, _ in found) > 100  # it does answer
+    assert judge(scenes[1][:100], [as_rows(*answer) for answer in found]).mean_ap < LIMIT

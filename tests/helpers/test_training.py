@@ -174,6 +174,13 @@ def test_plot(figures):
     assert all(len(line.get_xdata()) == 120 for line in axes.lines)
 
 
+def test_one_bad_batch_does_not_flatten_the_plot(figures):
+    """The axis follows the running means: the loss of one batch far above them leaves the picture."""
+    history = LossHistory({"loss": [2.0] * 300 + [50.0] + [1.0] * 499})
+    plot_losses(history)
+    assert figures[0].axes[0].get_ylim() == pytest.approx((0.0, 1.1 * (50 + 15 * 2.0) / 16))
+
+
 def test_running_mean():
     """A running mean is over the last values, fewer at the beginning."""
     assert running_mean([1.0, 3.0, 5.0, 9.0], 2) == [1.0, 2.0, 4.0, 7.0]

@@ -1,0 +1,60 @@
+"""A plot of the losses that grows while a notebook trains."""
+
+import io
+import sys
+import time
+from typing import Any
+
+from ps7_helpers.losses import LossHistory, draw_losses, plot_losses
+
+PERIOD_S = 3.0
+
+
+class LivePlot:
+    """In a notebook one picture that is drawn anew now and then; elsewhere nothing until the end.
+
+    Args:
+        period_s: Seconds between two drawings at least, and twenty times what a drawing takes, so that the plot
+            costs no more than a twentieth of the time.
+    """
+
+    def __init__(self, period_s: float = PERIOD_S) -> None:
+        self._period = period_s
+        self._next = time.monotonic() + period_s
+        self._handle: Any = None
+
+    def update(self, history: LossHistory) -> None:
+        """Draw what there is, if it is time for it and this is a notebook."""
+        if time.monotonic() >= self._next and _in_notebook():
+            started = time.monotonic()
+            self._show(history)
+            now = time.monotonic()
+            self._next = now + max(self._period, 20 * (now - started))
+
+    def finish(self, history: LossHistory) -> None:
+        """The last drawing: in place of the others, or as a figure of its own."""
+        if self._handle is None:
+            plot_losses(history)
+        else:
+            self._show(history)
+
+    def _show(self, history: LossHistory) -> None:
+        from IPython.display import Image, display
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        draw_losses(figure.subplots(), history)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=72)
+        image = Image(data=picture.getvalue(), format="png", alt=repr(history))
+        if self._handle is None:
+            self._handle = display(image, display_id=True)
+        else:
+            self._handle.update(image)
+
+
+def _in_notebook() -> bool:
+    """Whether a notebook's kernel runs this."""
+    return "ipykernel" in sys.modules
