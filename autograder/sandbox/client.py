@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import secrets
 import select
 import socket
 import time
@@ -11,15 +12,17 @@ from typing import Any
 
 from autograder.assignment import Assignment, Limits
 from autograder.errors import Place, StudentError
+from autograder.sandbox import limits as limit_words
 from autograder.sandbox import wire
-from autograder.sandbox.bwrap import SandboxFailed
 from autograder.sandbox.host import Connection, Host
+from autograder.sandbox.launch import SandboxFailed
 from autograder.slicing import Slice
 from autograder.student import BaseStudent
 from autograder.values import ValueRefused, pack, unpack
 
 PATIENCE = 4.0  # limits are CPU seconds; a wall clock may run so many times longer on a busy machine
 _GLANCE = 0.25  # seconds between looks at what a slow call has used
+_STALL = 2.0  # a glance that takes longer by so much: we have not run ourselves, stopped (Ctrl-Z) or with the machine
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
 
@@ -44,8 +47,11 @@ class SandboxedStudent(BaseStudent):
         self._connection: Connection | None = None
         self._spent = 0.0  # seconds charged to the exercise so far
         self._cpu = 0.0  # CPU seconds of the present worker when last looked at
+        self._stalled = 0.0  # seconds of the present call in which this process did not run
         self._deaths: list[StudentError] = []
         self.printed = ""
+        self.peak_megabytes = 0.0
+        self.lost = False  # there was no sandbox, or it died under it: not the student's doing
         self.problems: list[str] = []
 
     def do(self, operation: str, **arguments: Any) -> Any:
@@ -57,6 +63,9 @@ class SandboxedStudent(BaseStudent):
         """
         if self._spent >= self._limits.exercise_seconds:
             raise StudentError("timeout", f"The {self._limits.exercise_seconds:g} s for this exercise are used up.")
+        if self._host.charged >= self._limits.submission_seconds:
+            whole = f"The {self._limits.submission_seconds:g} s of computing for the whole submission are used up"
+            raise StudentError("timeout", f"{whole}, most of them by checks before this one.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
             raise self._deaths[-1]
         if self._connection is None:
@@ -73,11 +82,17 @@ class SandboxedStudent(BaseStudent):
             return ""
         ended = self._host.clean(self._connection, gone=gone)
         self.printed += self._connection.printed.decode(errors="replace")
+        self.peak_megabytes = max(self.peak_megabytes, self._connection.peak_megabytes)
+        self.lost = self.lost or self._connection.lost
         self._connection = None
         return ended
 
     def _load(self) -> None:
-        self._connection = self._host.spawn()
+        try:
+            self._connection = self._host.spawn()
+        except SandboxFailed:
+            self.lost = True
+            raise
         self._cpu = 0.0
         self._shared = {}  # a new process knows none of the old one's modules
         value = pack(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})[0]
@@ -90,53 +105,73 @@ class SandboxedStudent(BaseStudent):
         """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
         assert self._connection is not None
         line = self._connection.socket
-        started = time.monotonic()
+        started, self._stalled = time.monotonic(), 0.0
         deadline = started + PATIENCE * seconds
+        number = secrets.token_hex(8)  # what was written before the question was asked cannot answer it
         try:
             line.settimeout(PATIENCE * seconds)
-            wire.send(line, message, tensors)
+            wire.send(line, {"id": number, **message}, tensors)
             self._await(line, started, seconds)
-            reply, out = wire.receive(line, deadline, self._limits.message_megabytes * 2**20)
-            if isinstance(reply.get("error"), dict):
-                raise _student_error(reply["error"])
-            return unpack(reply.get("value"), out)
+            reply, out = wire.receive(line, deadline + self._stalled, self._limits.message_megabytes * 2**20)
+            return _answered(reply, out, number, self._limits)
         except wire.WireTimeout as error:
             self.close()
-            raise self._died("timeout", _stopped(what, time.monotonic() - started, seconds)) from error
+            raise self._died("timeout", _stopped(what, time.monotonic() - started - self._stalled, seconds)) from error
         except wire.WireGone as error:
             raise self._gone(what) from error
         except (wire.WireError, ValueRefused) as error:
             self.close()
-            raise self._died("error", f"During {what} your code's process answered with {error}.") from error
+            said = f"During {what} your code's process answered with {error}."
+            raise self._died("error", limit_words.name_limit(said, self._limits)) from error
 
     def _await(self, line: socket.socket, started: float, seconds: float) -> None:
         """Wait until an answer begins; what the waiting has cost is charged to the exercise.
 
         Raises:
             WireTimeout: So many CPU seconds are used up, or `PATIENCE` times as many by the clock: how busy a
-                machine is must not decide a grade, and code that only sleeps must not hold up the class.
+                machine is must not decide a grade, and code that only sleeps must not hold up the class. Time in which
+                this process itself was stopped does not count.
         """
         before, charge = self._cpu, 0.0
         try:
             while True:
+                looked = time.monotonic()
                 answered = bool(select.select([line], [], [], _GLANCE)[0])
-                charge = self._charge(before, time.monotonic() - started, seconds)
+                late = time.monotonic() - looked - _GLANCE
+                self._stalled += late if late > _STALL else 0.0
+                clock = time.monotonic() - started - self._stalled
+                if answered and clock < _GLANCE:  # not worth asking
+                    self._cpu, charge = self._cpu + clock, clock
+                    return
+                charge = self._charge(before, clock, seconds)
                 if answered:
                     return
                 if charge >= seconds:
                     raise wire.WireTimeout("no answer in time")
         finally:
             self._spent += charge
+            self._host.charged += charge
 
     def _charge(self, before: float, clock: float, seconds: float) -> float:
         try:
             self._cpu = self._host.cpu_seconds()
-        except SandboxFailed:  # student code may have choked it: that ends this call
-            return seconds
+        except SandboxFailed as error:
+            if self._host.died:
+                raise wire.WireGone("the sandbox is gone") from error
+            return seconds  # student code may have choked it: that ends this call
         return max(self._cpu - before, clock / PATIENCE)
 
     def _gone(self, what: str) -> StudentError:
+        """Why the worker is gone.
+
+        Raises:
+            SandboxFailed: The sandbox is gone with it, which is not the student's doing.
+        """
         ended = self.close(gone=True)
+        if self.lost:
+            raise SandboxFailed(f"During {what} the sandbox was ended from outside.")
+        if limit := limit_words.ended_by(ended, self._limits):
+            return self._died(limit[0], f"During {what} your code's process was ended: {limit[1]}.")
         if not ended:
             return self._died("error", f"During {what} your code's process stopped answering.")
         if ended.startswith("signal"):
@@ -155,17 +190,33 @@ def _stopped(what: str, clock: float, seconds: float) -> str:
     return f"Stopped after {clock:.0f} s: {what} had not finished. Does it wait for something (`input`, `sleep`)?"
 
 
-def _student_error(fields: dict[str, Any]) -> StudentError:
+def _answered(reply: dict[str, Any], tensors: list[Any], number: str, limits: Limits) -> Any:
+    """The value of an answer that may be forged.
+
+    Raises:
+        WireError, ValueRefused: It is none, or none to this question.
+        StudentError: It is an error.
+    """
+    if reply.get("id") != number:
+        raise wire.WireError("an answer to a question that was not asked")
+    if set(reply) == {"id", "error"} and isinstance(reply["error"], dict) and not tensors:
+        raise _student_error(reply["error"], limits)
+    if set(reply) != {"id", "value"}:
+        raise wire.WireError("an answer that is not of the agreed form")
+    return unpack(reply["value"], tensors)
+
+
+def _student_error(fields: dict[str, Any], limits: Limits) -> StudentError:
     """Rebuild an error that a worker sent; every field may be forged."""
     status = fields.get("status")
     place = fields.get("place")
     where = None
-    if isinstance(place, list) and len(place) == 3 and type(place[0]) is int and type(place[1]) is int:
+    if isinstance(place, list) and len(place) == 3 and all(type(n) is int and 0 <= n < 10**6 for n in place[:2]):
         where = Place(place[0], place[1], wire.shorten(place[2], 200))
     status = status if status in _STATUSES else "error"
     return StudentError(
         status,
-        wire.shorten(fields.get("message"), 2000) or "Your code failed.",
+        limit_words.name_limit(wire.shorten(fields.get("message"), 2000), limits) or "Your code failed.",
         kind=wire.shorten(fields.get("kind"), 80),
         place=where,
         public_text=_told(status, fields.get("kind"), where),

@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.assignment import PACKAGE, Assignment
-from autograder.sandbox import bwrap
-from autograder.sandbox.bwrap import SandboxFailed
+from autograder.errors import KitError
+from autograder.sandbox import bwrap, uid
+from autograder.sandbox.cgroup import Cgroup
+from autograder.sandbox.launch import Launch, SandboxFailed, environment, settings, shipped
+from autograder.sandbox.limits import ENDED
 
 START_SECONDS = 180.0  # importing torch from a cold disk
 ANSWER_SECONDS = 20.0
+LEAVE_SECONDS = 8.0  # a preloader that is hung up on ends its workers first
 PRINTED_BYTES = 16 * 1024
 
 
@@ -29,10 +33,14 @@ class Connection:
     Attributes:
         socket: Frames of `wire.py`.
         printed: What the worker wrote to its standard output and error, cut off.
+        peak_megabytes: Most memory that it held; known once it is gone.
+        lost: The whole sandbox has died with it. A worker cannot bring that about: somebody from outside has.
     """
 
     socket: socket.socket
     printed: bytearray = field(default_factory=bytearray)
+    peak_megabytes: float = 0.0
+    lost: bool = False
 
 
 class Host:
@@ -40,7 +48,11 @@ class Host:
 
     Args:
         assignment: Limits, and packages that students are given.
-        kind: "bwrap", or "none" for code that is trusted.
+        kind: "bwrap", "uid", or "none" for code that is trusted.
+
+    Attributes:
+        charged: Seconds that the submission at hand has used, see `client.py`.
+        died: The last sandbox ended by itself, not by `close`.
     """
 
     def __init__(self, assignment: Assignment, kind: str = "bwrap") -> None:
@@ -49,15 +61,28 @@ class Host:
         self._control: socket.socket | None = None
         self._said: Path | None = None
         self._drain: threading.Thread | None = None
+        self._lease: uid.Lease | None = None
+        self._cgroup: Cgroup | None = None
+        self.charged = 0.0
+        self.died = False
+
+    def next_submission(self) -> None:
+        """What is charged from now on is another submission's."""
+        self.charged = 0.0
 
     def spawn(self) -> Connection:
         """A new worker. The one before it must be gone: see `clean`.
 
         Raises:
-            SandboxFailed: No sandbox, or it does not answer.
+            SandboxFailed: No sandbox, or it does not answer, and a new one does not either.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(SandboxFailed):  # whatever the code before has done to it: the next has another
+                return self._spawn()
+        self._start()
+        return self._spawn()
+
+    def _spawn(self) -> Connection:
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
@@ -89,6 +114,7 @@ class Host:
             self._control.sendall(b"usage")
             return float(json.loads(self._control.recv(64)))
         except (OSError, ValueError, TypeError, AssertionError) as error:
+            self.died = self.died or self._has_died()
             self.close()
             raise SandboxFailed(f"the sandbox does not say what it has used: {error}") from error
 
@@ -110,10 +136,14 @@ class Host:
             assert self._control is not None
             self._control.sendall(b"collect" if gone else b"clean")
             answer = json.loads(self._control.recv(4096))
-            ended = str(answer["ended"])
+            ended = self._ended(str(answer["ended"]))
+            connection.peak_megabytes = round(float(answer["peak"]) / 1024, 1)
             if answer["intact"] is not True:
                 self.close()
         except (OSError, ValueError, KeyError, TypeError, AssertionError):
+            ended = self._ended("")
+            self.died = self.died or self._has_died()
+            connection.lost = self.died and not ended
             self.close()
         if self._drain is not None:
             self._drain.join(timeout=2)
@@ -124,32 +154,58 @@ class Host:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
+            if self._kind != "bwrap":  # there the kernel ends all that lives in the namespace
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(LEAVE_SECONDS)
             self._process.kill()
             self._process.wait()
         if self._said is not None:
             self._said.unlink(missing_ok=True)
-        self._process = self._control = self._said = None
+        if self._lease is not None:
+            self._lease.close()
+        if self._cgroup is not None:
+            self._cgroup.close()
+        self._process = self._control = self._said = self._lease = self._cgroup = None
+
+    def _has_died(self) -> bool:
+        """Whether the sandbox is no more, or is just about to be."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process is not None and self._process.wait(1.0) is not None
+        return False
+
+    def _ended(self, ended: str) -> str:
+        """What the preloader says of a worker's end, or that the kernel ended something in there for its memory."""
+        if self._cgroup is not None and self._cgroup.killed():
+            return f"{ENDED}memory"
+        return ended
 
     def _start(self) -> None:
         self.close()
+        self.died = False
         ours, theirs = socket.socketpair()
         descriptor, name = tempfile.mkstemp(prefix="fcoskit-sandbox-")
         self._said = Path(name)
-        command, environment = self._command(theirs.fileno())
+        launch = Launch([])
         try:
+            launch = self._launch(theirs.fileno())
+            self._cgroup = Cgroup.make()
             self._process = subprocess.Popen(
-                command,
+                [*(self._cgroup.wrapper if self._cgroup else ()), *launch.command],
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                pass_fds=[theirs.fileno()],
-                env=environment,
+                pass_fds=[theirs.fileno(), *launch.descriptors],
+                env=launch.environment,
+                cwd="/",
             )
-        except OSError as error:
+        except (OSError, KitError) as error:
+            ours.close()
+            self.close()
             raise SandboxFailed(f"the sandbox did not start: {error}") from error
         finally:
             theirs.close()
-            os.close(descriptor)
+            for each in (descriptor, *launch.descriptors):
+                os.close(each)
         self._control = ours
         ours.settimeout(START_SECONDS)
         answer = b""
@@ -160,18 +216,23 @@ class Host:
             self.close()
             raise SandboxFailed(f"the sandbox did not start: {said or 'it said nothing'}")
         ours.settimeout(ANSWER_SECONDS)
+        if self._cgroup is not None:
+            limits = self._assignment.limits
+            self._cgroup.limit(limits.memory_megabytes * 2**20, limits.processes)
 
-    def _command(self, descriptor: int) -> tuple[list[str], dict[str, str] | None]:
-        """What to start, and its environment (None: bubblewrap sees to it)."""
-        ship = tuple((self._assignment.root / entry).resolve() for entry in self._assignment.ship)
-        modules = ["torchvision.models", *(package.name for package in ship)]
+    def _launch(self, descriptor: int) -> Launch:
+        """What to start; it inherits `descriptor`, the control socket."""
         if self._kind == "bwrap":
-            return bwrap.command(ship, descriptor, self._assignment.limits, modules), None
-        paths = [str(PACKAGE.parent), *(str(package.parent) for package in ship)]
-        environment = os.environ | bwrap.ENVIRONMENT
-        environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths)}
+            return bwrap.launch(self._assignment, descriptor)
+        if self._kind == "uid":
+            self._lease = uid.Lease()
+            return uid.launch(self._assignment, descriptor, self._lease)
+        packages = [PACKAGE, *shipped(self._assignment)]
+        kit = os.pathsep.join(str(package.parent) for package in packages)
+        variables = os.environ | environment(kit, "/tmp") | {"PATH": os.environ["PATH"]}
         preloader = str(PACKAGE / "sandbox" / "preloader.py")
-        return [sys.executable, "-B", preloader, str(descriptor), "shared", *modules], environment
+        told = settings(self._assignment, {"kind": "open"})
+        return Launch([sys.executable, "-B", preloader, str(descriptor), told], variables)
 
 
 def _drain(descriptor: int, kept: bytearray) -> None:

@@ -1,99 +1,157 @@
-"""PID 1 of a sandbox: imports torch once, then forks a worker whenever it is asked to.
+"""Imports torch once, then forks a worker whenever it is asked to.
 
-Started as `python preloader.py <control fd> <mode> <module>...`. On the control socket come these requests:
+Started as `python preloader.py <control fd> <settings>`, the settings in JSON (see `Settings`). On the control
+socket come these requests:
 
 - `spawn`, with two descriptors (the worker's socket, and where its output goes): fork a worker on them.
-- `usage`: how much CPU time everything else in this PID namespace has used so far, in seconds.
-- `clean`: kill everything else in this PID namespace, reap it, empty the tmpfs. The answer says how the
-  worker ended, and whether this process and its namespaces are as they were at the start; a sandbox that is
-  not is thrown away by the other side. `collect` is the same for a worker that is on its way out: it waits a
-  moment to learn how it ended.
+- `usage`: how much CPU time the worker and all that it started have used so far, in seconds.
+- `clean`: kill all of that, reap it, empty the scratch folders. The answer says how the worker ended, and
+  whether this process and its place are as they were at the start; a sandbox that is not is thrown away by the
+  other side. `collect` is the same for a worker that is on its way out: it waits a moment to learn how it ended.
 
-What keeps it out of its children's reach: it is undumpable (no ptrace, no /proc/1/mem or /proc/1/fd), every
-signal is at its default (PID 1 is deaf to those from its own namespace), and it runs no tensor operation
-itself, since a forked child of a process that has used torch's thread pool hangs.
+While there is a worker, it looks every `watch.LOOK_SECONDS` at what all its processes use together, and ends
+them where that is over a limit: the worker's socket closes, and `collect` says which limit it was.
+
+What keeps it out of its children's reach depends on its home (`home.py`): PID 1 of its own namespace is
+undumpable (no ptrace, no /proc/1/mem or /proc/1/fd) and has every signal at its default (so it is deaf to those
+from inside); with a uid of the workers' own it is root, and they are not. It runs no tensor operation itself,
+since a forked child of a process that has used torch's thread pool hangs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
 import os
-import resource
-import shutil
+import select
 import signal
 import socket
-import stat
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-_PR_SET_DUMPABLE = 4
-_SCRATCH = ("/tmp", "/dev/shm")
-_KINDS = [value for name, value in vars(resource).items() if name.startswith("RLIMIT_")]
+from autograder.sandbox.home import Alone, Apart, Home
+from autograder.sandbox.limits import ENDED
+from autograder.sandbox.watch import LOOK_SECONDS, Caps, over_limit, used
 
 
-def main(descriptor: int, *, alone: bool, modules: list[str]) -> None:
+def main(descriptor: int, settings: dict[str, Any]) -> None:
     """Serve until the other side hangs up.
 
     Args:
         descriptor: The control socket.
-        alone: Whether this is PID 1 of its own namespace; without a sandbox it is not.
-        modules: What to import before the first fork.
+        settings: "home": arguments of the home, and its "kind"; "caps": of `watch.Caps`; "modules": what to
+            import before the first fork.
     """
     import torch
 
     torch.set_num_threads(1)
-    from autograder.sandbox import worker
+    from autograder.sandbox import huge_pages, worker
 
-    for name in modules:
+    for name in settings["modules"]:
         importlib.import_module(name)
-    _harden(alone)
-    control = socket.socket(fileno=descriptor)
-    _empty_scratch(alone)
-    start = _condition(alone)
+    worker.prepare()
+    home = _make_home(**settings["home"])
+    home.settle()
+    home.empty()
+    preloader = Preloader(socket.socket(fileno=descriptor), home, Caps(**settings["caps"]), worker.main)
     gc.collect()
     gc.freeze()  # children share these pages as long as the collector leaves them alone
-    control.sendall(b"ready")
-    child = 0
-    while True:
-        request, descriptors, _, _ = socket.recv_fds(control, 16, 2)
-        if request == b"spawn" and len(descriptors) == 2:
-            child = os.fork()
-            if child == 0:
-                control.close()
-                _become_worker(worker.main, *descriptors)
-            for each in descriptors:
-                os.close(each)
-            control.sendall(b"spawned")
-        elif request == b"usage":
-            control.sendall(json.dumps(_cpu_seconds(alone, child)).encode())
-        elif request in (b"clean", b"collect"):
-            ended = _end_of(child, patient=request == b"collect")
-            _kill_all(alone, child)
-            _empty_scratch(alone)
-            reply = {"ended": ended, "intact": _condition(alone) == start}
-            control.sendall(json.dumps(reply).encode())
-            child = 0
-        else:
+    huge_pages.collapse()
+    preloader.serve()
+
+
+class Preloader:
+    """The loop.
+
+    Args:
+        control: The slot's requests.
+        home: Where workers live.
+        caps: What all of a worker's processes together may use.
+        run_worker: Called in a forked child with its socket; may return.
+    """
+
+    def __init__(self, control: socket.socket, home: Home, caps: Caps, run_worker: Any) -> None:
+        self._control, self._home, self._caps, self._run_worker = control, home, caps, run_worker
+        self._start = home.condition()
+        self._child = 0
+        self._passed = ""  # the limit that ended the worker
+        self._peak = 0  # kB that the largest of its processes had
+        self._next_look = 0.0
+
+    def serve(self) -> None:
+        """Answer until the other side hangs up; then nothing of the worker is left."""
+        self._control.sendall(b"ready")
+        try:
+            while True:
+                if not self._wait():
+                    continue
+                request, descriptors, _, _ = socket.recv_fds(self._control, 16, 2)
+                if request == b"spawn" and len(descriptors) == 2:
+                    self._spawn(*descriptors)
+                elif request == b"usage":
+                    cpu = used(self._home.members(self._child)).cpu_seconds
+                    self._control.sendall(json.dumps(cpu).encode())
+                elif request in (b"clean", b"collect"):
+                    self._clean(patient=request == b"collect")
+                else:
+                    return
+        finally:
+            self._home.end_all(self._child)
+            self._home.empty()
+
+    def _wait(self) -> bool:
+        """Wait for a request, looking after the worker meanwhile; False where it is time to wait again."""
+        if not self._child:
+            return bool(select.select([self._control], [], [])[0])
+        asked = select.select([self._control], [], [], max(0.0, self._next_look - time.monotonic()))[0]
+        if time.monotonic() >= self._next_look:  # also where requests come thick and fast
+            self._look()
+            self._next_look = time.monotonic() + LOOK_SECONDS
+        return bool(asked)
+
+    def _spawn(self, connection: int, output: int) -> None:
+        self._passed, self._peak, self._next_look = "", 0, time.monotonic() + LOOK_SECONDS
+        self._child = os.fork()
+        if self._child == 0:
+            _become_worker(self._home, self._caps, self._run_worker, connection, output)
+        os.close(connection)
+        os.close(output)
+        self._control.sendall(b"spawned")
+
+    def _look(self) -> None:
+        """End the worker's processes if together they use more than they may."""
+        if self._passed:
             return
+        self._passed = over_limit(self._home.members(self._child), self._caps, self._home.scratch)
+        if self._passed:
+            self._peak = self._home.end_all(self._child)
+
+    def _clean(self, *, patient: bool) -> None:
+        ended, peak = _end_of(self._child, patient=patient and not self._passed)
+        peak = max(peak, self._peak, self._home.end_all(self._child))
+        self._home.empty()
+        if self._passed:
+            ended = ENDED + self._passed
+        self._child, self._passed = 0, ""
+        reply = {"ended": ended, "intact": self._home.condition() == self._start, "peak": peak}
+        self._control.sendall(json.dumps(reply).encode())
 
 
-def _become_worker(serve: Any, connection: int, output: int) -> None:
+def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, output: int) -> None:
     """The rest of a forked child's life."""
     code = 1
     try:
         os.setsid()
-        _dumpable(True)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.close(output)
-        serve(connection)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_IGN)  # as Python has them
+        home.enter(caps.tasks)
+        _close_all_but(connection)
+        run_worker(connection)
         code = 0
     except BaseException:  # whatever happens, the child never returns into the preloader's loop
         with contextlib.suppress(BaseException):
@@ -104,21 +162,21 @@ def _become_worker(serve: Any, connection: int, output: int) -> None:
         os._exit(code)
 
 
-def _harden(alone: bool) -> None:
-    if not alone:
-        return
-    for number in signal.valid_signals():
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
-    _dumpable(False)
+def _close_all_but(connection: int) -> None:
+    """Standard streams and the worker's own socket are all that a worker has; no control socket, no locks."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (as fast as can be: it is a worker's start)
+        if int(name) > 2 and int(name) != connection:
+            with contextlib.suppress(OSError):  # the one that listed the folder is closed already
+                os.close(int(name))
 
 
-def _dumpable(yes: bool) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(yes), 0, 0, 0)
+def _make_home(kind: str, **arguments: Any) -> Home:
+    kinds: dict[str, type[Home]] = {"alone": Alone, "apart": Apart, "open": Home}
+    return kinds[kind](**arguments)
 
 
-def _end_of(child: int, *, patient: bool) -> str:
-    """How the worker has ended by itself: "exit 3", "signal 11", or "" if it still runs.
+def _end_of(child: int, *, patient: bool) -> tuple[str, int]:
+    """How the worker has ended by itself ("exit 3", "signal 11", "" if it still runs), and its peak in kB.
 
     Args:
         child: Its process, or 0.
@@ -127,79 +185,15 @@ def _end_of(child: int, *, patient: bool) -> str:
     deadline = time.monotonic() + (1.0 if patient else 0.0)
     while child:
         with contextlib.suppress(ChildProcessError):
-            pid, status = os.waitpid(child, os.WNOHANG)
+            pid, status, usage = os.wait4(child, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
-                return f"exit {code}" if code >= 0 else f"signal {-code}"
+                return (f"exit {code}" if code >= 0 else f"signal {-code}"), usage.ru_maxrss
         if time.monotonic() >= deadline:
             break
         time.sleep(0.005)
-    return ""
-
-
-def _cpu_seconds(alone: bool, child: int) -> float:
-    """CPU time of all other processes, those included that have ended and were waited for by another one."""
-    ticks = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        if int(folder.name) == os.getpid() or not (alone or int(folder.name) == child):
-            continue
-        with contextlib.suppress(OSError, ValueError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _kill_all(alone: bool, child: int) -> None:
-    """Kill every other process and reap it."""
-    while True:
-        with contextlib.suppress(ProcessLookupError):
-            if alone:
-                os.kill(-1, signal.SIGKILL)
-            elif child:
-                os.killpg(child, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _empty_scratch(alone: bool) -> None:
-    """Remove what a worker left in the folders that it may write to."""
-    if not alone:
-        return
-    for folder in _SCRATCH:
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                _open_up(entry.path)
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    Path(entry.path).unlink()
-
-
-def _open_up(folder: str) -> None:
-    """Give back the permissions that a worker may have taken from folders of its own."""
-    with contextlib.suppress(OSError):
-        Path(folder).chmod(stat.S_IRWXU)
-        for path, names, _ in os.walk(folder):
-            for name in names:
-                Path(path, name).chmod(stat.S_IRWXU)
-
-
-def _condition(alone: bool) -> list[Any]:
-    """All that a child could have changed about this process or left in its namespaces."""
-    if not alone:
-        return []
-    left = [len(Path("/proc/sysvipc", kind).read_text().splitlines()) for kind in ("shm", "sem", "msg")]
-    limits = [resource.getrlimit(kind) for kind in _KINDS]
-    scratch = [sorted(entry.name for entry in os.scandir(folder)) for folder in _SCRATCH]
-    scheduling = [
-        os.sched_getscheduler(0),
-        os.getpriority(os.PRIO_PROCESS, 0),
-        sorted(os.sched_getaffinity(0)),
-    ]
-    return [left, limits, scratch, scheduling]
+    return "", 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), alone=sys.argv[2] == "alone", modules=sys.argv[3:])
+    main(int(sys.argv[1]), json.loads(sys.argv[2]))

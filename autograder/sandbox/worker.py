@@ -6,10 +6,9 @@ value. The first frame in is the slice, then comes one request at a time.
 
 from __future__ import annotations
 
-import contextlib
 import io
+import linecache
 import os
-import resource
 import socket
 import sys
 import tempfile
@@ -20,31 +19,44 @@ import torch
 
 from autograder.errors import StudentError
 from autograder.loading import load
-from autograder.sandbox import wire
-from autograder.values import ValueRefused, pack, unpack
+from autograder.sandbox import limits, wire
+from autograder.sandbox.offline_weights import answer_weight_downloads
+from autograder.values import pack, unpack
 from autograder.workbench import Workbench, explain
+
+_WHOLE = ("new", "detect")  # what may run a whole backbone
+
+
+def prepare() -> None:
+    """What every worker would do first, done once before the first is forked. It runs no tensor operation."""
+    torch.set_num_threads(1)
+    # oneDNN would compile a kernel for each new shape, which takes longer than what checks compute with it.
+    torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+    answer_weight_downloads()
+    linecache.clearcache()  # of the sources that imports have looked at; workers clear it, too
+    _out_of_sight()
 
 
 def main(descriptor: int) -> None:
     """Serve until the other side hangs up."""
     os.chdir(tempfile.gettempdir())
     sys.stdin = io.StringIO()
-    torch.set_num_threads(1)
     connection = socket.socket(fileno=descriptor)
     connection.settimeout(None)
     request, tensors = wire.receive(connection)
-    _limit(unpack(request["limits"], tensors))
+    limits.apply(unpack(request["limits"], tensors))
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
-    _offline_weights()
-    workbench, problems = load(unpack(request["value"], tensors), module)
-    wire.send(connection, {"value": pack(problems)[0]}, [])
+    given = unpack(request["value"], tensors)
+    workbench, problems = load(given, module)
+    wire.send(connection, {"id": request["id"], "value": pack(problems)[0]}, [])
     while True:
         try:
             request, tensors = wire.receive(connection)
         except wire.WireError:
             return
-        wire.send(connection, *answer(workbench, request, tensors))
+        message, out = answer(workbench, request, tensors)
+        wire.send(connection, {"id": request["id"], **message}, out)
 
 
 def answer(
@@ -52,13 +64,30 @@ def answer(
 ) -> tuple[dict[str, Any], list[torch.Tensor]]:
     """The frame to send back for one request."""
     try:
-        result = workbench.do(request["op"], **unpack(request["value"], tensors))
+        with torch.backends.mkldnn.flags(enabled=request["op"] in _WHOLE):
+            result = workbench.do(request["op"], **unpack(request["value"], tensors))
         tree, out = pack(result)
         return {"value": tree}, out
     except StudentError as error:
         return {"error": describe(error)}, []
-    except ValueRefused as error:
-        return {"error": describe(explain(error))}, []
+    except BaseException as error:  # a value that may not cross, and whatever student code can raise
+        return {"error": describe(_explained(error))}, []
+
+
+def _explained(error: BaseException) -> StudentError:
+    try:
+        return explain(error)
+    except BaseException:  # an exception's class may be hostile too
+        return StudentError("error", "Your code raised an exception that cannot even be named.")
+
+
+def _out_of_sight() -> None:
+    """Student code that imports the kit gets a copy of its own: what it changes there is not what answers.
+
+    Whoever looks for the worker's own functions in memory still finds them: this is no wall, the socket is.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
+        del sys.modules[name]
 
 
 def describe(error: StudentError) -> dict[str, Any]:
@@ -71,43 +100,3 @@ def describe(error: StudentError) -> dict[str, Any]:
         "public_text": error.public_text,
         "place": [place.cell, place.line, place.text] if place else None,
     }
-
-
-def _offline_weights() -> None:
-    """Answer torchvision's weight download with seeded weights: notebooks ask for them by name."""
-    import torchvision.models._api as api
-
-    made: dict[str, dict[str, torch.Tensor]] = {}
-
-    def get_state_dict(self: Any, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        if type(self).__name__ not in made:
-            made[type(self).__name__] = seeded(self)
-        return {name: tensor.clone() for name, tensor in made[type(self).__name__].items()}
-
-    def seeded(self: Any) -> dict[str, torch.Tensor]:
-        builder = next(
-            getattr(torchvision_models, name)
-            for name in dir(torchvision_models)
-            if name.lower() == type(self).__name__.removesuffix("_Weights").lower()
-        )
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            state: dict[str, torch.Tensor] = builder(weights=None).state_dict()
-            return state
-
-    import torchvision.models as torchvision_models
-
-    api.WeightsEnum.get_state_dict = get_state_dict
-
-
-def _limit(limits: dict[str, int]) -> None:
-    """Bound what this process may use; both soft and hard, so that no code in it can raise them again."""
-    megabyte = 1024 * 1024
-    for kind, value in (
-        (resource.RLIMIT_DATA, limits["memory_megabytes"] * megabyte),
-        (resource.RLIMIT_FSIZE, limits["tmpfs_megabytes"] * megabyte),
-        (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (value, value))
