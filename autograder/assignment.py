@@ -6,12 +6,14 @@ the engine only reads it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from autograder.errors import KitError
+from autograder.map_settings import MapSettings, read_map_settings
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -52,15 +54,35 @@ class Limits:
     """What student code may use; hitting a limit ends the check, not the run.
 
     Seconds are CPU time, so that a busy machine takes no points; by the clock four times as many may pass.
+
+    Attributes:
+        load_seconds: Importing what the notebook imports and running its definitions.
+        call_seconds: One call of one function.
+        train_seconds: One training run that a check asks for.
+        exercise_seconds: All calls for one exercise together.
+        submission_seconds: All calls for one submission together.
+        restarts: How often an exercise gets a new process after the last one died.
+        memory_megabytes: Resident memory of all its processes together.
+        tmpfs_megabytes: All files in a scratch folder together.
+        file_megabytes: One file.
+        processes: Processes and threads at a time.
+        descriptors: Files, pipes and sockets that a process has open.
+        message_megabytes: The tensors of one answer.
+        notebook_megabytes: The notebook's file.
+        code_kilobytes: The code in it.
     """
 
     load_seconds: float = 60.0
     call_seconds: float = 5.0
     train_seconds: float = 60.0
     exercise_seconds: float = 60.0
+    submission_seconds: float = 600.0
     restarts: int = 3
     memory_megabytes: int = 4096
     tmpfs_megabytes: int = 256
+    file_megabytes: int = 128
+    processes: int = 128
+    descriptors: int = 256
     message_megabytes: int = 256
     notebook_megabytes: int = 128
     code_kilobytes: int = 2048
@@ -80,12 +102,14 @@ class Assignment:
         not_run: Names whose call at the top of a cell means training or loading data.
         globals: Values bound over whatever a notebook gives these names ("cpu" devices as `torch.device`).
         limits: See `Limits`.
-        suites: Folder with `public/` and `hidden/`.
-        reference: Folder with `public/` and `hidden/` stored tensors.
-        proof: Folder with `mutants/`, `variants/` and `unseen/`, see `proof.py`.
+        suites: Folder with `public/` and `hidden/`; the kit's own unless `[grading]` names one.
+        reference: Folder with `public/` and `hidden/` stored tensors; beside the suites unless named.
+        proof: Folder with `mutants/`, `variants/` and `unseen/`, see `proof.py`; beside suites of its own unless named.
         wheel: Name of the students' wheel.
         ship: Files and folders, relative to the root, that the wheel holds besides the public checks.
         leaks_allowed: Lines that the leak check lets pass, each a conscious decision of a TA.
+        colab: Address at which students open the notebook on Colab; "" where there is none.
+        map: How weights that are handed in are verified; None where none are asked for.
     """
 
     id: str
@@ -103,6 +127,8 @@ class Assignment:
     wheel: str
     ship: tuple[str, ...]
     leaks_allowed: frozenset[str] = field(default_factory=frozenset)
+    colab: str = ""
+    map: MapSettings | None = None
 
     @property
     def folder(self) -> Path:
@@ -121,8 +147,20 @@ class Assignment:
 
     @property
     def max_score(self) -> float:
-        """Points of all exercises."""
-        return sum(exercise.points for exercise in self.exercises)
+        """Points of all that is scored."""
+        return sum(exercise.points for exercise in self.scored)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the file with weights that may be handed in, the preferred one first."""
+        return self.map.files if self.map else ()
+
+    @property
+    def scored(self) -> tuple[Exercise, ...]:
+        """What gives points: the exercises, and the verified weights where they give some."""
+        if self.map is None or not self.map.points:
+            return self.exercises
+        return (*self.exercises, Exercise(self.map.id, self.map.title, self.map.points, (self.map.make,)))
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -182,16 +220,28 @@ def load_assignment(assignment_id: str | None = None, root: Path | None = None) 
         raise KitError(f"{path} is not a valid assignment: {what}. A TA has to mend that file.") from error
 
 
+def load_assignments(root: Path | None = None) -> list[Assignment]:
+    """All assignments of a course.
+
+    Raises:
+        KitError: See `load_assignment`.
+    """
+    root = (root or find_root()).resolve()
+    return [load_assignment(path.parent.name, root) for path in sorted(root.glob("assignment/*/assignment.toml"))]
+
+
 def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assignment:
     """Build an `Assignment` from the parsed TOML; KeyError, TypeError, ValueError where it is wrong."""
-    _refuse_unknown(table, {"title", "notebook", "version", "grading", "limits", "wheel", "leaks", "exercise"})
+    parts = {"title", "notebook", "version", "grading", "limits", "release", "wheel", "leaks", "exercise", "map"}
+    _refuse_unknown(table, parts)
     exercises = tuple(_exercise(entry) for entry in table["exercise"])
-    ids = [exercise.id for exercise in exercises]
+    verified = read_map_settings(table["map"], root) if "map" in table else None
+    ids = [exercise.id for exercise in exercises] + ([verified.id] if verified else [])
     if len(set(ids)) < len(ids):
         raise ValueError("two exercises have the same id")
-    limits = table.get("limits", {})
-    _refuse_unknown(limits, {entry.name for entry in fields(Limits)})
+    limits = _limits(table.get("limits", {}))
     grading, wheel = table.get("grading", {}), table["wheel"]
+    suites, reference, proof = _folders(root, grading)
     return Assignment(
         id=assignment_id,
         title=str(table["title"]),
@@ -201,14 +251,47 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
         exercises=exercises,
         not_run=frozenset(grading.get("not_run", [])),
         globals=dict(grading.get("globals", {})),
-        limits=Limits(**limits),
-        suites=_inside(root, grading["suites"]) if "suites" in grading else PACKAGE / "suites",
-        reference=_inside(root, grading["reference"]) if "reference" in grading else PACKAGE / "reference",
-        proof=_inside(root, grading.get("proof", "tests")),
+        limits=limits,
+        suites=suites,
+        reference=reference,
+        proof=proof,
         wheel=str(wheel["name"]),
         ship=tuple(wheel.get("ship", [])),
         leaks_allowed=frozenset(table.get("leaks", {}).get("allow", [])),
+        colab=_colab(table.get("release", {})),
+        map=verified,
     )
+
+
+def _folders(root: Path, grading: dict[str, Any]) -> tuple[Path, Path, Path]:
+    """Suites, reference and proof. One assignment's tensors and mutants must not be taken for another's."""
+    named = {name: _inside(root, grading[name]) for name in ("suites", "reference", "proof") if name in grading}
+    suites = named.get("suites", PACKAGE / "suites")
+    if "suites" in named and not (suites / "public").is_dir():
+        raise ValueError(f'[grading] names the suites "{grading["suites"]}", but there is no {suites / "public"}')
+    proof = suites.parent / "proof" if "suites" in named else root / "tests"
+    return suites, named.get("reference", suites.parent / "reference"), named.get("proof", proof)
+
+
+def _colab(table: dict[str, Any]) -> str:
+    """The address behind the notebook's badge: one that Markdown takes as it is, so that no badge is dead."""
+    _refuse_unknown(table, {"colab"})
+    address = table.get("colab", "")
+    if address != "" and not (isinstance(address, str) and re.fullmatch(r"https://[\w.-]+/[\w./~%+#?=&:@-]*", address)):
+        raise ValueError(f'colab in [release] has to be an address that begins with "https://", not {address!r}')
+    return str(address)
+
+
+def _limits(table: dict[str, Any]) -> Limits:
+    """Check the limits: an assignment with a limit that is no number, or none at all, is a slip of a TA's."""
+    kinds = {entry.name: type(entry.default) for entry in fields(Limits)}
+    _refuse_unknown(table, set(kinds))
+    for name, value in table.items():
+        right = type(value) is int or (type(value) is float and kinds[name] is float)
+        if not right or value < 0 or (value == 0 and name != "restarts"):
+            kind = "whole number" if kinds[name] is int else "number"
+            raise ValueError(f"{name} in [limits] has to be a positive {kind}, not {value!r}")
+    return Limits(**table)
 
 
 def _exercise(entry: dict[str, Any]) -> Exercise:

@@ -67,7 +67,7 @@ def _row(assignment: Assignment, row: list[str]) -> tuple[tuple[str, str], HandG
     if len(row) != len(_COLUMNS):
         raise ValueError(f"{len(row)} columns, not {len(_COLUMNS)} (a reason with a comma goes between quotes)")
     student, exercise, points, reason = (cell.strip() for cell in row)
-    limits = {e.id: e.points for e in assignment.exercises}
+    limits = {e.id: e.points for e in assignment.scored}
     if not student:
         raise ValueError("no student")
     if exercise not in limits:

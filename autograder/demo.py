@@ -6,17 +6,20 @@ import shutil
 import time
 from pathlib import Path
 
+import nbformat
 from rich.console import Console
 
 from autograder.assignment import Assignment
-from autograder.errors import KitError
+from autograder.class_report import report_class
 from autograder.execute import execute_notebook, printed, write_page
 from autograder.front import grade_paths, progress_bar
-from autograder.grade import claim
+from autograder.grade import alone_in, claim, open_slots
 from autograder.release import build_release
-from autograder.report.files import read_report
+from autograder.report.files import read_report, write_whole
 from autograder.samples import load_samples, unexpected, write_sample
 from autograder.source import solved_notebook
+
+JOBS = 2
 
 
 def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool = False) -> int:
@@ -35,23 +38,27 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
         KitError: The release is refused, the notebook does not run, or `out` holds something else.
     """
     started = time.monotonic()
-    _clear(out)
-    console.rule("1. The release")
-    build_release(assignment, console)
-    console.rule("2. The solved notebook, executed")
-    if quick:
-        console.print("  Left out (--quick): it trains for some minutes.")
-    else:
-        _execute(assignment, out / "notebook", console)
-    console.rule("3. A small class hands in")
-    samples = load_samples(assignment)
-    for sample in samples:
-        path = write_sample(assignment, sample, out / "submitted", assignment.release)
-        console.print(f"  {path.name:34} {sample.about}", highlight=False, soft_wrap=True)
-    console.rule("4. Grading, each submission in a sandbox")
-    code = grade_paths(assignment, [out / "submitted"], out / "graded", 2, "auto", console)
+    claim(out)
+    with alone_in(out), open_slots(assignment, "auto", out / "grade.log", JOBS) as slots:
+        _clear(out)
+        console.rule("1. The release")
+        build_release(assignment, console, slots=slots)
+        console.rule("2. The solved notebook, executed")
+        if quick:
+            console.print("  Left out (--quick): it trains for some minutes.")
+        else:
+            _execute(assignment, out / "notebook", console)
+        console.rule("3. A small class hands in")
+        samples = load_samples(assignment)
+        for sample in samples:
+            path = write_sample(assignment, sample, out / "submitted", assignment.release)
+            console.print(f"  {path.name:34} {sample.about}", highlight=False, soft_wrap=True)
+        console.rule("4. Grading, each submission in a sandbox")
+        code = grade_paths(assignment, [out / "submitted"], out / "graded", JOBS, "auto", console, slots)
     wrong = [line for sample in samples for line in unexpected(sample, read_report(out / "graded" / sample.student))]
-    console.rule("5. Was that right?")
+    console.rule("5. The class, for staff")
+    report_class(out / "graded", console)
+    console.rule("6. Was that right?")
     for line in wrong:
         console.print(f"  {line}", style="red", highlight=False)
     if not wrong:
@@ -67,6 +74,7 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
 def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
     """Run the solved notebook in its short form, show progress, and say what it came to."""
     notebook = solved_notebook(assignment)
+    write_whole(folder / "solved.ipynb", nbformat.writes(notebook))  # what it hands in at its end
     with progress_bar(console) as bar:
         task = bar.add_task("cells of the notebook", total=len(notebook.cells))
         execute_notebook(notebook, folder, lambda done, _: bar.update(task, completed=done))
@@ -76,9 +84,6 @@ def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Empty the folder of an earlier demo, and of nothing else."""
-    if out.exists() and any(out.iterdir()) and not (out / ".fcoskit").is_file():
-        raise KitError(f"{out} is not empty and not from an earlier demo. Name another with --out.")
+    """Remove what an earlier demo made, and nothing else."""
     for name in ("submitted", "graded", "notebook"):
         shutil.rmtree(out / name, ignore_errors=True)
-    claim(out)

@@ -7,22 +7,25 @@ import hashlib
 import platform
 import time
 import traceback
-from typing import Any
 
 import torch
 import torchvision
 
 from autograder import __version__
-from autograder.assignment import PACKAGE, Assignment, Exercise
+from autograder.assignment import Assignment, Exercise
 from autograder.errors import KitError, SubmissionError
+from autograder.figures import Asked, measure, not_possible, scored
 from autograder.follow import stand_ins
-from autograder.notebook import Cell, read_notebook
-from autograder.report.model import Report
-from autograder.result import CheckResult, ExerciseResult
+from autograder.notebook import Cell, handed_in_with, read_notebook
+from autograder.report.model import UNREAD, Report
+from autograder.result import CheckResult, ExerciseResult, Figure
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
-from autograder.slicing import Slice, make_slice
+from autograder.shown import shown_code
+from autograder.slicing import make_slice
 from autograder.suites.plugin import SuitePlugin
+
+_TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
 
 
 def blank_report(assignment: Assignment, student: str, file: str, suites: str, seed: int) -> Report:
@@ -54,6 +57,7 @@ def grade_notebook(
     suffix: str,
     host: Host,
     skip: tuple[str, ...] = (),
+    asked: Asked | None = None,
 ) -> Report:
     """Fill in a blank report.
 
@@ -65,8 +69,10 @@ def grade_notebook(
         suffix: Its suffix.
         host: The sandbox that student code runs in.
         skip: Exercises to leave out.
+        asked: What to measure weights by; without it they are taken for not handed in.
     """
     started = time.perf_counter()
+    host.next_submission()
     report.sha256 = hashlib.sha256(data).hexdigest()
     cells: list[Cell] = []
     try:
@@ -74,6 +80,8 @@ def grade_notebook(
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
     report.notes = [_syntax_note(cell) for cell in cells if cell.problem]
+    if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
+        report.notes.append(_version_note(version, assignment.version))
     for exercise in assignment.exercises:
         if exercise.id in skip:
             continue
@@ -82,15 +90,33 @@ def grade_notebook(
         else:
             result = _grade_exercise(assignment, exercise, plugin, cells, report, host)
             report.exercises.append(result)
+    if assignment.map is not None and assignment.map.id not in skip:
+        if report.problem:
+            _add_figure(assignment, report, not_possible(assignment.map, asked, report.problem))
+        else:
+            _add_figure(
+                assignment, report, measure(assignment, assignment.map, cells, host, asked or Asked(None, report.seed))
+            )
     report.seconds = round(time.perf_counter() - started, 2)
     return report
 
 
-def unreadable(assignment: Assignment, plugin: SuitePlugin, report: Report, problem: str) -> Report:
+def unreadable(
+    assignment: Assignment, plugin: SuitePlugin, report: Report, problem: str, asked: Asked | None = None
+) -> Report:
     """The report of a file that cannot even be read: nothing earned, and why."""
     report.outcome, report.problem = "unreadable", problem
     report.exercises = [_nothing_to_grade(exercise, plugin, problem) for exercise in assignment.exercises]
+    if assignment.map is not None:
+        _add_figure(assignment, report, not_possible(assignment.map, asked, problem))
     return report
+
+
+def _add_figure(assignment: Assignment, report: Report, figure: Figure) -> None:
+    """Keep a figure, and its points where the assignment gives it some."""
+    report.figures.append(figure)
+    if assignment.map is not None and assignment.map.points:
+        report.exercises.append(scored(assignment.map, figure))
 
 
 def _grade_exercise(
@@ -106,33 +132,33 @@ def _grade_exercise(
     piece = make_slice(cells, exercise.names, not_run, assignment.globals)
     try:
         for bound in stand_ins(assignment, exercise, report.exercises):
-            checks, printed = _run_checks(assignment, exercise, plugin, piece, bound, report.seed, host)
+            guarded = any(stand_in["slice"] for stand_in in bound)
+            for _ in range(_TRIES):
+                student = SandboxedStudent(assignment, piece, host, bound)
+                checks = _run_checks(exercise, plugin, student, report.seed, guarded)
+                if not student.lost:
+                    break
+            result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
             if not result.checks or sum(c.earned for c in checks) > result.earned:
-                result.checks, result.printed = checks, printed
+                result.checks, result.printed = checks, student.printed
             if result.earned == exercise.points:
                 break
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's
         result.checks = [_ours(check, traceback.format_exc()) for check in _of(plugin, exercise)]
+    others = frozenset(assignment.wanted) - set(exercise.names)
+    if result.status != "passed":
+        result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
     return result
 
 
 def _run_checks(
-    assignment: Assignment,
-    exercise: Exercise,
-    plugin: SuitePlugin,
-    piece: Slice,
-    bound: list[dict[str, Any]],
-    seed: int,
-    host: Host,
-) -> tuple[list[CheckResult], str]:
-    """The checks of an exercise with some stand-ins, and what student code printed."""
-    student = SandboxedStudent(assignment, piece, host, bound)
+    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, guarded: bool
+) -> list[CheckResult]:
+    """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        guarded = any(stand_in["slice"] for stand_in in bound)
-        checks = plugin.run(exercise.id, student, seed, guarded=guarded)
+        return plugin.run(exercise.id, student, seed, guarded=guarded)
     finally:
         student.close()
-    return checks, student.printed
 
 
 def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
@@ -151,17 +177,6 @@ def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
                 f"The checks of {exercise.id} add up to {found:g} points, but {assignment.folder}/assignment.toml "
                 f"gives it {exercise.points:g}. A TA has to bring the two together."
             )
-
-
-def suites_digest(assignment: Assignment) -> str:
-    """A digest of everything that decides a verdict: engine, suites, reference tensors, solution, settings."""
-    folders = [PACKAGE, assignment.suites, assignment.reference, assignment.folder]
-    kinds = {".py", ".ini", ".safetensors", ".toml"}
-    files = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 def _of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:
@@ -184,4 +199,11 @@ def _ours(check: CheckResult, details: str) -> CheckResult:
 def _syntax_note(cell: Cell) -> str:
     assert cell.problem is not None
     place, why = cell.problem
-    return f"Python cannot read {place} ({why}). Nothing in that cell counts; the other cells do."
+    return f"{UNREAD} {place} ({why}). Nothing in that cell counts; the other cells do."
+
+
+def _version_note(theirs: str, ours: str) -> str:
+    return (
+        f"You worked with version {theirs} of the course's helpers; the course has {ours}. It is graded all the same: "
+        "only check() in your notebook may have said something else than this page."
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert.exporters import HTMLExporter
 from traitlets.config import Config
 
@@ -30,7 +31,7 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
         timeout: Seconds for one cell.
 
     Raises:
-        KitError: A cell raised; the message ends with its error.
+        KitError: A cell raised; the message ends with its error. Or the kernel does not start, or dies.
     """
     own_tools_first()
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,24 +41,39 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
         if step:
             step(cell_index + 1, cells)
 
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets of this user, not ports
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_complete=done,
-    )
     before = os.environ.get("PYDEVD_DISABLE_FILE_VALIDATION")
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # a debugger's warning has no place in the page
     try:
-        client.execute()
+        with TemporaryDirectory(prefix="fcoskit-") as sockets:
+            NotebookClient(
+                notebook,
+                timeout=timeout,
+                startup_timeout=600,  # of a busy machine; a kernel that dies is noticed at once
+                kernel_name="python3",
+                config=_own_sockets(Path(sockets)),
+                resources={"metadata": {"path": str(folder)}},
+                on_cell_complete=done,
+            ).execute()
     except CellExecutionError as error:
         raise KitError(f"The notebook does not run: {error.ename}: {error.evalue}") from error
+    except (RuntimeError, DeadKernelError) as error:
+        raise KitError(
+            f"The notebook's kernel does not run: {error} That is not the notebook's fault. Is the machine out of "
+            "memory? Does `python -m ipykernel --version` work?"
+        ) from error
     finally:
         if before is None:
             os.environ.pop("PYDEVD_DISABLE_FILE_VALIDATION", None)
     return notebook
+
+
+def _own_sockets(folder: Path) -> Config:
+    """Kernel and client talk through sockets in a folder of this user's, not through ports.
+
+    The path has to be absolute: left to itself, jupyter_client names it relative to the working folder, and kernel and
+    client have two of these. It has to be short, too: a socket's path has room for some hundred characters.
+    """
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "kernel")}})
 
 
 def write_page(notebook: Any, path: Path, title: str) -> None:

@@ -5,27 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from autograder.assignment import Assignment
-from autograder.grade import Run, grade_submissions
+from autograder.grade import LEADERBOARD, Run, SlotPool, grade_submissions, sandbox_line
 from autograder.report.model import Report
-from autograder.report.terminal import first_fault, grades_table, printable
+from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.submissions import find_submissions
 
 
-def grade_paths(assignment: Assignment, paths: list[Path], out: Path, jobs: int, sandbox: str, console: Console) -> int:
-    """Grade what lies under some paths and show the outcome.
+def grade_paths(
+    assignment: Assignment,
+    paths: list[Path],
+    out: Path,
+    jobs: int,
+    sandbox: str,
+    console: Console,
+    slots: SlotPool | None = None,
+    scheduler: str | None = None,
+) -> int:
+    """Grade what lies under some paths and show the outcome; see `grade_submissions` for the arguments.
 
     Returns:
         The exit code: 0 all graded, 1 some without a score, 2 a path that holds no submission.
     """
-    submissions, lines = find_submissions(paths, assignment.notebook, assignment.id)
+
+    def say(line: str) -> None:
+        console.print(printable(line), style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    submissions, lines = find_submissions(paths, assignment.notebook, assignment.id, assignment.weights)
     for line in lines:
         console.print(f"Left out: {printable(line)}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
+    if not scheduler:
+        say(sandbox_line(sandbox))
     with progress_bar(console) as bar:
         task = bar.add_task("grading", total=len(submissions))
 
@@ -34,7 +58,17 @@ def grade_paths(assignment: Assignment, paths: list[Path], out: Path, jobs: int,
             if not console.is_terminal:
                 console.print(_line(report, known), markup=False, highlight=False, soft_wrap=True)
 
-        run = grade_submissions(assignment, submissions, out, jobs=jobs, sandbox=sandbox, progress=step)
+        run = grade_submissions(
+            assignment,
+            submissions,
+            out,
+            jobs=jobs,
+            sandbox=sandbox,
+            progress=step,
+            slots=slots,
+            scheduler=scheduler,
+            say=say,
+        )
     show(assignment, run, console)
     return 2 if lines and run.exit_code == 0 else run.exit_code
 
@@ -47,18 +81,32 @@ def show(assignment: Assignment, run: Run, console: Console) -> None:
     if waiting:
         console.print(f"No score yet, a human has to look: {', '.join(waiting)}", style="bold", markup=False)
     console.print(f"Grades: {run.out / 'grades.csv'}", markup=False, highlight=False, soft_wrap=True)
+    if any(figure.status != "absent" for report in reports for figure in report.figures):
+        console.print(f"Leaderboard: {run.out / LEADERBOARD}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with count and time left; nothing where output is piped."""
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    """A bar with count, rate and time left; nothing where output is piped."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn()]
+    return Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=120
+    )
+
+
+class RateColumn(ProgressColumn):
+    """How many a minute, once that can be said."""
+
+    def render(self, task: Task) -> Text:
+        """See `rich.progress.ProgressColumn`."""
+        rate = f"{60 * task.speed:.0f}/min" if task.speed else ""
+        return Text(rate, style="progress.data.speed")
 
 
 def _line(report: Report, known: bool) -> str:
     score = "no score" if report.score is None else f"{report.score:g}/{report.max_score:g}"
     words = [printable(report.student, line=True), score, report.status]
+    words += [f"{figure.name} {shown_figure(figure)}" for figure in report.figures if figure.status != "absent"]
     if known:
         words.append("(graded before)")
     fault = first_fault(report, 100)

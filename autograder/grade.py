@@ -10,25 +10,41 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import queue
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import filelock
+
 from autograder.assignment import Assignment
-from autograder.by_hand import HandGrades, apply_by_hand, read_by_hand
-from autograder.engine import blank_report, suites_digest
+from autograder.by_hand import FILE as BY_HAND
+from autograder.by_hand import apply_by_hand, read_by_hand
+from autograder.cluster import open_cluster
+from autograder.engine import blank_report
 from autograder.errors import KitError, SubmissionError
-from autograder.report.files import read_report, read_reports, write_grades, write_report
+from autograder.figures import SEED_BITS, digest
+from autograder.map_settings import MapSettings
+from autograder.report.anonymous import read_key
+from autograder.report.files import PART, read_report, read_reports, write_grades, write_report, write_whole
+from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
-from autograder.sandbox import bwrap
+from autograder.sandbox import probe
 from autograder.slots import Slot
 from autograder.submissions import Submission
+from autograder.versions import suites_digest
+
+LEADERBOARD, FIGURE_SEED, KEY = "map.csv", "map.seed", "pseudonyms.key"
 
 Progress = Callable[[Report, bool], None]
+Keep = Callable[[Submission, Report], None]  # writes the report of a submission
+SlotPool = queue.LifoQueue[Slot]
+Seeds = tuple[int | None, int | None]  # of the checks' random inputs, of the images that weights are measured by
 
 
 @dataclass
@@ -45,22 +61,9 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 if every submission has a score, 1 otherwise."""
-        return 0 if all(report.score is not None for report in self.reports.values()) else 1
-
-
-def choose_sandbox(asked: str) -> str:
-    """The sandbox to use.
-
-    Raises:
-        KitError: The one asked for is not to be had; says what to do.
-    """
-    if asked in ("auto", "bwrap"):
-        bwrap.find_bwrap()
-        return "bwrap"
-    if asked == "none":
-        return "none"
-    raise KitError(f'The sandbox "{asked}" is not built yet. There are: auto, bwrap, none.')
+        """0 if every submission has a score and nothing of ours broke, 1 otherwise."""
+        broke = any(f.status == "grader_error" for report in self.reports.values() for f in report.figures)
+        return 0 if not broke and all(report.score is not None for report in self.reports.values()) else 1
 
 
 def grade_submissions(
@@ -71,7 +74,11 @@ def grade_submissions(
     jobs: int = 1,
     sandbox: str = "auto",
     seed: int | None = None,
+    figure_seed: int | None = None,
     progress: Progress | None = None,
+    slots: SlotPool | None = None,
+    scheduler: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Run:
     """Grade submissions into a folder.
 
@@ -80,22 +87,58 @@ def grade_submissions(
         submissions: From `submissions.find_submissions`.
         out: Made if it is not there.
         jobs: How many slots work at a time.
-        sandbox: "auto", "bwrap" or "none".
+        sandbox: One of `probe.KINDS`.
         seed: Of the random inputs; a secret one for each submission if None.
+        figure_seed: What picks the images that weights are measured by, the same for all submissions of a run, so that
+            they can be compared; if None, a secret one that the run's folder keeps in `map.seed`.
         progress: Called with each report, and whether it was there already, in this thread.
+        slots: From `open_slots`, to grade in; `jobs` and `sandbox` are theirs then. Own ones if None.
+        scheduler: Address of a Dask cluster's, to grade there and not here; see `cluster.py`.
+        say: Told in a sentence what happens to the cluster.
 
     Raises:
-        KitError: Nothing can be graded: no sandbox, suites that do not collect, a folder that is not ours.
+        KitError: Nothing can be graded: no sandbox, suites that do not collect, a folder that is not ours, a cluster
+            that is not there or would grade differently.
     """
-    kind = choose_sandbox(sandbox)
+    kind = "" if scheduler else probe.choose(sandbox).kind
     claim(out)
+    probe.keep_out(kind, _secrets(out, submissions))
+    with alone_in(out):
+        if figure_seed is None and assignment.map is not None:
+            figure_seed = secret_seed(out / FIGURE_SEED)
+        seeds = (seed, figure_seed)
+        if scheduler:
+            grade_all = partial(_grade_there, assignment, scheduler, sandbox, out, seeds, say)
+        else:
+            grade_all = partial(_grade_here, assignment, kind, jobs, slots, out, seeds)
+        return _grade_into(assignment, submissions, out, grade_all, progress or (lambda report, known: None))
+
+
+def _secrets(out: Path, submissions: list[Submission]) -> list[Path]:
+    """What student code must not read."""
+    return [out, *(submission.path for submission in submissions)]
+
+
+def _grade_into(
+    assignment: Assignment,
+    submissions: list[Submission],
+    out: Path,
+    grade_all: Callable[[list[Submission], Keep], None],
+    progress: Progress,
+) -> Run:
     by_hand = read_by_hand(out, assignment)
     run = Run(out)
     suites = suites_digest(assignment)
-    progress = progress or (lambda report, known: None)
     todo: list[Submission] = []
+
+    def keep(submission: Submission, report: Report) -> None:
+        apply_by_hand(report, by_hand)
+        write_report(out / submission.key, report)
+        run.reports[submission.key] = report
+        progress(report, False)
+
     for submission in submissions:
-        report = _undecided(assignment, submission, suites) or _known(out, submission, suites, assignment)
+        report = ungraded(assignment, submission, suites) or _known(out, submission, suites, assignment)
         if report is None:
             todo.append(submission)
             continue
@@ -105,49 +148,95 @@ def grade_submissions(
         progress(report, report.outcome != "undecided")
     try:
         if todo:
-            _grade_all(assignment, todo, run, min(jobs, len(todo)), kind, seed, progress, by_hand)
+            grade_all(todo, keep)
     finally:
-        write_grades(out / "grades.csv", assignment, read_reports(out))
+        reports = read_reports(out)
+        write_grades(out / "grades.csv", assignment, reports)
+        if assignment.map is not None:
+            write_leaderboard(out, assignment.map, reports)
     return run
 
 
-def _grade_all(
+def write_leaderboard(out: Path, settings: MapSettings, reports: list[Report]) -> None:
+    """Write `map.csv`, for staff to show or not."""
+    key = read_key(out / KEY) if settings.short_names else None
+    write_whole(out / LEADERBOARD, leaderboard_csv(reports, settings.id, key), 0o600)
+
+
+def secret_seed(path: Path) -> int:
+    """A secret number that a file keeps for its owner alone; made where there is none.
+
+    Raises:
+        KitError: The file holds something else.
+    """
+    if not path.exists():
+        write_whole(path, f"{secrets.randbits(SEED_BITS)}\n", 0o600)
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise KitError(f"{path} does not hold the seed that the kit wrote. Remove it for another one.") from error
+
+
+def _grade_there(
     assignment: Assignment,
-    todo: list[Submission],
-    run: Run,
-    jobs: int,
+    scheduler: str,
     sandbox: str,
-    seed: int | None,
-    progress: Progress,
-    by_hand: HandGrades,
+    out: Path,
+    seeds: Seeds,
+    say: Callable[[str], None],
+    todo: list[Submission],
+    keep: Keep,
 ) -> None:
+    """Grade on a cluster."""
+    with open_cluster(scheduler, assignment, sandbox, out, say) as cluster:
+        say(cluster.line)
+        for kind in cluster.sandboxes_here:
+            probe.keep_out(kind, _secrets(out, todo))
+        for submission, report in cluster.grade(todo, seeds):
+            keep(submission, report)
+
+
+def _grade_here(
+    assignment: Assignment,
+    kind: str,
+    jobs: int,
+    slots: SlotPool | None,
+    out: Path,
+    seeds: Seeds,
+    todo: list[Submission],
+    keep: Keep,
+) -> None:
+    """Grade on this machine."""
+    log, jobs = out / "grade.log", min(jobs, len(todo))
+    with contextlib.nullcontext(slots) if slots else open_slots(assignment, kind, log, jobs) as ready:
+        _grade_all(todo, ready, seeds, keep)
+
+
+def _grade_all(todo: list[Submission], slots: SlotPool, seeds: Seeds, keep: Keep) -> None:
     stop = threading.Event()
-    with _slots(assignment, sandbox, run.out / "grade.log", jobs) as slots:
+    seed, figure_seed = seeds
 
-        def grade(submission: Submission) -> Report | None:
-            if stop.is_set():
-                return None
-            slot = slots.get()
-            try:
-                return slot.grade(submission, secrets.randbits(48) if seed is None else seed)
-            finally:
-                slots.put(slot)
+    def grade(submission: Submission) -> Report | None:
+        if stop.is_set():
+            return None
+        slot = slots.get()
+        try:
+            return slot.grade(submission, secrets.randbits(48) if seed is None else seed, figure_seed)
+        finally:
+            slots.put(slot)
 
-        with ThreadPoolExecutor(jobs) as pool:
-            futures = {pool.submit(grade, submission): submission for submission in todo}
-            try:
-                for future, submission in _as_done(futures):
-                    report = future.result()
-                    if report is not None:
-                        apply_by_hand(report, by_hand)
-                        write_report(run.out / submission.key, report)
-                        run.reports[submission.key] = report
-                        progress(report, False)
-            except BaseException:
-                stop.set()
-                for slot in list(slots.queue):
-                    slot.close()
-                raise
+    with ThreadPoolExecutor(slots.qsize()) as pool:
+        futures = {pool.submit(grade, submission): submission for submission in todo}
+        try:
+            for future, submission in _as_done(futures):
+                report = future.result()
+                if report is not None:
+                    keep(submission, report)
+        except BaseException:
+            stop.set()
+            for slot in list(slots.queue):
+                slot.close()
+            raise
 
 
 def _as_done(
@@ -162,10 +251,21 @@ def _as_done(
 
 
 @contextlib.contextmanager
-def _slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> Iterator[queue.LifoQueue[Slot]]:
-    """Slots that are started; the first one alone, so that suites which do not collect are said once."""
-    made = [Slot(assignment, sandbox, log.resolve()) for _ in range(jobs)]
-    slots: queue.LifoQueue[Slot] = queue.LifoQueue()
+def open_slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> Iterator[SlotPool]:
+    """Slots that are started, to grade one batch of submissions in after the other.
+
+    Args:
+        assignment: What is graded.
+        sandbox: As for `grade_submissions`.
+        log: Where their output and tracebacks go.
+        jobs: How many.
+
+    Raises:
+        KitError: No sandbox, or the suites do not collect.
+    """
+    kind = probe.choose(sandbox).kind
+    made = [Slot(assignment, kind, log.resolve()) for _ in range(jobs)]
+    slots: SlotPool = queue.LifoQueue()
     try:
         with ThreadPoolExecutor(jobs) as pool:
             for future in [pool.submit(slot.start) for slot in made]:
@@ -178,32 +278,80 @@ def _slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> Iterat
             slot.close()
 
 
+def sandbox_line(asked: str) -> str:
+    """Which sandbox student code gets here, and why: a sentence for the terminal.
+
+    Raises:
+        KitError: None is to be had.
+    """
+    return probe.choose(asked).line
+
+
 def claim(out: Path) -> None:
-    """Make the folder, or refuse one that holds something else."""
-    if out.is_dir() and any(out.iterdir()) and not (out / ".fcoskit").is_file():
+    """Make the folder, or refuse one that holds something else; points set by hand may be there before the run."""
+    others = out.is_dir() and any(path.name != BY_HAND for path in out.iterdir())
+    if others and not (out / ".fcoskit").is_file():
         raise KitError(f"{out} is not empty and not the folder of an earlier run. Name another with --out.")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names and grades are nobody else's business
         (out / ".fcoskit").touch()
     except OSError as error:
         raise KitError(f"{out} cannot be written: {error.strerror}.") from error
 
 
-def _undecided(assignment: Assignment, submission: Submission, suites: str) -> Report | None:
-    """The report of a submission that a human has to look at first."""
+@contextlib.contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Hold a run's folder for this process; the hold ends with the process, however it ends.
+
+    Raises:
+        KitError: Another run works in it.
+    """
+    mark, lock = out / ".fcoskit", filelock.FileLock(out / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise KitError(
+            f"Another run is grading into {out}, process {mark.read_text().strip() or 'unknown'}. Wait for it, stop it "
+            "with Ctrl-C (what it has graded is kept), or name another folder with --out."
+        ) from error
+    try:
+        mark.write_text(str(os.getpid()))
+        for part in out.rglob(f"{PART}*"):
+            part.unlink(missing_ok=True)  # of a run that was killed while it wrote
+        yield
+        mark.write_text("")
+    finally:
+        lock.release()
+
+
+def ungraded(assignment: Assignment, submission: Submission, suites: str | None = None) -> Report | None:
+    """The report of a submission that holds nothing to run, or that a human has to look at first; None for others."""
     if not submission.problem:
         return None
-    report = blank_report(assignment, submission.student, submission.name, suites, 0)
+    report = blank_report(assignment, submission.student, submission.name, suites or suites_digest(assignment), 0)
     report.outcome = "undecided" if submission.candidates else "unreadable"
     report.problem = submission.problem
     return report
 
 
 def _known(out: Path, submission: Submission, suites: str, assignment: Assignment) -> Report | None:
-    """The report of an earlier run, if notebook and suites are the same and it came to a score."""
+    """The report of an earlier run, if notebook, weights and suites are the same and it came to a score."""
     try:
         report = read_report(out / submission.key)
         same = hashlib.sha256(submission.read(assignment.limits.notebook_megabytes)).hexdigest() == report.sha256
     except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError, SubmissionError):
         return None
+    same = same and _same_weights(report, submission, assignment)
     return report if same and report.suites == suites and report.score is not None else None
+
+
+def _same_weights(report: Report, submission: Submission, assignment: Assignment) -> bool:
+    """Whether the figures of a report still hold: of these weights, and none that broke by our fault."""
+    if assignment.map is None or assignment.map.id in submission.skip:
+        return True
+    figure = next((figure for figure in report.figures if figure.id == assignment.map.id), None)
+    if figure is None or figure.status == "grader_error":
+        return False
+    if figure.status == "missing" and report.problem:
+        return True  # the notebook cannot be read: no weights were looked at
+    return (figure.file, figure.sha256) == digest(submission.weights, assignment.map.weights_megabytes)

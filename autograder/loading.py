@@ -101,7 +101,9 @@ def _run(namespace: dict[str, Any], cell: int, line: int, source: str, flags: in
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(compile(padded, name, "exec", flags=flags, dont_inherit=True), namespace)  # noqa: S102
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # student code may raise what `Exception` does not cover
         return explain(error)
     return None
 

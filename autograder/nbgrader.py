@@ -7,14 +7,16 @@
 - nbgrader finds cells by their metadata, which Colab does not keep: the notebook that goes into `autograded/`
   is built anew from the student's cells and the release's check cells.
 - A notebook that is not valid JSON stops a submission: here it becomes a zero that says why.
+- A notebook under another name, and a `.py`, are passed over, with a zero in the export: here the file that counts is
+  found by the rule of `fcoskit grade`, and every folder that was handed in gets a verdict.
 - An assignment has to be in the gradebook before anything can be graded: it is put there from the release.
 """
 
 from __future__ import annotations
 
-import ast
 import atexit
 import functools
+import glob
 import json
 import secrets
 from pathlib import Path
@@ -33,16 +35,18 @@ from nbgrader.preprocessors import (
 
 from autograder.assignment import Assignment, find_root, load_assignment
 from autograder.errors import KitError, SubmissionError
-from autograder.grade import choose_sandbox
 from autograder.notebook import all_cells
+from autograder.rebuilt import rebuilt_notebook, release_cells
 from autograder.report.files import write_report
 from autograder.report.html import exercise_panel
 from autograder.report.model import Report
+from autograder.sandbox import probe
 from autograder.slots import Slot
-from autograder.submissions import Submission, safe_key
+from autograder.submissions import Submission, submission_in
 from autograder.tools import own_tools_first
 
 _KEY = "fcoskit"
+_PRIVATE = ("source", "submitted", "autograded", "feedback", "gradebook.db", ".fcoskit")  # of no student's business
 
 
 def configure(config: Any, root: Path | None = None) -> None:
@@ -78,8 +82,14 @@ def sync_gradebook(assignment: Assignment, database: str) -> None:
     """Put the release's cells into the gradebook, or bring the points there up to date. Grades are kept.
 
     Raises:
-        KitError: There is no release.
+        KitError: There is no release, or the assignment gives points that nbgrader has no cell for.
     """
+    if assignment.map is not None and assignment.map.points:
+        raise KitError(
+            f"assignment.toml gives the weights of {assignment.map.id} {assignment.map.points:g} points, but no cell "
+            "of the notebook stands for them, so nbgrader cannot hold them. Set its points to 0, leave marks_at out, "
+            "or use `fcoskit grade`."
+        )
     name = assignment.notebook
     with Gradebook(database) as gradebook:
         gradebook.update_or_create_assignment(assignment.id)
@@ -102,20 +112,18 @@ def sync_gradebook(assignment: Assignment, database: str) -> None:
             )
 
 
-def release_cells(assignment: Assignment) -> list[Any]:
-    """The cells of the released notebook.
-
-    Raises:
-        KitError: There is no release.
-    """
-    path = assignment.release / f"{assignment.notebook}.ipynb"
-    if not path.is_file():
-        raise KitError(f"{path} is not there: run `fcoskit release {assignment.id}` first.")
-    return list(nbformat.read(path, as_version=4).cells)
-
-
 class TolerantExporter(NotebookExporter):  # type: ignore[misc]
-    """Reads any file as a notebook: one that is none becomes an empty one, for the engine to judge."""
+    """Reads any file as a notebook: one that is none becomes an empty one, for the engine to judge.
+
+    nbgrader makes its exporter once, when it has listed the notebooks of all folders: here those are put on the list
+    that hold none of the right name.
+    """
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        listed = getattr(self.parent, "assignments", None)
+        if listed is not None:
+            _list_all(listed, self.parent.coursedir)
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
         """See nbconvert."""
@@ -129,16 +137,31 @@ class TolerantExporter(NotebookExporter):  # type: ignore[misc]
         return super().from_filename(filename, resources=resources, **kw)
 
 
+def _list_all(listed: dict[str, list[str]], coursedir: Any) -> None:
+    """Have each folder that was handed in converted under the released name, whatever it holds.
+
+    Args:
+        listed: Notebooks by folder, as nbgrader found them; changed.
+        coursedir: nbgrader's.
+    """
+    name = f"{load_assignment(coursedir.assignment_id, Path(coursedir.root)).notebook}.ipynb"
+    submitted = coursedir.submitted_directory
+    pattern = coursedir.format_path(submitted, coursedir.student_id, coursedir.assignment_id)
+    for folder in glob.glob(pattern):  # noqa: PTH207 (as nbgrader does: the pattern is a whole path)
+        wanted = str(Path(folder) / name)
+        if Path(folder).is_dir() and wanted not in listed.get(folder, []):
+            listed[folder] = [wanted]
+
+
 class _KitPreprocessor(NbGraderPreprocessor):  # type: ignore[misc]
     """Knows which submission is at hand."""
 
     def submission(self, resources: Any) -> Submission:
-        """The file under `submitted/` that nbgrader is working on."""
-        names = resources["nbgrader"]
+        """What was handed in under `submitted/` for the notebook that nbgrader is working on."""
+        names, assignment = resources["nbgrader"], self.assignment(resources)
         coursedir = self.parent.parent.coursedir
-        folder = coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"])
-        path = Path(folder) / f"{names['notebook']}.ipynb"
-        return Submission(names["student"], safe_key(names["student"]), path)
+        folder = Path(coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"]))
+        return submission_in(folder, names["student"], assignment.notebook, assignment.weights)
 
     def assignment(self, resources: Any) -> Assignment:
         """The assignment at hand."""
@@ -150,65 +173,15 @@ class RebuildFromRelease(_KitPreprocessor):
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
         """See nbconvert."""
-        assignment = self.assignment(resources)
+        assignment, submission = self.assignment(resources), self.submission(resources)
         try:
-            data = self.submission(resources).read(assignment.limits.notebook_megabytes)
-            cells = all_cells(data, ".ipynb")
+            if submission.problem:
+                raise SubmissionError(submission.problem)
+            data = submission.read(assignment.limits.notebook_megabytes)
+            cells = all_cells(data, Path(submission.name).suffix.lower())
         except SubmissionError as error:
             cells = [("markdown", f"**This submission could not be read.** {error}")]
         return rebuilt_notebook(assignment, cells), resources
-
-
-def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> Any:
-    """A notebook with the student's cells as they are and the release's check cells where they belong.
-
-    Args:
-        assignment: Whose release.
-        cells: Kind ("code", "markdown", "raw") and source of each of the student's cells.
-    """
-    release = release_cells(assignment)
-    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
-    made = [make.get(kind, nbformat.v4.new_raw_cell)(source) for kind, source in cells]
-    for cell in release:
-        if utils.is_solution(cell):
-            _mark_solution(cell, made)
-    for exercise in assignment.exercises:
-        check = next(c for c in release if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.grade_id)
-        place = _place_of_check(exercise.id, exercise.names, made)
-        made[place[0] : place[1]] = [check]
-    for index, cell in enumerate(made):
-        cell["id"] = f"cell-{index:04d}"
-    notebook = nbformat.v4.new_notebook(cells=made)
-    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return notebook
-
-
-def _mark_solution(released: Any, made: list[Any]) -> None:
-    """Give the release's metadata to the last student cell that defines the same names, for staff's comments."""
-    names = _defined(released.source)
-    for cell in reversed(made):
-        if cell.cell_type == "code" and "nbgrader" not in cell.metadata and names & _defined(cell.source):
-            cell.metadata["nbgrader"] = dict(released.metadata.nbgrader)
-            return
-
-
-def _place_of_check(exercise: str, names: tuple[str, ...], made: list[Any]) -> tuple[int, int]:
-    """Where the check cell goes: in place of the student's own, behind what it checks, or at the end."""
-    calls = (f'check("{exercise}")', f"check('{exercise}')")
-    for index, cell in enumerate(made):
-        if cell.cell_type == "code" and cell.source.strip() in calls:
-            return index, index + 1
-    behind = [i + 1 for i, c in enumerate(made) if c.cell_type == "code" and set(names) & _defined(c.source)]
-    place = max(behind, default=len(made))
-    return place, place
-
-
-def _defined(source: str) -> set[str]:
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    return {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
 
 
 class GradeWithKit(_KitPreprocessor):
@@ -216,11 +189,18 @@ class GradeWithKit(_KitPreprocessor):
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
         """See nbconvert."""
+        from autograder.grade import FIGURE_SEED, secret_seed, ungraded  # imports torch, which `export` has no use for
+
         assignment = self.assignment(resources)
         submission = self.submission(resources)
         folder = assignment.root / ".fcoskit" / "reports" / assignment.id
         folder.mkdir(parents=True, exist_ok=True)
-        report = _slot(assignment.id, assignment.root).grade(submission, secrets.randbits(48))
+        figure_seed = secret_seed(folder / FIGURE_SEED) if assignment.map else None
+        report = ungraded(assignment, submission)
+        if report is None:
+            if submission.name != f"{assignment.notebook}.ipynb":
+                self.log.warning("%s handed in %s: graded under that name", submission.student, submission.name)
+            report = _slot(assignment.id, assignment.root).grade(submission, secrets.randbits(48), figure_seed)
         write_report(folder / submission.key, report)
         if report.score is None:
             self.log.error("%s: %s", submission.student, report.problem or "a check of ours broke, no score")
@@ -266,8 +246,8 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
     def _add_score(self, cell: Any, resources: Any) -> None:
         """Save the engine's points, or leave the cell to a human where there is no verdict."""
         report: Report = resources[_KEY]
-        points = {e.id.replace(".", "-"): e.points for e in report.exercises}
         grade_id = cell.metadata["nbgrader"]["grade_id"]
+        points = {e.id.replace(".", "-"): e.points for e in report.exercises} or {grade_id: 0.0}
         grade = self.gradebook.find_grade(grade_id, self.notebook_id, self.assignment_id, self.student_id)
         grade.auto_score = points[grade_id] if report.score is not None else None
         grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
@@ -280,7 +260,9 @@ def _slot(assignment_id: str, root: Path) -> Slot:
     assignment = load_assignment(assignment_id, root)
     log = root / ".fcoskit" / "nbgrader.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    slot = Slot(assignment, choose_sandbox("auto"), log)
+    kind = probe.choose().kind
+    probe.keep_out(kind, [root / name for name in _PRIVATE])
+    slot = Slot(assignment, kind, log)
     slot.start()
     atexit.register(slot.close)
     return slot

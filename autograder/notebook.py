@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import jupytext
-import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
 from markdown_it import MarkdownIt
 
+from autograder.colab_script import colab_sources, is_colab_script
 from autograder.errors import Place, SubmissionError
+from autograder.handout import RECORD
 
 SUFFIXES = (".ipynb", ".py", ".md")
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
@@ -58,7 +57,7 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     text = _decode(data)
     if not text.strip():
         raise SubmissionError("The file is empty. Save the notebook and hand it in again.")
-    readers = {".ipynb": _ipynb_sources, ".py": _percent_sources, ".md": _markdown_sources}
+    readers = {".ipynb": _ipynb_sources, ".py": _script_sources, ".md": _markdown_sources}
     if suffix not in readers:
         raise SubmissionError(f'A "{suffix}" file is no notebook: hand in .ipynb, percent .py or .md.')
     sources = [source for source in readers[suffix](text) if source.strip()]
@@ -83,14 +82,26 @@ def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
     return [(str(cell.get("cell_type", "raw")), _joined(cell.get("source", ""))) for cell in cells]
 
 
+def handed_in_with(data: bytes, suffix: str) -> str:
+    """The version of the students' wheel that `make_submission()` noted in a notebook; "" where it did not.
+
+    The student's own word: a version and nothing else, and nothing hangs on it.
+    """
+    try:
+        noted: Any = json.loads(_decode(data)) if suffix == ".ipynb" else {}
+        for key in ("metadata", RECORD, "version"):
+            noted = noted.get(key) if isinstance(noted, dict) else None
+    except (SubmissionError, ValueError, RecursionError):
+        return ""
+    return noted if isinstance(noted, str) and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}", noted) else ""
+
+
 def parse_cell(number: int, source: str) -> Cell:
     """Parse one cell's source; a syntax error becomes `Cell.problem`."""
     try:
-        python = strip_magics(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
-            tree = ast.parse(python)
-        return Cell(number, python, tree)
+            return Cell(number, *_parsed(source))
     except SyntaxError as error:
         line = error.lineno or 1
         lines = source.split("\n")
@@ -102,35 +113,37 @@ def parse_cell(number: int, source: str) -> Cell:
         return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))
 
 
-def strip_magics(source: str) -> str:
-    """Blank the lines that only IPython understands, keeping every other line where it was.
+def _parsed(source: str) -> tuple[str, ast.Module]:
+    """Blank the lines that only IPython understands, keeping every other line where it was, and parse the rest.
 
     `%time x = f()` and the body of `%%time` stay; `!pip ...`, `%matplotlib`, `files = !ls` and whole
     `%%bash` cells go.
 
     Raises:
-        SyntaxError: IPython itself cannot make sense of the cell.
+        SyntaxError, ValueError, RecursionError, MemoryError: Python, or IPython itself, cannot read the cell.
     """
     lines = source.split("\n")
     for index, line in enumerate(lines):
         if line.strip().startswith("%%"):  # there may be several: %%capture, then %%time
             if (line.strip()[2:].split(maxsplit=1) or [""])[0] not in _KEEP_BODY:
-                return "\n" * (len(lines) - 1)
+                return "\n" * (len(lines) - 1), ast.Module([], [])
             lines[index] = ""
         elif line.strip():
             break
     text = "\n".join(lines)
-    if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
-        return text
     try:
-        ast.parse(text)
-        return text  # plain Python: do not let IPython's transforms near it
+        return text, ast.parse(text)  # plain Python: do not let IPython's transforms near it
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _blank_ipython(text)
+        if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
+            raise
+    python = _blank_ipython(text)
+    return python, ast.parse(python)
 
 
 def _blank_ipython(text: str) -> str:
     """Let IPython transform a text; its `get_ipython()` calls become the Python in them, or nothing."""
+    from IPython.core.inputtransformer2 import TransformerManager  # here and below: each takes long to import
+
     body = text.lstrip("\n")  # IPython would drop blank lines at the top
     result = [""] * (len(text) - len(body))
     before = iter(body.split("\n"))
@@ -196,13 +209,21 @@ def _joined(source: Any) -> str:
 
 
 def _upgrade(notebook: dict[str, Any]) -> dict[str, Any]:
+    import nbformat
+
     try:
         return dict(nbformat.convert(nbformat.from_dict(notebook), 4))
     except Exception as error:  # nbformat raises many kinds for what is not a notebook
         raise SubmissionError("This is a notebook of an old format that cannot be read: save it again.") from error
 
 
+def _script_sources(text: str) -> Iterator[str]:
+    return colab_sources(text) if is_colab_script(text) else _percent_sources(text)
+
+
 def _percent_sources(text: str) -> Iterator[str]:
+    import jupytext
+
     try:
         notebook = jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # jupytext raises many kinds for headers it cannot read

@@ -62,6 +62,16 @@ def load_proof(assignment: Assignment) -> list[Case]:
     return cases
 
 
+def concerns(assignment: Assignment, case: Case, exercise_id: str) -> bool:
+    """Whether a case has something to say of an exercise: a wrong solution of it, a right one that differs there."""
+    if case.kind in (SOLUTION, BLANK) or case.whole is not None:
+        return True
+    if case.kind != "variant":
+        return exercise_id in case.sample.loses
+    touched = {name.partition(".")[0] for name in touched_names(assignment, case.sample)}
+    return not touched or bool(touched & set(assignment.exercise(exercise_id).names))
+
+
 def _read(assignment: Assignment, path: Path) -> list[Sample]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

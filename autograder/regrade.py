@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.assignment import Assignment, load_assignment
-from autograder.engine import suites_digest
 from autograder.errors import KitError, SubmissionError
 from autograder.grade import grade_submissions
 from autograder.report.files import read_report, read_reports
 from autograder.report.model import Report
-from autograder.report.terminal import printable
+from autograder.report.terminal import printable, shown_figure
 from autograder.result import CheckResult, ExerciseResult
-from autograder.submissions import Submission, safe_key
+from autograder.submissions import Submission, safe_key, with_weights
+from autograder.versions import suites_digest
 
 _STYLES = {"passed": "green", "grader_error": "bold magenta", "missing": "yellow"}
 
@@ -43,6 +43,8 @@ def explain(out: Path, student: str, exercise_id: str, console: Console, *, sand
     """
     report = _report_of(out, student)
     assignment = load_assignment(report.assignment)
+    if assignment.map is not None and exercise_id == assignment.map.id:
+        return _measure_again(assignment, report, console, sandbox)
     exercise = assignment.exercise(exercise_id)
     submission = _submission_of(assignment, report)
     needed = {exercise.id, *(earlier for earlier, _ in exercise.follows)}
@@ -64,6 +66,30 @@ def explain(out: Path, student: str, exercise_id: str, console: Console, *, sand
         console.print("What the code printed:", style="bold")
         console.print(printable(now.printed.strip()), markup=False, highlight=False)
     return _compare(before, now, console)
+
+
+def _measure_again(assignment: Assignment, report: Report, console: Console, sandbox: str) -> int:
+    """Measure the weights again on the same images; 0 if it comes to what the report says."""
+    before = next((figure for figure in report.figures if figure.id == (assignment.map and assignment.map.id)), None)
+    if before is None:
+        raise KitError("This report has no figure for it: grade the submission again first.")
+    submission = with_weights(_submission_of(assignment, report), assignment.notebook, assignment.weights)
+    submission = replace(submission, skip=tuple(e.id for e in assignment.exercises))
+    with tempfile.TemporaryDirectory(prefix="fcoskit-explain-") as name:
+        out = Path(name) / "out"
+        run = grade_submissions(assignment, [submission], out, sandbox=sandbox, figure_seed=before.seed)
+    now = next(f for f in run.reports[submission.key].figures if f.id == before.id)
+    student = printable(report.student, line=True)
+    console.print(f"{before.id} {before.name} {shown_figure(now)}: {student}", markup=False, highlight=False)
+    console.print(f"seed {now.seed}, {now.images} images, {now.seconds:g} s, {now.file or 'no weights'}", markup=False)
+    for text in (now.message, now.details):
+        if text.strip():
+            console.print(printable(text.strip()), markup=False, highlight=False, soft_wrap=True)
+    if now.sha256 != before.sha256:
+        console.print("The weights have changed since they were graded.", style="yellow")
+    same = (now.status, now.value) == (before.status, before.value)
+    console.print("It comes to what the report says." if same else f"The report says {shown_figure(before)}.")
+    return 0 if same else 1
 
 
 def _report_of(out: Path, student: str) -> Report:

@@ -25,7 +25,7 @@ from traitlets.config import Config
 from autograder import __version__
 from autograder.assignment import Assignment
 from autograder.errors import KitError
-from autograder.grade import grade_submissions
+from autograder.grade import SlotPool, grade_submissions
 from autograder.leaks import find_leaks
 from autograder.proof_record import refuse_failing
 from autograder.report.terminal import first_fault
@@ -38,9 +38,11 @@ STUB = (
     '# YOUR CODE HERE\nraise NotImplementedError("This part is still to be written: replace this line by your code.")'
 )
 
+_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
-def build_release(assignment: Assignment, console: Console, jobs: int = 2) -> None:
-    """Build `release/<id>/`, or leave the old one and say why.
+
+def build_release(assignment: Assignment, console: Console, jobs: int = 2, slots: SlotPool | None = None) -> None:
+    """Build `release/<id>/`, or leave the old one and say why; `jobs` and `slots` are those of the proof's grading.
 
     Raises:
         KitError: The source is wrong, the release leaks, or the solution does not get full marks.
@@ -49,7 +51,7 @@ def build_release(assignment: Assignment, console: Console, jobs: int = 2) -> No
         made = Path(name) / "release"
         make_files(assignment, made, Path(name) / "work")
         console.print("Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False)
-        _prove(assignment, made, Path(name) / "proof", jobs, console)
+        _prove(assignment, made, Path(name) / "proof", jobs, slots, console)
         if warning := refuse_failing(assignment):
             console.print(warning, style="yellow", highlight=False)
         _swap(made, assignment.release)
@@ -87,6 +89,7 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
     cells = parted_cells(assignment, notebook)
     folder.mkdir(parents=True)
     (work / "wheel").mkdir(parents=True)
+    _add_badge(assignment, notebook)
     _generate(assignment, notebook, folder, work / "course")
     build_wheel(assignment, folder, work / "wheel")
     _write_manifest(assignment, folder)
@@ -109,6 +112,13 @@ def differences(made: Path, stored: Path) -> list[str]:
         elif (made / name).read_bytes() != (stored / name).read_bytes():
             wrong.append(f"{name} differs")
     return wrong
+
+
+def _add_badge(assignment: Assignment, notebook: Any) -> None:
+    """Begin the first text with a badge that opens the notebook on Colab, where the course says how."""
+    if assignment.colab:
+        first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
+        first.source = f"[![Open in Colab]({_BADGE})]({assignment.colab})\n\n{first.source}"
 
 
 def _generate(assignment: Assignment, notebook: Any, folder: Path, course: Path) -> None:
@@ -156,18 +166,19 @@ def _write_manifest(assignment: Assignment, folder: Path) -> None:
     (folder / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _prove(assignment: Assignment, made: Path, work: Path, jobs: int, console: Console) -> None:
+def _prove(assignment: Assignment, made: Path, work: Path, jobs: int, slots: SlotPool | None, console: Console) -> None:
     """Grade the solution, which must get every point, and the release as it is, which must get none."""
     work.mkdir()
     nbformat.write(solved_notebook(assignment), work / "solution.ipynb")
     shutil.copyfile(made / f"{assignment.notebook}.ipynb", work / "untouched.ipynb")
     found, _ = find_submissions([work], assignment.notebook, assignment.id)
-    run = grade_submissions(assignment, found, work / "out", jobs=jobs)
+    run = grade_submissions(assignment, found, work / "out", jobs=jobs, slots=slots)
     solution, untouched = run.reports["solution"], run.reports["untouched"]
-    if solution.score != assignment.max_score:
+    full = sum(exercise.points for exercise in assignment.exercises)  # no weights are handed in here
+    if solution.score != full:
         raise KitError(
             f"Release refused, the old one is untouched. The source's own solution gets {solution.score} of "
-            f"{assignment.max_score:g} points: {first_fault(solution)}"
+            f"{full:g} points: {first_fault(solution)}"
         )
     if untouched.score != 0:
         raise KitError(f"Release refused. The notebook as released gets {untouched.score} points, not 0.")

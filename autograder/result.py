@@ -8,6 +8,47 @@ from typing import Any
 STATUSES = ("passed", "failed", "error", "timeout", "memory", "missing", "grader_error")
 
 
+FIGURE_STATUSES = ("measured", "absent", "refused", *STATUSES[2:])
+
+
+@dataclass(frozen=True)
+class Code:
+    """A piece of a student's notebook.
+
+    Attributes:
+        cell: Number of the code cell, from 1.
+        line: Line within the cell where it begins, from 1.
+        source: Its text, cut off where it is very long.
+    """
+
+    cell: int
+    line: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a public check compared, for drawing: its own numbers and those that student code gave.
+
+    Attributes:
+        kind: "points", rows `(x, y)` whose order matters, or "boxes", rows `(x1, y1, x2, y2)`; in pixels.
+        what: Names the rows, such as "The locations of p3".
+        expected: The check's rows, at most `MAX_ROWS`.
+        got: The student's, at most as many; no NaN, no infinity.
+        width: Of the image that they lie in; 0 where there is none.
+        height: The same.
+        dropped: Rows of `got` that cannot be drawn, being NaN or infinite.
+    """
+
+    kind: str
+    what: str
+    expected: list[list[float]]
+    got: list[list[float]]
+    width: float = 0.0
+    height: float = 0.0
+    dropped: int = 0
+
+
 @dataclass
 class CheckResult:
     """The outcome of one check.
@@ -23,6 +64,9 @@ class CheckResult:
         diagnosis: The fault by name, where one hypothesis explains the output; also for the student.
         details: For staff alone: numbers of hidden checks, tracebacks of ours, what student code printed.
         seconds: Wall clock.
+        cell: The code cell in which student code stopped, from 1; 0 where it did not or that is not known.
+        line: The line within that cell, from 1, or 0.
+        picture: What to draw of a failure; of public checks alone.
     """
 
     exercise: str
@@ -35,6 +79,9 @@ class CheckResult:
     diagnosis: str = ""
     details: str = ""
     seconds: float = 0.0
+    cell: int = 0
+    line: int = 0
+    picture: Picture | None = None
 
     @property
     def earned(self) -> float:
@@ -54,6 +101,9 @@ class ExerciseResult:
         printed: What student code printed while it was graded, cut off; for staff alone.
         by_hand: Points that staff set, which count in place of the checks'; None where they did not.
         reason: Why, for the student.
+        code: The student's own code for it, what defines the names asked for first; bounded in size, and kept
+            only where a check did not pass.
+        peak_megabytes: Most memory that its process held, the libraries included; 0 where that is not known.
     """
 
     id: str
@@ -63,6 +113,8 @@ class ExerciseResult:
     printed: str = ""
     by_hand: float | None = None
     reason: str = ""
+    code: list[Code] = field(default_factory=list)
+    peak_megabytes: float = 0.0
 
     @property
     def points(self) -> float:
@@ -94,5 +146,44 @@ class ExerciseResult:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ExerciseResult:
         """Rebuild from `to_json`."""
-        plain = {key: value for key, value in content.items() if key not in ("points", "status", "checks")}
-        return cls(**plain, checks=[CheckResult(**check) for check in content["checks"]])
+        nested = ("points", "status", "checks", "code")
+        plain = {key: value for key, value in content.items() if key not in nested}
+        code = [Code(**part) for part in content.get("code", [])]
+        return cls(**plain, code=code, checks=[_check_from_json(check) for check in content["checks"]])
+
+
+def _check_from_json(content: dict[str, Any]) -> CheckResult:
+    picture = content.get("picture")
+    return CheckResult(**{**content, "picture": Picture(**picture) if picture else None})
+
+
+@dataclass
+class Figure:
+    """A number that grading measures besides the points.
+
+    Attributes:
+        id: Of the part of the assignment that asks for it, "7.1l".
+        name: What is measured, "mAP".
+        status: "measured"; "absent": nothing was handed in to measure it by; "refused": what was handed in cannot be
+            used; or one of "error", "timeout", "memory", "missing", "grader_error", as for checks.
+        value: The number, from 0 to 1; None unless it was measured.
+        message: What it is, or why there is none, for the student.
+        details: For staff alone.
+        images: How many it is over.
+        seconds: Wall clock.
+        seed: What picked the images; for staff alone.
+        file: Name of the file that was handed in, "" if none.
+        sha256: Of its bytes, "" if there are none.
+    """
+
+    id: str
+    name: str
+    status: str
+    value: float | None = None
+    message: str = ""
+    details: str = ""
+    images: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    file: str = ""
+    sha256: str = ""

@@ -35,6 +35,7 @@ class Sample:
         about: A sentence for people.
         form: One of `FORMS`.
         keeps: If any, the exercises that are done; all other solutions are as the release gives them.
+        worthless: No point may be earned; `loses = "all"` says so.
         changes: Pairs of text in the solved source and what takes its place.
         loses: Exercises that must lose points.
         says: Words that the feedback of those exercises must hold.
@@ -47,6 +48,7 @@ class Sample:
     loses: frozenset[str] = frozenset()
     says: str = ""
     keeps: frozenset[str] = frozenset()
+    worthless: bool = False
 
 
 def load_samples(assignment: Assignment) -> list[Sample]:
@@ -70,14 +72,16 @@ def read_sample(assignment: Assignment, entry: dict[str, Any]) -> Sample:
         KeyError, TypeError, ValueError: It is not as it should be.
     """
     loses = entry.get("loses", [])
-    if loses == "all":
+    worthless = loses == "all"
+    if worthless:
         loses = [exercise.id for exercise in assignment.exercises]
     form = entry.get("form", "ipynb")
     if form not in FORMS:
         raise ValueError(f"{entry['student']}: no form {form!r}")
     changes = tuple((change["old"], change["new"]) for change in entry.get("change", []))
     keeps = frozenset(entry.get("keeps", []))
-    return Sample(entry["student"], entry["about"], form, changes, frozenset(loses), entry.get("says", ""), keeps)
+    says = entry.get("says", "")
+    return Sample(entry["student"], entry["about"], form, changes, frozenset(loses), says, keeps, worthless)
 
 
 def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any:
@@ -193,6 +197,6 @@ def unexpected(sample: Sample, report: Report) -> list[str]:
                 wrong.append(f"{sample.student}: the feedback of {exercise.id} does not say {sample.says!r}")
         elif not full:
             wrong.append(f"{sample.student}: {exercise.points:g} of {exercise.max_points:g} points for {exercise.id}")
-    if sample.loses == {exercise.id for exercise in report.exercises} and report.score != 0:
+    if sample.worthless and report.score != 0:
         wrong.append(f"{sample.student}: {report.score:g} points, expected 0")
     return wrong

@@ -7,8 +7,10 @@ to the slot, the run goes on: a slot that dies is replaced and its submission ge
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
+import threading
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,8 +21,10 @@ from autograder.errors import KitError, SubmissionError
 from autograder.report.model import Report
 from autograder.result import CheckResult
 from autograder.submissions import Submission
+from autograder.versions import suites_digest
 
 _START_SECONDS = 300
+_TRIES = 2
 
 
 class Slot:
@@ -28,7 +32,7 @@ class Slot:
 
     Args:
         assignment: What is graded.
-        sandbox: "bwrap" or "none".
+        sandbox: "bwrap", "uid" or "none".
         log: Where its output and tracebacks go.
     """
 
@@ -56,19 +60,37 @@ class Slot:
             raise KitError(content)
         self.checks = content
 
-    def grade(self, submission: Submission, seed: int) -> Report:
-        """Grade one submission. Whatever happens, there is a report."""
-        if self._process is None or not self._process.is_alive():
-            self.start()
-        assert self._connection is not None
-        limits = self._assignment.limits
-        budget = (120 + 4 * limits.load_seconds + 4 * limits.exercise_seconds) * (1 + len(self._assignment.exercises))
-        self._connection.send((submission, seed))
-        kind, content = self._receive(budget)
-        if kind == "report":
-            return Report.from_json(content)
-        self.close()
+    def grade(self, submission: Submission, seed: int, figure_seed: int | None = None) -> Report:
+        """Grade one submission. Whatever happens, there is a report.
+
+        A process that dies is replaced, and the submission gets a second try.
+
+        Args:
+            submission: What was handed in.
+            seed: Of the checks' random inputs.
+            figure_seed: What picks the images that weights are measured by; `seed` if None.
+        """
+        for _ in range(_TRIES):
+            kind, content = self._try(submission, seed, seed if figure_seed is None else figure_seed)
+            if kind == "report":
+                return Report.from_json(content)
+            self.close()
+            if kind != "died":
+                break
         return failed_report(self._assignment, submission, seed, content)
+
+    def _try(self, submission: Submission, seed: int, figure_seed: int) -> tuple[str, Any]:
+        limits, measured = self._assignment.limits, self._assignment.map
+        budget = (120 + 4 * limits.load_seconds + 4 * limits.exercise_seconds) * (1 + len(self._assignment.exercises))
+        budget += 8 * measured.seconds + 4 * limits.load_seconds if measured else 0
+        try:
+            if self._process is None or not self._process.is_alive():
+                self.start()
+            assert self._connection is not None
+            self._connection.send((submission, seed, figure_seed))
+        except (KitError, OSError) as error:
+            return "died", f"The grading process did not start: {error}"
+        return self._receive(budget)
 
     def _receive(self, seconds: float) -> tuple[str, Any]:
         assert self._connection is not None
@@ -81,7 +103,7 @@ class Slot:
                 f"The grading process did not answer within {seconds:g} s. The log is {self._log}.",
             )
         except (EOFError, OSError):
-            return "failed", f"The grading process died. The log is {self._log}."
+            return "died", f"The grading process died. The log is {self._log}."
 
     def close(self) -> None:
         """End the process and what it started."""
@@ -95,7 +117,7 @@ class Slot:
 
 def failed_report(assignment: Assignment, submission: Submission, seed: int, why: str) -> Report:
     """The report of a submission that we, not the student, failed on."""
-    from autograder.engine import blank_report, suites_digest
+    from autograder.engine import blank_report
 
     report = blank_report(assignment, submission.student, submission.name, suites_digest(assignment), seed)
     report.outcome, report.problem = "grader_error", f"Our fault, and it costs nothing: {why}"
@@ -110,6 +132,7 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import torch
 
@@ -133,16 +156,25 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
         connection.send(("failed", f"The suites cannot be collected: {error}"))
 
 
+def _end_with_parent() -> None:
+    """Leave nothing running where the parent was killed; the sandbox dies with this process."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
 def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, sandbox: str) -> None:
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
     from autograder.engine import check_points
-    from autograder.sandbox import bwrap
+    from autograder.figures import Asked, expect_images
+    from autograder.sandbox import probe
     from autograder.sandbox.host import Host
 
     try:
         check_points(assignment, plugin.checks())
-        if sandbox == "bwrap":
-            bwrap.find_bwrap()
+        expect_images(assignment)
+        probe.check(sandbox, assignment)
     except KitError as error:
         connection.send(("failed", str(error)))
         return
@@ -150,27 +182,28 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
     connection.send(("ready", plugin.checks()))
     while True:
         try:
-            submission, seed = connection.recv()
+            submission, seed, figure_seed = connection.recv()
         except (EOFError, OSError):
             host.close()
             return  # the parent is gone or done with us
         try:
-            connection.send(("report", _graded(assignment, plugin, submission, seed, host).to_json()))
+            asked = Asked(submission.weights, figure_seed)
+            connection.send(("report", _graded(assignment, plugin, submission, seed, asked, host).to_json()))
         except Exception as error:  # ours; the next submission must not suffer
             traceback.print_exc()
             connection.send(("failed", f"{type(error).__name__} while grading. The log has the traceback."))
         sys.stdout.flush()
 
 
-def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, host: Any) -> Report:
+def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, asked: Any, host: Any) -> Report:
     from autograder import engine
 
-    suites = engine.suites_digest(assignment)
+    suites = suites_digest(assignment)
     report = engine.blank_report(assignment, submission.student, submission.name, suites, seed)
     report.path, report.member = str(submission.path.resolve()), submission.member
     try:
         data = submission.read(assignment.limits.notebook_megabytes)
     except SubmissionError as error:
-        return engine.unreadable(assignment, plugin, report, str(error))
+        return engine.unreadable(assignment, plugin, report, str(error), asked)
     suffix = Path(submission.name).suffix.lower()
-    return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip)
+    return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip, asked)

@@ -6,12 +6,16 @@ students' own `check()`) or behind a wall (`sandbox.client.SandboxedStudent`) is
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import torch
 
+from autograder.errors import StudentError
 from autograder.values import ValueRefused, copied
 from autograder.workbench import Workbench, explain
+
+Made = TypeVar("Made")
 
 
 class Student(Protocol):
@@ -29,8 +33,16 @@ class Student(Protocol):
         """Make a module of a class of the student's."""
         ...
 
+    def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow.py`."""
+        ...
+
     def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
-        """A module like that of `new`, but made once; checks that use it leave its weights as they found them."""
+        """A module like that of `shallow`, but made once; checks that use it leave its weights as they found them."""
+        ...
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
         ...
 
 
@@ -40,14 +52,24 @@ class Handle:
     def __init__(self, student: Student, number: int) -> None:
         self._student = student
         self._number = number
+        self._train: bool | None = None  # the mode that the next run is to set first: saves a request
+
+    @property
+    def number(self) -> int:
+        """By which `do` knows it."""
+        return self._number
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module's forward pass."""
-        return self._student.do("use", handle=self._number, args=list(args), kwargs=kwargs)
+        return self._run("use", args=list(args), kwargs=kwargs)
+
+    def _run(self, operation: str, **arguments: Any) -> Any:
+        train, self._train = self._train, None
+        return self._student.do(operation, handle=self._number, train=train, **arguments)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method."""
-        return self._student.do("method", handle=self._number, name=name, args=list(args), kwargs=kwargs)
+        return self._run("method", name=name, args=list(args), kwargs=kwargs)
 
     def get(self, name: str) -> Any:
         """Read an attribute; dots reach inside."""
@@ -68,8 +90,8 @@ class Handle:
         self._student.do("load", handle=self._number, tensors=tensors)
 
     def train(self, mode: bool = True) -> None:
-        """Set training mode."""
-        self._student.do("mode", handle=self._number, train=mode)
+        """Set training mode, when the module runs next."""
+        self._train = mode
 
     def eval(self) -> None:
         """Set evaluation mode."""
@@ -77,13 +99,12 @@ class Handle:
 
     def gradients(self, *args: Any, of: list[str] | None = None, **kwargs: Any) -> dict[str, torch.Tensor | None]:
         """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came."""
-        grads: dict[str, torch.Tensor | None] = self._student.do(
-            "gradients", handle=self._number, args=list(args), kwargs=kwargs, of=of or []
-        )
+        grads: dict[str, torch.Tensor | None] = self._run("gradients", args=list(args), kwargs=kwargs, of=of or [])
         return grads
 
     def minimise(self, batches: list[list[Any]], *, steps: int, lr: float, clip: float = 10.0) -> list[float]:
-        """Train the module with Adam on the sum of its outputs; gives the sum at each step."""
+        """Train the module, in training mode, with Adam on the sum of its outputs; gives the sum at each step."""
+        self._train = None
         arguments = {"batches": batches, "steps": steps, "lr": lr, "clip": clip}
         done: dict[str, list[float]] = self._student.do("minimise", handle=self._number, **arguments)
         return done["history"]
@@ -94,6 +115,7 @@ class BaseStudent:
 
     def __init__(self) -> None:
         self._shared: dict[str, Handle] = {}
+        self._known: dict[str, Any] = {}
 
     def do(self, operation: str, **arguments: Any) -> Any:
         """Perform an operation; subclasses say where."""
@@ -105,14 +127,31 @@ class BaseStudent:
 
     def new(self, name: str, *args: Any, **kwargs: Any) -> Handle:
         """Make a module of a class of the student's."""
-        return Handle(self, self.do("new", name=name, args=list(args), kwargs=kwargs))
+        return self._made(name, list(args), kwargs, shallow=False)
+
+    def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow.py`."""
+        return self._made(name, list(args), kwargs, shallow=True)
+
+    def _made(self, name: str, args: list[Any], kwargs: dict[str, Any], *, shallow: bool) -> Handle:
+        number = self.do("new", name=name, args=args, kwargs=kwargs, shallow=shallow)
+        if type(number) is not int:  # a worker may answer anything
+            raise StudentError("error", f"`{name}(...)` gave no module.")
+        return Handle(self, number)
 
     def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
-        """A module like that of `new`, but made once; checks that use it leave its weights as they found them."""
+        """A module like that of `shallow`, but made once; checks that use it leave its weights as they found them."""
         key = repr((name, args, kwargs))
         if key not in self._shared:
-            self._shared[key] = self.new(name, *args, **kwargs)
+            self._shared[key] = self.shallow(name, *args, **kwargs)
         return self._shared[key]
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
+        if key not in self._known:
+            self._known[key] = make()
+        made: Made = self._known[key]
+        return made
 
 
 class LocalStudent(BaseStudent):

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from autograder.errors import KitError, SubmissionError
 from autograder.notebook import SUFFIXES
+from autograder.untrusted import MAX_ENTRIES, SKIPPED, read_member, zip_parts
+from autograder.weights import Weights, find_weights
 
-MAX_ENTRIES = 5000
-MAX_RATIO = 200
-_SKIPPED = {".ipynb_checkpoints", "__MACOSX", "__pycache__"}
-_RESERVED = {"grades.csv", "grade.log", ""}
+_RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
+_RESERVED |= {"class.html", "class.csv", "canvas.csv", "anonymous", "pseudonyms.key", "map.csv", "map.seed"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Submission:
         problem: Why it cannot be graded, for whoever runs the grader; "" if it can.
         candidates: Files of which one has to be chosen, where the problem is that there are several.
         skip: Ids of exercises that are not graded: a proof needs only some. Always empty for students.
+        weights: Handed in beside the notebook, where the assignment asks for them.
     """
 
     student: str
@@ -45,6 +46,7 @@ class Submission:
     problem: str = ""
     candidates: tuple[str, ...] = field(default=())
     skip: tuple[str, ...] = ()
+    weights: Weights | None = None
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ class Submission:
         """
         limit = megabytes * 1024 * 1024
         if self.member:
-            return _read_member(self.path, self.member, limit)
+            return read_member(self.path, self.member, limit)
         if self.path.is_symlink() or not self.path.is_file():
             raise SubmissionError(f"{self.path.name} is not a regular file.")
         if self.path.stat().st_size > limit:
@@ -84,13 +86,16 @@ class _File:
         return "/".join(self.parts)
 
 
-def find_submissions(paths: Iterable[Path], notebook: str, assignment_id: str) -> tuple[list[Submission], list[str]]:
+def find_submissions(
+    paths: Iterable[Path], notebook: str, assignment_id: str, weights: tuple[str, ...] = ()
+) -> tuple[list[Submission], list[str]]:
     """All submissions under some paths, ordered by student.
 
     Args:
         paths: As given on the command line.
         notebook: Stem of the released notebook, preferred where a student handed in several.
         assignment_id: Name of nbgrader's folder within a student's.
+        weights: Names of a file that may lie beside the notebook, the preferred one first.
 
     Returns:
         The submissions, among them such as cannot be graded; and a line for each path that holds none.
@@ -107,7 +112,36 @@ def find_submissions(paths: Iterable[Path], notebook: str, assignment_id: str) -
     by_key: dict[str, list[Submission]] = {}
     for submission in found:
         by_key.setdefault(submission.key, []).append(submission)
-    return [_one_of(same) for _, same in sorted(by_key.items())], lines
+    chosen = [_one_of(same) for _, same in sorted(by_key.items())]
+    return [with_weights(submission, notebook, weights) for submission in chosen], lines
+
+
+def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str, ...] = ()) -> Submission:
+    """The one submission of a folder whose files are all of one student.
+
+    Args:
+        folder: What was handed in: notebooks, or a zip with them.
+        student: Whose.
+        notebook: Stem of the released notebook, preferred where there are several.
+        weights: Names of a file that may lie beside the notebook, the preferred one first.
+
+    Returns:
+        It, or one that says why it cannot be graded.
+    """
+    files = list(_files_below(folder))
+    try:
+        zips = [path for path in sorted(folder.glob("*.zip")) if path.is_file() and not path.is_symlink()]
+        files = files or [file for path in zips for file in _files_in_zip(path)]
+    except KitError as error:
+        return replace(_submission(student, folder / student), problem=str(error).removeprefix(f"{folder}/"))
+    return with_weights(_chosen(student, files, folder, notebook), notebook, weights)
+
+
+def with_weights(submission: Submission, notebook: str, weights: tuple[str, ...]) -> Submission:
+    """The same with the weights that lie beside its notebook, if there are any."""
+    if submission.problem or not weights:
+        return submission
+    return replace(submission, weights=find_weights(submission.path, submission.member, notebook, weights))
 
 
 def safe_key(student: str) -> str:
@@ -152,7 +186,7 @@ def _submission(student: str, path: Path, member: str = "") -> Submission:
 def _files_below(folder: Path, depth: int = 4) -> Iterator[_File]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part in _SKIPPED for part in parts)
+        hidden = any(part.startswith(".") or part in SKIPPED for part in parts)
         if not hidden and len(parts) <= depth and path.suffix.lower() in SUFFIXES:
             linked = any((folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts)))
             if not linked and path.is_file():
@@ -229,7 +263,12 @@ def _ambiguous(submission: Submission, candidates: list[str]) -> Submission:
     return replace(submission, problem=problem, candidates=tuple(candidates))
 
 
-def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
+def _files_in_zip(path: Path) -> list[_File]:
+    """Notebook files in a zip.
+
+    Raises:
+        KitError: It cannot be opened, or holds none.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -239,14 +278,16 @@ def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
         raise KitError(f"{path}: {len(entries)} entries; at most {MAX_ENTRIES} are looked at.")
     files = []
     for entry in entries:
-        parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
-        odd = not parts or entry.is_dir() or ".." in parts or parts[0] == "/" or (entry.external_attr >> 28) == 0xA
-        if odd or any(part.startswith(".") or part in _SKIPPED for part in parts):
-            continue  # a path that escapes, a symbolic link, a system's droppings: not a notebook
-        if PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
+        parts = zip_parts(entry)
+        if parts and PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
             files.append(_File(parts, path, entry.filename))
     if not files:
         raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this zip.")
+    return files
+
+
+def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
+    files = _files_in_zip(path)
     below = _class_below(files, assignment_id, notebook)
     if below is not files:
         groups = _by_student(below, Path("/") / path.stem, notebook, assignment_id)
@@ -256,20 +297,3 @@ def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
         return [_chosen(path.stem, files, path, notebook)]
     root = Path("/") / path.stem
     return [_chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()]
-
-
-def _read_member(path: Path, member: str, limit: int) -> bytes:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entry = archive.getinfo(member)
-            if entry.file_size > limit or entry.file_size > MAX_RATIO * max(entry.compress_size, 1024):
-                raise SubmissionError(f"{member} in {path.name} unpacks to {entry.file_size} bytes: refused.")
-            with archive.open(entry) as stream:
-                data = stream.read(limit + 1)
-    except SubmissionError:
-        raise
-    except Exception as error:  # zipfile raises many kinds for damaged or encrypted members
-        raise SubmissionError(f"{member} in {path.name} cannot be read: the zip is damaged or encrypted.") from error
-    if len(data) > limit:
-        raise SubmissionError(f"{member} in {path.name} unpacks to more than its header says: refused.")
-    return data

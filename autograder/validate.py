@@ -8,7 +8,7 @@ ten are named; each variant keeps every point; and each check fails on some muta
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich import box
@@ -18,7 +18,7 @@ from rich.table import Table
 from autograder.assignment import Assignment
 from autograder.front import progress_bar
 from autograder.grade import grade_submissions
-from autograder.proof import BLANK, SOLUTION, Case, load_proof, write_case
+from autograder.proof import BLANK, SOLUTION, Case, concerns, load_proof, write_case
 from autograder.proof_record import write_record
 from autograder.report.model import Report
 from autograder.result import CheckResult
@@ -82,14 +82,26 @@ class Proof:
         return found
 
 
-def validate(assignment: Assignment, console: Console, *, jobs: int = 2, seed: int = 0) -> int:
+def validate(
+    assignment: Assignment, console: Console, *, jobs: int = 2, seed: int = 0, exercise: str | None = None
+) -> int:
     """Grade every case, print what they show, and keep the outcome for the release.
+
+    Args:
+        assignment: Whose suites.
+        console: To print on.
+        jobs: Cases graded at a time.
+        seed: What random inputs are drawn from.
+        exercise: Only the cases that concern this one, for a quick answer; then no outcome is kept.
 
     Returns:
         Exit code: 0 if the suites hold.
+
+    Raises:
+        KitError: There is no such exercise.
     """
-    proof = prove(assignment, console, jobs=jobs, seed=seed)
-    console.print(proof_table(assignment, proof, console))
+    proof = prove(assignment, console, jobs=jobs, seed=seed, exercise=exercise)
+    console.print(proof_table(assignment, proof, console, exercise))
     mutants, unseen = proof.of("mutant"), proof.of("unseen")
     console.print(f"{len(mutants)} mutants, {proof.pairs} pairs of check and fault, {proof.named_share:.0%} named.")
     if unseen:
@@ -106,19 +118,35 @@ def validate(assignment: Assignment, console: Console, *, jobs: int = 2, seed: i
     variants = proof.of("variant")
     full = sum(not v.lost for v in variants)
     console.print(f"{len(variants)} right solutions that differ: {full} keep every point.", highlight=False)
+    if exercise is None:
+        write_record(assignment, proof.problems)
     if not proof.problems:
-        console.print("The suites hold.", style="green")
-    write_record(assignment, proof.problems)
+        whole = "The suites hold." if exercise is None else f"The suites of {exercise} hold."
+        console.print(whole, style="green", highlight=False)
     return int(bool(proof.problems))
 
 
 def prove(
-    assignment: Assignment, console: Console, *, jobs: int, seed: int, kinds: frozenset[str] | None = None
+    assignment: Assignment,
+    console: Console,
+    *,
+    jobs: int,
+    seed: int,
+    kinds: frozenset[str] | None = None,
+    exercise: str | None = None,
 ) -> Proof:
-    """Grade the cases (those of some kinds only, if they are given) and judge each."""
+    """Grade the cases (those of some kinds only, or that concern one exercise, if they are given) and judge each."""
+    known = {assignment.exercise(exercise).id} if exercise else {e.id for e in assignment.exercises}
+    others = tuple(e.id for e in assignment.exercises if e.id not in known)
     cases = [case for case in load_proof(assignment) if kinds is None or case.kind in kinds]
+    cases = [case for case in cases if exercise is None or concerns(assignment, case, exercise)]
     with tempfile.TemporaryDirectory(prefix="fcoskit-proof-") as name, progress_bar(console) as bar:
         submissions = [write_case(assignment, case, Path(name) / "submitted") for case in cases]
+        # A wrong solution must lose its own points and no others, so only of the right ones a part will do.
+        submissions = [
+            s if c.kind in ("mutant", "unseen") else replace(s, skip=(*s.skip, *others))
+            for c, s in zip(cases, submissions, strict=True)
+        ]
         task = bar.add_task("grading the proof", total=len(cases))
         run = grade_submissions(
             assignment,
@@ -130,7 +158,9 @@ def prove(
         )
         verdicts = [judge(case, run.reports[s.key]) for case, s in zip(cases, submissions, strict=True)]
     solution = next((run.reports[s.key] for c, s in zip(cases, submissions, strict=True) if c.kind == SOLUTION), None)
-    every = {_id(check) for e in solution.exercises for check in e.checks} if solution else set()
+    every = (
+        {_id(check) for e in solution.exercises for check in e.checks if check.exercise in known} if solution else set()
+    )
     tripped = {check for v in verdicts if v.case.kind == "mutant" for check in v.tripped}
     return Proof(verdicts, sorted(every - tripped))
 
@@ -141,8 +171,9 @@ def judge(case: Case, report: Report) -> Verdict:
     if report.score is None:
         verdict.wrong.append(f"{name}: no verdict ({report.problem or report.status})")
         return verdict
-    checks = [check for e in report.exercises for check in e.checks]
-    verdict.lost = frozenset(e.id for e in report.exercises if e.points < e.max_points)
+    exercises = [e for e in report.exercises if e.id not in {figure.id for figure in report.figures}]
+    checks = [check for e in exercises for check in e.checks]
+    verdict.lost = frozenset(e.id for e in exercises if e.points < e.max_points)
     verdict.tripped = frozenset(_id(check) for check in checks if check.status != "passed")
     if case.kind == BLANK:
         verdict.wrong += [f"{name}: {report.score:g} points, not 0"] if report.score else []
@@ -160,12 +191,12 @@ def judge(case: Case, report: Report) -> Verdict:
     return verdict
 
 
-def proof_table(assignment: Assignment, proof: Proof, console: Console) -> Table:
+def proof_table(assignment: Assignment, proof: Proof, console: Console, only: str | None = None) -> Table:
     """A row an exercise: how many wrong solutions there are, caught, caught alone, named; and the unseen ones."""
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
     for column in ("exercise", "checks tripped", "mutants", "caught", "own points only", "named", "unseen", "caught"):
         table.add_column(column, justify="left" if column == "exercise" else "right")
-    for exercise in assignment.exercises:
+    for exercise in [e for e in assignment.exercises if only in (None, e.id)]:
         mutants, unseen = proof.of("mutant", exercise.id), proof.of("unseen", exercise.id)
         tripped = {check for v in mutants for check in v.tripped if check.startswith(f"{exercise.id}/")}
         table.add_row(

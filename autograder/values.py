@@ -17,7 +17,7 @@ Tree: TypeAlias = Any  # JSON: a scalar, or {"t": kind, ...}
 MAX_DEPTH = 16
 MAX_NODES = 200_000
 MAX_TEXT = 100_000
-MAX_BITS = 1024
+MAX_BITS = 1023  # more would not fit into a float, where suites compute on
 DTYPES = {
     name: getattr(torch, name)
     for name in (
@@ -61,7 +61,11 @@ def unpack(tree: Tree, tensors: list[torch.Tensor]) -> Any:
     Raises:
         ValueRefused: The tree is not one that `pack` makes.
     """
-    return _Unpacker(tensors).value(tree, 0)
+    unpacker = _Unpacker(tensors)
+    value = unpacker.value(tree, 0)
+    if unpacker.seen != len(tensors):
+        raise ValueRefused("an answer that holds tensors which it does not name")
+    return value
 
 
 def copied(value: object) -> Any:
@@ -81,6 +85,10 @@ def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
         raise ValueRefused('a tensor on the "meta" device, which holds no numbers')
     try:
         with torch.no_grad():
+            if type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu":
+                return torch.resolve_neg(torch.resolve_conj(tensor.detach())).clone(
+                    memory_format=torch.contiguous_format
+                )
             copy = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
             copy = copy.cpu().resolve_conj().resolve_neg().contiguous().clone()
             return copy.as_subclass(torch.Tensor)
@@ -133,11 +141,14 @@ class _Unpacker:
     def __init__(self, tensors: list[torch.Tensor]) -> None:
         self.tensors = tensors
         self.nodes = 0
+        self.seen = 0  # tensors are named once each and in order, as `pack` does
 
     def value(self, tree: Tree, depth: int) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise ValueRefused("a value that is too deep or too large")
+        if type(tree) is int and tree.bit_length() > MAX_BITS:
+            raise ValueRefused("an integer of hundreds of digits")
         if tree is None or type(tree) in (bool, int, float):
             return tree
         if type(tree) is dict and set(tree) <= {"t", "v", "i"}:
@@ -161,9 +172,14 @@ class _Unpacker:
     def _tensor(self, index: object) -> torch.Tensor:
         if type(index) is not int or not 0 <= index < len(self.tensors):
             raise ValueRefused("an answer that names a tensor it does not hold")
-        if self.tensors[index].dtype not in _NAMES:
+        if index != self.seen:
+            raise ValueRefused("an answer that names its tensors out of order, or one of them twice")
+        self.seen += 1
+        tensor = self.tensors[index]
+        if tensor.dtype not in _NAMES:
             raise ValueRefused("a tensor of a dtype that no exercise asks for")
-        return self.tensors[index]
+        # A byte that is neither 0 nor 1 makes a truth value that is neither true nor false.
+        return tensor.view(torch.uint8) != 0 if tensor.dtype == torch.bool else tensor
 
     def _item(self, pair: object, depth: int) -> tuple[Any, Any]:
         if type(pair) is not list or len(pair) != 2:

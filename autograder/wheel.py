@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,22 +10,31 @@ from pathlib import Path
 
 from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
+from autograder.handout import FILE, Handout, Task
 
 # What `check()` needs of the kit. The engine, the sandbox, hidden suites and the reference are not here.
 PUBLIC_FILES = (
     "__init__.py",
     "check.py",
+    "detector.py",
     "errors.py",
+    "handout.py",
     "loading.py",
     "panel.py",
     "pretend_gpu.py",
+    "public.py",
     "result.py",
+    "saved.py",
+    "shallow.py",
     "student.py",
+    "submission_panel.py",
+    "submit.py",
     "values.py",
     "workbench.py",
     "suites/__init__.py",
     "suites/compare.py",
     "suites/detections.py",
+    "suites/drawings.py",
     "suites/hypotheses.py",
     "suites/gpu.py",
     "suites/plugin.py",
@@ -77,6 +85,21 @@ def build_wheel(assignment: Assignment, folder: Path, work: Path) -> Path:
     return _repacked(wheel, folder / wheel.name)
 
 
+def handout_of(assignment: Assignment) -> Handout:
+    """What an assignment's students may know of it."""
+    return Handout(
+        assignment=assignment.id,
+        version=assignment.version,
+        notebook=assignment.notebook,
+        tasks={e.id: Task(e.title, e.points, e.names, e.canned, e.slow) for e in assignment.exercises},
+        weights=assignment.weights,
+        weights_megabytes=assignment.map.weights_megabytes if assignment.map else 0,
+        notebook_megabytes=assignment.limits.notebook_megabytes,
+        suites=assignment.suites,
+        reference=assignment.reference,
+    )
+
+
 def _stage(assignment: Assignment, stage: Path) -> None:
     """Lay out what the wheel holds."""
     for name in PUBLIC_FILES:
@@ -85,9 +108,7 @@ def _stage(assignment: Assignment, stage: Path) -> None:
         _copy(path, stage / "autograder" / "suites" / "public" / path.name)
     for path in sorted((assignment.reference / "public").glob("*.safetensors")):
         _copy(path, stage / "autograder" / "reference" / "public" / path.name)
-    exercises = {e.id: {"title": e.title, "points": e.points, "canned": list(e.canned)} for e in assignment.exercises}
-    text = json.dumps(exercises, indent=1) + "\n"
-    (stage / "autograder" / "exercises.json").write_text(text, encoding="utf-8")
+    (stage / "autograder" / FILE).write_text(handout_of(assignment).to_json(), encoding="utf-8")
     for entry in assignment.ship:
         source = assignment.root / entry
         if not source.exists():

@@ -15,7 +15,10 @@ from typing import Any
 
 import torch
 
+from autograder.detector import detect, load_weights
 from autograder.errors import Place, StudentError
+from autograder.pretend_gpu import DeviceMismatch, PretendGpu
+from autograder.shallow import shallow_models
 from autograder.values import ValueRefused
 
 OPERATIONS = (
@@ -26,11 +29,12 @@ OPERATIONS = (
     "get",
     "tensors",
     "load",
-    "mode",
     "gradients",
     "minimise",
     "differentiate",
     "on_gpu",
+    "weights",
+    "detect",
 )
 _DEVICES = ("cpu", "cuda", "cuda:0")
 CELL_FILE = re.compile(r"<code cell (\d+)>$")
@@ -106,20 +110,30 @@ class Workbench:
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return self._find(name)(*args, **kwargs)
 
-    def _new(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> int:
-        made = self._find(name)(*args, **kwargs)
+    def _new(self, name: str, args: list[Any], kwargs: dict[str, Any], shallow: bool = False) -> int:
+        make = self._find(name)
+        made = _made_shallow(make, args, kwargs) if shallow else make(*args, **kwargs)
         if not isinstance(made, torch.nn.Module):
             raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
         self.objects[len(self.objects)] = made
         return len(self.objects) - 1
 
-    def _use(self, handle: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _in_mode(self, handle: int, train: bool | None) -> Any:
+        """A module, in training or evaluation mode, or (None) as it is."""
         module = self.objects[handle]
+        if train is not None:
+            module.train(train)
+        return module
+
+    def _use(self, handle: int, args: list[Any], kwargs: dict[str, Any], train: bool | None = None) -> Any:
+        module = self._in_mode(handle, train)
         with torch.set_grad_enabled(module.training):  # older notebooks change their predictions in place
             return module(*args, **kwargs)
 
-    def _method(self, handle: int, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        module = self.objects[handle]
+    def _method(
+        self, handle: int, name: str, args: list[Any], kwargs: dict[str, Any], train: bool | None = None
+    ) -> Any:
+        module = self._in_mode(handle, train)
         with torch.set_grad_enabled(module.training):
             return getattr(module, name)(*args, **kwargs)
 
@@ -145,12 +159,17 @@ class Workbench:
             for name, tensor in tensors.items():
                 places[name].copy_(tensor)
 
-    def _mode(self, handle: int, train: bool) -> None:
-        self.objects[handle].train(train)
+    def _weights(self, handle: int, content: torch.Tensor, safetensors: bool, made: str) -> None:
+        load_weights(self.objects[handle], content, safetensors, made)
 
-    def _gradients(self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str]) -> dict[str, Any]:
+    def _detect(self, handle: int, images: list[torch.Tensor], kwargs: dict[str, Any], most: int) -> list[Any]:
+        return detect(self.objects[handle], images, kwargs, most)
+
+    def _gradients(
+        self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str], train: bool | None = None
+    ) -> dict[str, Any]:
         """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given)."""
-        module = self.objects[handle]
+        module = self._in_mode(handle, train)
         module.zero_grad(set_to_none=True)
         outputs = module(*args, **kwargs)
         if of:
@@ -182,8 +201,6 @@ class Workbench:
             "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
             is no mix of devices, and so says nothing.
         """
-        from autograder.pretend_gpu import DeviceMismatch, PretendGpu
-
         known = [v for v in self.namespace.values() if isinstance(v, (torch.device, str)) and str(v) in _DEVICES]
         try:
             with PretendGpu(known) as gpu:
@@ -219,6 +236,15 @@ class Workbench:
             optimizer.step()
             history.append(float(total.detach()))
         return {"history": history}
+
+
+def _made_shallow(make: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """What `make` makes with a shallow backbone; where that does not work, as it comes."""
+    try:
+        with shallow_models():
+            return make(*args, **kwargs)
+    except Exception:  # a right solution may name a layer that only the full network has
+        return make(*args, **kwargs)
 
 
 def _all_tensors(value: Any) -> list[torch.Tensor]:

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
 
+PART = ".part-"  # begins the name of a file that is being written
 
-def write_whole(path: Path, content: str | bytes) -> None:
+
+def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write a file so that at any moment the old content is there or the new, never a part.
 
-    What UTF-8 cannot hold (half a surrogate pair, from a file name or a student's error) becomes "?".
+    `mode` says who may read it. What UTF-8 cannot hold (half a surrogate pair, from a file name or a student's
+    error) becomes "?".
     """
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -47,34 +50,51 @@ def read_report(folder: Path) -> Report:
     Raises:
         OSError, ValueError, KeyError, TypeError: There is none, or it is not one of ours.
     """
-    return Report.from_json(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    try:
+        return Report.from_json(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply to be a report") from error
+
+
+def read_class(out: Path) -> tuple[list[tuple[str, Report]], list[tuple[str, str]]]:
+    """Every report of a run's folder with the name of its folder, and each that cannot be read with the reason."""
+    found, broken = [], []
+    for path in sorted(out.glob("*/report.json")):
+        try:
+            found.append((path.parent.name, read_report(path.parent)))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            broken.append((path.parent.name, why.partition("\n")[0][:200]))
+    return found, broken
 
 
 def read_reports(out: Path) -> list[Report]:
     """Every report of a run's folder, earlier runs' too, ordered by folder name; unreadable ones are left out."""
-    reports = []
-    for path in sorted(out.glob("*/report.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            reports.append(read_report(path.parent))
-    return reports
+    return [report for _, report in read_class(out)[0]]
 
 
 def write_grades(path: Path, assignment: Assignment, reports: list[Report]) -> None:
     """Write `grades.csv`: a row a student; scores are empty where a human has to act first."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    ids = [exercise.id for exercise in assignment.exercises]
-    table.writerow(["student", "score", "max_score", "status", *ids])
+    ids = [exercise.id for exercise in assignment.scored]
+    rows: list[Sequence[object]] = [["student", "score", "max_score", "status", *ids]]
     for report in reports:
         points = {exercise.id: exercise.points for exercise in report.exercises}
-        score = report.score
-        row = ["" if score is None else f"{points.get(name, 0.0):g}" for name in ids]
-        name = _no_formula(report.student)
-        table.writerow([name, "" if score is None else f"{score:g}", f"{report.max_score:g}", report.status, *row])
-    write_whole(path, text.getvalue())
+        score = "" if report.score is None else report.score
+        cells = ["" if report.score is None else points.get(name, 0.0) for name in ids]
+        rows.append([report.student, score, report.max_score, report.status, *cells])
+    write_whole(path, csv_text(rows))
 
 
-def _no_formula(name: str) -> str:
-    """A name that a spreadsheet will not run: a leading = + - @ (or space before one) gets a quote before it."""
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV. Numbers are ours; text that a spreadsheet would take for a formula gets a quote before it."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        table.writerow([f"{cell:g}" if isinstance(cell, (int, float)) else no_formula(str(cell)) for cell in row])
+    return text.getvalue()
+
+
+def no_formula(name: str) -> str:
+    """A text that a spreadsheet will not run: a leading = + - @ (or space before one) gets a quote before it."""
     name = name.replace("\r", " ")  # csv does not quote it, readers take it for the end of a row
     return "'" + name if name.strip()[:1] in tuple("=+-@＝＋－＠") and name.strip() else name

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from typing import Any
 
 import jinja2
+import markupsafe
 
+from autograder.report.listing import excerpts, listings
 from autograder.report.model import Report
+from autograder.report.pictures import beyond, drawable, drawing
+from autograder.report.terminal import printable
 
 MARKS = {
     "passed": ("✓", "passed"),
@@ -18,32 +24,64 @@ MARKS = {
     "missing": ("–", "not done yet"),
     "grader_error": ("!", "our fault: staff will look"),
 }
+FIGURE_MARKS = {**MARKS, "measured": ("✓", "measured"), "absent": ("–", "not handed in")}
+FIGURE_MARKS |= {"refused": ("✗", "the weights cannot be used"), "missing": ("–", "not possible")}
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("autograder.report"), autoescape=True, undefined=jinja2.StrictUndefined
+def environment() -> jinja2.Environment:
+    """Templates, which escape whatever they are given."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("autograder.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_plain,
     )
-    environment.filters["points"] = lambda value: f"{value:g}"
-    environment.filters["code"] = _code
-    return environment
+    made.filters |= {"points": lambda value: f"{value:g}", "code": _code}
+    made.filters |= {"drawing": drawing, "beyond": beyond, "listings": listings, "excerpts": excerpts}
+    made.tests["drawable"] = drawable
+    return made
+
+
+def page(template: str, style: str, **values: Any) -> str:
+    """A page that fetches nothing and runs nothing; browsers are told to hold it to that.
+
+    Args:
+        template: Its name; it has a place for `style` and `policy`.
+        style: Name of the style sheet's template: the one style that the page may have.
+        **values: For the template.
+    """
+    sheet = environment().get_template(style).render()
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return environment().get_template(template).render(style=markupsafe.Markup(sheet), policy=policy, **values)  # noqa: S704 (ours)
 
 
 def feedback_page(report: Report) -> str:
     """The page of one student, as HTML."""
-    return _environment().get_template("feedback.html.j2").render(report=report, marks=MARKS)
+    part = 100 * (report.score or 0) / report.max_score if report.max_score else 0
+    share = f"{min(max(part, 0), 100):.1f}"
+    return page(
+        "feedback.html.j2", "feedback.css.j2", report=report, marks=MARKS, figure_marks=FIGURE_MARKS, share=share
+    )
 
 
 def exercise_panel(**values: Any) -> str:
     """The panel of one exercise, as nbgrader's feedback shows it."""
-    return _environment().get_template("exercise.html.j2").render(marks=MARKS, **values)
+    return environment().get_template("exercise.html.j2").render(marks=MARKS, full=False, **values)
 
 
-def _code(text: str) -> Any:
+def _plain(value: Any) -> Any:
+    """Texts without characters that act on what stands around them: escapes, zeros, changes of direction."""
+    if not isinstance(value, str):
+        return value
+    kept = printable(value)
+    return type(value)(kept) if kept != value else value  # a text that is escaped already stays so
+
+
+def _code(text: str) -> markupsafe.Markup:
     """Escape a text and set what stands between backquotes as code."""
-    import markupsafe
-
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return markupsafe.escape(text)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from autograder.result import ExerciseResult
+from autograder.result import FIGURE_STATUSES, STATUSES, ExerciseResult, Figure
 
 FORMAT = 1
+UNREAD = "Python cannot read"  # begins the note about a cell
+OUTCOMES = ("graded", "unreadable", "undecided", "grader_error")
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Report:
         versions: Of what graded it.
         path: The file that it was read from; for staff alone.
         member: Its name within that file, if it is a zip.
+        figures: What was measured besides the points.
     """
 
     assignment: str
@@ -52,6 +56,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     path: str = ""
     member: str = ""
+    figures: list[Figure] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -68,18 +73,53 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """For `report.json`: staff's copy, everything in it."""
-        plain = {key: value for key, value in vars(self).items() if key != "exercises"}
+        plain = {key: value for key, value in vars(self).items() if key not in ("exercises", "figures")}
         exercises = [exercise.to_json() for exercise in self.exercises]
-        return {"format": FORMAT, "score": self.score, "status": self.status, **plain, "exercises": exercises}
+        figures = [asdict(figure) for figure in self.figures]
+        head = {"format": FORMAT, "score": self.score, "status": self.status}
+        return {**head, **plain, "exercises": exercises, "figures": figures}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Report:
         """Rebuild from `to_json`.
 
         Raises:
-            ValueError: It is of another format.
+            ValueError, KeyError, TypeError: It is of another format, or no report at all.
         """
+        if not isinstance(content, dict):
+            raise ValueError("not a report: its JSON is no object")
         if content.get("format") != FORMAT:
             raise ValueError(f"a report of format {content.get('format')!r}, this kit reads {FORMAT}")
-        plain = {k: v for k, v in content.items() if k not in ("format", "score", "status", "exercises")}
-        return cls(**plain, exercises=[ExerciseResult.from_json(exercise) for exercise in content["exercises"]])
+        nested = ("format", "score", "status", "exercises", "figures")
+        plain = {k: v for k, v in content.items() if k not in nested}
+        try:
+            report = cls(**plain, exercises=[ExerciseResult.from_json(entry) for entry in content["exercises"]])
+            report.figures = [Figure(**entry) for entry in content.get("figures", [])]
+        except AttributeError as error:
+            raise ValueError("not a report: an exercise or check in it is no object") from error
+        _hold_to_types(report)
+        return report
+
+
+def _hold_to_types(report: Report) -> None:
+    """Refuse what would break whoever adds points up; a damaged file must cost its own report alone."""
+    checks = [check for exercise in report.exercises for check in exercise.checks]
+    numbers: list[Any] = [report.max_score, report.seconds]
+    numbers += [
+        n for e in report.exercises for n in (e.max_points, e.peak_megabytes, 0 if e.by_hand is None else e.by_hand)
+    ]
+    numbers += [n for c in checks for n in (c.points, c.seconds, c.cell, c.line)]
+    numbers += [n for f in report.figures for n in (f.images, f.seconds, f.seed, 0 if f.value is None else f.value)]
+    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+        raise ValueError("not a report: what should be a number is none")
+    texts: list[Any] = [report.student, report.file, report.title, report.sha256, report.suites, report.started]
+    texts += [report.outcome, report.problem, *report.notes]
+    texts += [text for e in report.exercises for text in (e.id, e.title, e.printed, e.reason)]
+    texts += [text for c in checks for text in (c.exercise, c.name, c.sentence, c.message, c.diagnosis, c.details)]
+    texts += [part.source for e in report.exercises for part in e.code]
+    texts += [t for f in report.figures for t in (f.id, f.name, f.message, f.details, f.file, f.sha256)]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("not a report: what should be a text is none")
+    known = {check.status for check in checks} <= set(STATUSES) and report.outcome in OUTCOMES
+    if not known or not {figure.status for figure in report.figures} <= set(FIGURE_STATUSES):
+        raise ValueError("not a report: a status that this kit does not know")

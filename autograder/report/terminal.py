@@ -12,7 +12,7 @@ from rich.text import Text
 
 from autograder.assignment import Assignment
 from autograder.report.model import Report
-from autograder.result import ExerciseResult
+from autograder.result import ExerciseResult, Figure
 
 _STYLES = {"passed": "green", "missing": "yellow", "grader_error": "bold magenta"}
 
@@ -22,16 +22,31 @@ def grades_table(assignment: Assignment, reports: list[Report], console: Console
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, expand=False, pad_edge=False)
     table.add_column("student", overflow="fold", max_width=28)
     table.add_column("score", justify="right", no_wrap=True)
-    shared = os.path.commonprefix([exercise.id for exercise in assignment.exercises])  # noqa: RUF071 (characters are meant)
-    for exercise in assignment.exercises:
+    shared = os.path.commonprefix([exercise.id for exercise in assignment.scored])  # noqa: RUF071 (characters are meant)
+    for exercise in assignment.scored:
         table.add_column(exercise.id.removeprefix(shared) or exercise.id, justify="right", no_wrap=True)
+    figures = list({f.name for report in reports for f in report.figures if f.status != "absent"})
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("what went wrong first", overflow="fold")
     for report in reports:
         by_id = {exercise.id: exercise for exercise in report.exercises}
-        cells = [_points(by_id.get(exercise.id), report) for exercise in assignment.exercises]
+        cells = [_points(by_id.get(exercise.id), report) for exercise in assignment.scored]
+        cells += [Text(_figure(report, name)) for name in figures]
         score = "-" if report.score is None else f"{report.score:g}/{report.max_score:g}"
         table.add_row(Text(printable(report.student, line=True)), score, *cells, Text(first_fault(report)))
     return table
+
+
+def shown_figure(figure: Figure) -> str:
+    """A figure in a word: its value, or why there is none."""
+    if figure.value is not None:
+        return f"{figure.value:.2%}"
+    return {"absent": "-", "grader_error": "our fault"}.get(figure.status, figure.status)
+
+
+def _figure(report: Report, name: str) -> str:
+    return next((shown_figure(figure) for figure in report.figures if figure.name == name), "-")
 
 
 def first_fault(report: Report, length: int = 160) -> str:

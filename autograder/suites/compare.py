@@ -7,12 +7,15 @@ output becomes the diagnosis.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from autograder.result import Picture
+
 Hypothesis = tuple[str, torch.Tensor]
+Draw = Callable[[torch.Tensor], Picture]
 
 _SHOWN = 3
 
@@ -24,10 +27,14 @@ class CheckFailed(Exception):
         message: Expected and got, for a student who may see the numbers.
         diagnosis: The fault by name, or "".
         public_text: What may be said where the numbers are hidden.
+        picture: What to draw where they are not.
     """
 
-    def __init__(self, message: str, diagnosis: str = "", public_text: str = "") -> None:
+    def __init__(
+        self, message: str, diagnosis: str = "", public_text: str = "", picture: Picture | None = None
+    ) -> None:
         super().__init__(message)
+        self.picture = picture
         self.message = message
         self.diagnosis = diagnosis
         self.public_text = public_text
@@ -63,6 +70,7 @@ def expect_close(
     *,
     rtol: float = 1e-4,
     atol: float = 1e-4,
+    draw: Draw | None = None,
 ) -> None:
     """Fail unless `got` is a tensor of the shape and, within tolerance, the values of `expected`.
 
@@ -73,6 +81,7 @@ def expect_close(
         hypotheses: Faults that are looked for, the likeliest first.
         rtol: Relative tolerance, against the largest magnitude in `expected`.
         atol: Absolute tolerance.
+        draw: Makes a picture of values that are wrong, see `drawings.py`; for public checks.
     """
     hypotheses = list(hypotheses)
     if isinstance(got, torch.Tensor) and tuple(got.shape) != tuple(expected.shape):
@@ -84,7 +93,13 @@ def expect_close(
     if _close(tensor, expected, rtol, atol):
         return
     diagnosis = _explained(tensor, hypotheses, rtol, atol)
-    raise CheckFailed(_differences(tensor, expected, what, rtol, atol), diagnosis, public_text=f"{what}: wrong values.")
+    text = _differences(tensor, expected, what, rtol, atol)
+    raise CheckFailed(text, diagnosis, f"{what}: wrong values.", draw(tensor) if draw else None)
+
+
+def is_close(got: Any, expected: torch.Tensor, *, rtol: float = 1e-4, atol: float = 1e-4) -> bool:
+    """Whether `got` is a tensor of the shape and, within tolerance as for `expect_close`, the values of `expected`."""
+    return isinstance(got, torch.Tensor) and _close(got, expected, rtol, atol)
 
 
 def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str, Any]:

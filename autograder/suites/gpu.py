@@ -13,6 +13,17 @@ _ADVICE = (
 )
 
 
+def expect_right(right: bool, what: str) -> None:
+    """Fail unless the same call gave the right values on the CPU.
+
+    On which devices its tensors are, only the student's own process knows, and hostile code may have it say
+    anything. Without right values its word is worth nothing.
+    """
+    if not right:
+        text = f"No mix of devices was found, but {what} are not right yet: this counts once they are."
+        raise CheckFailed(text, public_text=text)
+
+
 def expect_runs_on_gpu(
     student: Student,
     name: str,
@@ -26,7 +37,8 @@ def expect_runs_on_gpu(
 ) -> None:
     """Fail if the code mixes tensors of two devices, were its arguments on a GPU.
 
-    Whoever calls this has seen the same call work on the CPU. Whatever else goes wrong here says nothing.
+    Whoever calls this has seen the same call work on the CPU, and holds it to right values with `expect_right`.
+    Whatever else goes wrong here says nothing.
 
     Args:
         student: Whose code.
@@ -47,6 +59,8 @@ def expect_runs_on_gpu(
         where = f" in code cell {error.place.cell}, line {error.place.line}" if error.place else ""
         diagnosis = f"With a GPU this would stop{where}: a tensor made on the CPU meets one on the GPU. {_ADVICE}"
         raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.") from error
+    if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
+        raise CheckFailed("Your code's process gave no account of devices.")
     if result and "cpu" in got["places"]:
         diagnosis = f"With a GPU this would stop later on: {result} is made on the CPU. {_ADVICE}"
         raise CheckFailed(

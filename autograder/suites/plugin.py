@@ -8,12 +8,16 @@ as often as wanted, in the same process. An exception becomes a status by its cl
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import importlib.util
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,6 +28,9 @@ from autograder.errors import StudentError
 from autograder.result import CheckResult
 from autograder.student import Student
 from autograder.suites.compare import CheckFailed
+
+# Plugins of pytest's own that would take time at each check, or write where nobody reads.
+_NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
 
 Serve = Callable[["SuitePlugin"], None]
 
@@ -52,7 +59,9 @@ class SuitePlugin:
         self._serve = serve
         self._solution = solution
         self._items: list[pytest.Item] = []
+        self._of_exercise: dict[str, list[pytest.Item]] = {}
         self._outcome: CheckResult | None = None
+        self._error: BaseException | None = None
         self._stored: dict[str, dict[str, torch.Tensor]] = {}
         self._solutions: dict[str, Student] = {}
         self._guarded = False
@@ -66,6 +75,8 @@ class SuitePlugin:
         """Hand over to `serve` instead of running everything once."""
         if not session.testsfailed:
             self._items = sorted(session.items, key=lambda item: not _is_public(item))
+            for item in self._items:
+                self._of_exercise.setdefault(_exercise(item), []).append(item)
             self._serve(self)
         return True
 
@@ -81,6 +92,7 @@ class SuitePlugin:
         """Turn what happened into a `CheckResult`."""
         report = yield
         if self._outcome is not None and call.excinfo is not None and self._outcome.status in ("", "passed"):
+            self._error = call.excinfo.value
             _judge(self._outcome, call.excinfo.value, self._guarded)
         elif self._outcome is not None and call.when == "call" and not self._outcome.status:
             self._outcome.status, self._outcome.message = "passed", ""
@@ -95,12 +107,28 @@ class SuitePlugin:
 
     @pytest.fixture(name="solution")
     def _solution_fixture(self, request: pytest.FixtureRequest) -> Student:
-        exercise = _exercise(request.node)
+        return self._solution_of(_exercise(request.node))
+
+    def _solution_of(self, exercise: str) -> Student:
         if exercise not in self._solutions:
             if self._solution is None:
                 raise RuntimeError("hidden checks run on staff's machines alone")
             self._solutions[exercise] = self._solution(exercise)
         return self._solutions[exercise]
+
+    @pytest.fixture(name="confirm")
+    def _confirm(self, request: pytest.FixtureRequest) -> Callable[..., None]:
+        """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
+
+        Some answers are facts about student code that its own process states, gradients say, and that process may
+        lie. On staff's machines `hidden/confirm.py` beside the public suites holds them to the values that the
+        solution gives; in a student's notebook, where nobody gains by lying, nothing is compared.
+        """
+        if self._solution is None:
+            return lambda *_: None
+        confirm = module_at(request.path.parents[1] / "hidden" / "confirm.py")
+        solution = self._solution_of(_exercise(request.node))
+        return lambda name, *told: getattr(confirm, name)(solution, *told)
 
     @pytest.fixture(name="rng")
     def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
@@ -135,12 +163,13 @@ class SuitePlugin:
         """
         self.student, self.seed, self._guarded = student, seed, guarded
         results = []
-        for item in self._items:
-            if _exercise(item) != exercise:
-                continue
+        items = self._of_exercise.get(exercise, [])
+        for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = _blank(item)
             started = time.perf_counter()
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
+                _unfit(self._outcome, _blank(item).message)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
             if not self._outcome.status:
                 self._outcome.status = "grader_error"
@@ -150,12 +179,33 @@ class SuitePlugin:
         self._outcome = self.student = None
         return results
 
+    def _answer_broke(self, item: pytest.Item) -> bool:
+        """Whether a check that broke did so on what student code answered: with the solution it does not.
+
+        So no check has to foresee every form that an answer can take. In a student's notebook there is no solution;
+        there the check has been seen to work, and the answer is to blame. What reaching the student raised, a sandbox
+        that does not start, is never an answer.
+        """
+        outcome, student = self._outcome, self.student
+        if self._error is None or _came_from(self._error, student):
+            return False
+        if self._solution is None:
+            return True
+        try:
+            self.student, self._outcome = self._solution_of(_exercise(item)), _blank(item)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            return self._outcome.status == "passed"
+        except Exception:  # the solution itself does not load
+            return False
+        finally:
+            self.student, self._outcome = student, outcome
+
     def _name_fault(self, exercise: str, results: list[CheckResult]) -> None:
         """Where no check could say what is wrong: look for a known fault that fails one of them just so."""
         failed = [r for r in results if r.status == "failed"]
         if self._faults is None or not failed or any(r.diagnosis for r in results):
             return
-        items = {_blank(item).name: item for item in self._items if _exercise(item) == exercise}
+        items = {_blank(item).name: item for item in self._of_exercise[exercise]}
         said = {r.name: _told(r) for r in failed if any(c.isdigit() for c in _told(r))}
         for result in failed:
             if result.name not in said:
@@ -188,23 +238,24 @@ def collect(folders: list[Path], plugin: SuitePlugin) -> None:
         RuntimeError: A suite could not be collected; the text says why.
     """
     ini = Path(__file__).parent / "pytest.ini"
-    options = [
-        "-c",
-        str(ini),
-        "--rootdir",
-        str(ini.parent),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:logging",
-        "--capture=no",
-    ]
-    options += ["--no-header", "--no-summary", "-qq"]
+    options = ["-c", str(ini), "--rootdir", str(ini.parent), "--capture=no"]
+    options += [option for name in _NOT_NEEDED for option in ("-p", f"no:{name}")]
     with _no_other_plugins():
         code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
     fine = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
     if plugin.problems or code not in fine:
         raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
+
+
+@functools.cache
+def module_at(path: Path) -> ModuleType:
+    """A module of some suites' own, loaded by its file: suites lie wherever their assignment's settings say."""
+    spec = importlib.util.spec_from_file_location(f"fcoskit_{path}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
 
 
 @contextlib.contextmanager
@@ -224,8 +275,12 @@ def _judge(outcome: CheckResult, error: BaseException, guarded: bool = False) ->
     if isinstance(error, CheckFailed):
         outcome.status, outcome.diagnosis = "failed", error.diagnosis
         _say(outcome, error.message, error.public_text)
+        if outcome.public and error.picture and not (guarded and len(error.picture.got) > 1):
+            outcome.picture = error.picture  # guarded code could draw what it must not tell: a single row at most
     elif isinstance(error, StudentError):
         outcome.status = error.status
+        if error.place and error.place.cell > 0 and error.place.line > 0:
+            outcome.cell, outcome.line = error.place.cell, error.place.line
         if guarded and outcome.public:
             outcome.message, outcome.details = error.public_text, error.message
         else:
@@ -239,6 +294,21 @@ def _judge(outcome: CheckResult, error: BaseException, guarded: bool = False) ->
         outcome.status = "grader_error"
         outcome.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
         outcome.details = "".join(traceback.format_exception(error))
+
+
+def _came_from(error: BaseException, student: Student | None) -> bool:
+    """Whether an exception was raised by reaching a student, not by what a check did with the answer."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_code.co_name == "do" and frame.f_locals.get("self") is student for frame in frames)
+
+
+def _unfit(outcome: CheckResult, hint: str) -> None:
+    """The check could not work with what student code answered."""
+    trace, text = outcome.details, "What your code returned is not of the form that is asked for"
+    error = trace.strip().rpartition("\n")[2][:200]
+    outcome.status, outcome.message = "failed", hint
+    _say(outcome, f"{text}: the check stopped with {error}.", f"{text}.")
+    outcome.details = trace
 
 
 def _say(outcome: CheckResult, message: str, public_text: str) -> None:

@@ -21,28 +21,28 @@ def test_values(student: Student, rng: torch.Generator) -> None:
     """Each level is the output convolution of the lateral map plus the enlarged coarser one."""
     module = made(student)
     own = module.parameters(skip="backbone.")
-    weights = _known_weights(module, rng)
+    weights = known_weights(module, rng)
     images = torch.randn(3, 3, 64, 96, generator=rng)
     maps = module.call("backbone", images)
     got = expect_levels(module(images), STRIDES, "The result")
     module.load(own)
     for level, stride in STRIDES.items():
         expect_shape(got[level], (3, CHANNELS, 64 // stride, 96 // stride), f"Level {level}")
-    rights = [_pyramid(maps, weights, *choice) for choice in itertools.product(_MODES, (False, True))]
+    rights = [usual_pyramid(maps, weights, *choice) for choice in itertools.product(MODES, (False, True))]
     if not any(_close(got, right) for right in rights):
         wrong = [level for level in STRIDES if not any(_close_on(got, right, level) for right in rights)]
         said = f"{', '.join(wrong) or 'The levels together'}: other values than any usual pyramid gives."
         raise CheckFailed(said, public_text=said)
 
 
-_MODES: tuple[dict[str, object], ...] = (
+MODES: tuple[dict[str, object], ...] = (
     {"mode": "nearest"},
     {"mode": "bilinear", "align_corners": False},
     {"mode": "bilinear", "align_corners": True},
 )
 
 
-def _known_weights(module, rng: torch.Generator) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
+def known_weights(module, rng: torch.Generator) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
     """Equal weights for layers of equal shape, so that no name matters; biases zero."""
     lateral, output = pyramid_weights(module)
     if len(lateral) < 3 or len(output) != 3:
@@ -57,7 +57,7 @@ def _known_weights(module, rng: torch.Generator) -> dict[str, torch.Tensor]:  # 
     return known
 
 
-def _pyramid(
+def usual_pyramid(
     maps: dict[str, torch.Tensor], known: dict[str, torch.Tensor], how: dict[str, object], after: bool
 ) -> dict[str, torch.Tensor]:
     """The pyramid, with one way of enlarging, handing down sums or (`after`) outputs."""

@@ -84,12 +84,14 @@ def test_one_row_or_none(student: Student) -> None:
 
 @pytest.mark.points(1)
 @pytest.mark.hint("The box loss compares boxes: it trains the deltas only if gradients pass through.")
-def test_boxes_can_be_differentiated(student: Student, rng: torch.Generator) -> None:
+def test_boxes_can_be_differentiated(student: Student, solution: Student, rng: torch.Generator) -> None:
     """Gradients pass from the boxes to the deltas that they are made from."""
     _, locations = _random_pairs(rng)
     deltas = torch.rand(COUNT, 4, generator=rng) + 0.5
-    gradients = student.do("differentiate", name="fcos_apply_deltas_to_locations", args=[deltas, locations, 8])
+    asked = {"name": "fcos_apply_deltas_to_locations", "args": [deltas, locations, 8]}
+    gradients, expected = student.do("differentiate", **asked), solution.do("differentiate", **asked)
     expect_gradient(gradients[0], "the deltas")
+    expect_close(gradients[0], expected[0], "The gradient of the deltas")  # hostile code may state any
 
 
 def _without_clipping(solution: Student, deltas: torch.Tensor, locations: torch.Tensor, stride: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """7.1 (c): the prediction network. Only `stem_cls` and `stem_box`, given names, are relied on."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -125,12 +126,13 @@ def test_which_stem_feeds_which_prediction(student: Student) -> None:
 
 
 @pytest.mark.points(1)
-def test_every_layer_is_trained(student: Student) -> None:
+def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The gradients of the predictions reach every layer of both stems."""
     module = pointwise(student)
     for name, gradient in module.gradients(features(16)).items():
         if name.startswith(("stem_cls.", "stem_box.", "pred_")):
             expect_gradient(gradient, f"`{name}`")
+    confirm("network_gradients", module, rng)
 
 
 def pointwise(student: Student) -> Handle:

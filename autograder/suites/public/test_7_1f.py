@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from autograder.student import Student
-from autograder.suites.compare import expect_close, expect_shape
-from autograder.suites.gpu import expect_runs_on_gpu
+from autograder.suites.compare import expect_close, expect_shape, is_close
+from autograder.suites.drawings import drawn_boxes, drawn_deltas
+from autograder.suites.gpu import expect_right, expect_runs_on_gpu
 from autograder.suites.hypotheses import background_faults, box_faults, delta_faults
 
 pytestmark = pytest.mark.exercise("7.1f")
@@ -19,7 +20,9 @@ def test_deltas_of_three_boxes(student: Student, stored: dict[str, torch.Tensor]
     expected = stored["worked/deltas"]
     got = student.call("fcos_get_deltas_from_locations", stored["worked/locations"], stored["worked/boxes"], STRIDE)
     faults = delta_faults(expected, STRIDE, torch.zeros(len(expected), dtype=torch.bool))
-    expect_close(got, expected, "The deltas", faults)
+    what = "The boxes that the deltas stand for"
+    draw = drawn_deltas(what, stored["worked/boxes"], stored["worked/locations"], STRIDE)
+    expect_close(got, expected, "The deltas", faults, draw=draw)
 
 
 @pytest.mark.points(1)
@@ -47,7 +50,8 @@ def test_boxes_from_deltas(student: Student, stored: dict[str, torch.Tensor]) ->
     """Deltas turn back into the boxes they came from."""
     expected, locations = stored["worked/boxes"], stored["worked/locations"]
     got = student.call("fcos_apply_deltas_to_locations", stored["worked/deltas"], locations, STRIDE)
-    expect_close(got, expected, "The boxes", box_faults(expected, expected, locations, STRIDE))
+    faults = box_faults(expected, expected, locations, STRIDE)
+    expect_close(got, expected, "The boxes", faults, draw=drawn_boxes("The boxes", expected))
 
 
 @pytest.mark.points(1)
@@ -56,7 +60,8 @@ def test_negative_deltas_are_clipped(student: Student, stored: dict[str, torch.T
     expected, locations = stored["negative/boxes"], stored["negative/locations"]
     got = student.call("fcos_apply_deltas_to_locations", stored["negative/deltas"], locations, STRIDE)
     faults = box_faults(expected, stored["negative/unclipped"], locations, STRIDE)
-    expect_close(got, expected, "The boxes of negative deltas", faults)
+    what = "The boxes of negative deltas"
+    expect_close(got, expected, what, faults, draw=drawn_boxes(what, expected))
 
 
 @pytest.mark.points(1)
@@ -66,9 +71,12 @@ def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> Non
     background = torch.full((len(stored["background/locations"]), 4), -1.0)
     boxes = torch.cat([stored["worked/boxes"], background])
     deltas = torch.cat([stored["worked/deltas"], background])
-    for name, inputs, result in (
-        ("fcos_get_deltas_from_locations", [locations, boxes, STRIDE], "The tensor of deltas"),
-        ("fcos_apply_deltas_to_locations", [deltas, locations, STRIDE], "The tensor of boxes"),
+    nothing = stored["background/locations"].repeat(1, 2)  # -1 counts as zero: a box without extent
+    applied = torch.cat([stored["worked/boxes"], nothing])
+    for name, inputs, expected, result in (
+        ("fcos_get_deltas_from_locations", [locations, boxes, STRIDE], deltas, "The tensor of deltas"),
+        ("fcos_apply_deltas_to_locations", [deltas, locations, STRIDE], applied, "The tensor of boxes"),
     ):
-        expect_shape(student.call(name, *inputs), tuple(boxes.shape), result)
+        got = expect_shape(student.call(name, *inputs), tuple(boxes.shape), result)
         expect_runs_on_gpu(student, name, inputs, result=result)
+        expect_right(is_close(got, expected), "the deltas and the boxes")

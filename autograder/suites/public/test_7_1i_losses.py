@@ -1,18 +1,20 @@
 """7.1 (i), training: the losses, with canned networks in place of (b) and (c)."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from autograder.student import Handle, Student
 from autograder.suites.compare import CheckFailed
-from autograder.suites.gpu import expect_runs_on_gpu
+from autograder.suites.gpu import expect_right, expect_runs_on_gpu
 from autograder.suites.scenes import fixed_boxes, striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
 
 LOSSES = ("loss_cls", "loss_box", "loss_ctr")
+PARTS = {"loss_cls": "cls", "loss_box": "box", "loss_ctr": "ctr"}
 
 
 def losses_of(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> dict[str, float]:
@@ -35,6 +37,13 @@ def losses_of(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> dict
     return found
 
 
+def first_losses(student: Student) -> dict[str, float]:
+    """The losses of a new detector for the fixed images and boxes."""
+    return student.once(
+        "first losses", lambda: losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())
+    )
+
+
 def close(got: float, expected: float) -> bool:
     """Whether two losses are the same but for rounding."""
     return abs(got - expected) <= 5e-5 * max(1.0, abs(expected))
@@ -43,14 +52,14 @@ def close(got: float, expected: float) -> bool:
 @pytest.mark.points(1)
 def test_three_losses(student: Student) -> None:
     """In training, forward returns loss_cls, loss_box and loss_ctr, each a single finite number."""
-    losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())
+    first_losses(student)
 
 
 @pytest.mark.points(3)
 @pytest.mark.parametrize("name", LOSSES)
 def test_value(student: Student, stored: dict[str, torch.Tensor], name: str) -> None:
     """Each of the three losses of a batch of two images has the right value."""
-    got = losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())[name]
+    got = first_losses(student)[name]
     expected = float(stored[name])
     if close(got, expected):
         return
@@ -72,24 +81,27 @@ FAULTS = {
 
 
 @pytest.mark.points(2)
-def test_gradients(student: Student) -> None:
+def test_gradients(student: Student, confirm: Callable[..., None]) -> None:
     """The gradients of each loss reach the predictions it is about, and pass on into the backbone."""
     module = student.new("FCOS", 20, 16, [16])
     module.train()
-    for loss, part in {"loss_cls": "cls", "loss_box": "box", "loss_ctr": "ctr"}.items():
-        grads = module.gradients(striped_images(), fixed_boxes(), of=[loss])
-        for name, gradient in grads.items():
+    told = {}
+    for loss, part in PARTS.items():
+        told[loss] = module.gradients(striped_images(), fixed_boxes(), of=[loss])
+        for name, gradient in told[loss].items():
             wanted = name.endswith(f"{part}_offset") or name.endswith("scale")
             if wanted and (gradient is None or not bool((gradient != 0).any())):
                 text = f"The gradient of {loss} does not reach the predictions it is made from."
                 raise CheckFailed(
                     text, "Something on the way is detached, rounded or computed without gradients.", text
                 )
+    confirm("loss_gradients", told)
 
 
 @pytest.mark.points(1)
-def test_runs_on_a_gpu(student: Student) -> None:
+def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """With the detector, images and boxes on a GPU, the losses are computed there (this check needs none)."""
     new = [20, 16, [16]]
-    losses_of(student.new("FCOS", *new), striped_images(), fixed_boxes())
+    got = first_losses(student)
     expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)
+    expect_right(all(close(got[name], float(stored[name])) for name in LOSSES), "the losses")

@@ -1,0 +1,452 @@
+"""Grading on a Dask cluster: submissions go out as bytes, reports come back to the one process that writes them.
+
+What Dask does: it starts workers wherever there are machines, carries the bytes (with TLS if asked), notices who is
+lost, runs a task on a worker. What is decided here: who gets which submission, and what a loss means. A worker gets as
+many submissions as it has threads and no more, each as a task that only this worker may run, so that it is known at
+any moment which submissions were at work where. Dask's own retries would count against whatever lay in the lost
+worker's queue, and would let a submission that ends workers end four of them.
+
+A lost worker's submissions are tried once more, each with nothing else of ours on its machine. A submission whose
+second worker is lost too is set aside for a human; one that merely stood beside it keeps its turn.
+
+Who may give a grade is settled before any work is sent: a worker says what it has (`versions.what_decides`), and one
+that has something else is refused by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import queue
+import secrets
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from autograder.assignment import Assignment
+from autograder.cluster_worker import LOG, Answer, Order, Workplace, describe, grade_one
+from autograder.errors import KitError
+from autograder.parcel import pack
+from autograder.report.model import Report
+from autograder.slots import failed_report
+from autograder.submissions import Submission
+from autograder.versions import IMAGES, SUITES, what_decides
+
+TRIES = 2
+INSTALL = 'pip install "distributed>=2026.8"'
+_CONNECT_SECONDS = 10
+_FETCH_SECONDS = 10  # for an answer that is ready, to come from its worker
+_LOOK_SECONDS = 0.5
+_SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1TB"}  # our tasks are large: they hold a submission
+_SET_ASIDE = (
+    "the machine that graded this submission was lost, and so was a second one, which had nothing else to grade. The "
+    "submission may be what ends them. A person has to look at it."
+)
+
+Say = Callable[[str], None]
+Seeds = tuple[int | None, int | None]
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A worker of the cluster. `place` is None until it has said what it has."""
+
+    address: str
+    name: str
+    threads: int
+    running: bool = True
+    place: Workplace | None = None
+    jobs: set[str] = field(default_factory=set)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).hostname or self.address
+
+    @property
+    def shown(self) -> str:
+        return self.address if self.name == self.address else f"{self.name} ({self.address})"
+
+
+@dataclass(eq=False)
+class _Job:
+    submission: Submission
+    seed: int
+    lost: int = 0
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A task that is out: a submission's, or a question about the worker if `job` is None."""
+
+    worker: _Worker
+    future: Any
+    job: _Job | None
+
+
+@contextlib.contextmanager
+def open_cluster(address: str, assignment: Assignment, sandbox: str, out: Path, say: Say) -> Iterator[Cluster]:
+    """Connect to a scheduler and hold its workers to what is here.
+
+    Args:
+        address: As Dask writes it: `tcp://host:8786`, or `tls://` with the certificates that Dask's settings name.
+        assignment: What is graded.
+        sandbox: Asked of each worker; see `grade.grade_submissions`.
+        out: The run's folder; what workers logged about failures of ours goes into its `grade.log`.
+        say: Told in a sentence what happens to workers.
+
+    Raises:
+        KitError: No `distributed`, no scheduler, no workers within the time, or one that would grade differently.
+    """
+    client = _connected(address)
+    cluster = Cluster(client, address, assignment, sandbox, out / LOG, say)
+    try:
+        cluster.gather_workers()
+        yield cluster
+    finally:
+        cluster.forget()
+        with contextlib.suppress(Exception):  # whatever it has against going, the reports are written
+            client.close(timeout=5)
+
+
+class Cluster:
+    """Workers that grade; made by `open_cluster`."""
+
+    def __init__(self, client: Any, address: str, assignment: Assignment, sandbox: str, log: Path, say: Say) -> None:
+        import dask
+
+        self._client, self._address, self._assignment = client, address, assignment
+        self._sandbox, self._log, self._say = sandbox, log, say
+        self._decides = what_decides(assignment)
+        self._patience = float(dask.config.get("fcoskit.wait-for-workers", 120))
+        self._workers: dict[str, _Worker] = {}
+        self._left_out: set[str] = set()
+        self._flights: dict[str, _Flight] = {}
+        self._landed: queue.Queue[str] = queue.Queue()
+        self._waiting: deque[_Job] = deque()
+        self._suspects: deque[_Job] = deque()
+        self._reports: deque[tuple[Submission, Report]] = deque()
+        self._keys = (f"fcoskit-{secrets.token_hex(6)}-{number}" for number in itertools.count())
+        self._looked = 0.0
+        self._helpless_since: float | None = None
+
+    @property
+    def line(self) -> str:
+        """What grades: a sentence for the terminal."""
+        ready = self._ready()
+        hosts, slots = len({worker.host for worker in ready}), sum(worker.threads for worker in ready)
+        kinds = ", ".join(sorted({worker.place.sandbox for worker in ready if worker.place}))
+        return f"Cluster {self._address}: {slots} slots, {len(ready)} workers, {hosts} machines; sandbox: {kinds}."
+
+    @property
+    def sandboxes_here(self) -> set[str]:
+        """The kinds that student code gets on those workers that see this machine's files."""
+        here = socket.gethostname()
+        return {worker.place.sandbox for worker in self._ready() if worker.place and worker.place.host == here}
+
+    def gather_workers(self) -> None:
+        """Wait until each worker that is there has said what it has, and refuse those that differ.
+
+        Raises:
+            KitError: One differs; or there is none, or none answers, within the time.
+        """
+        last = time.monotonic() + self._patience
+        while not self._ready() or (any(w.place is None for w in self._workers.values()) and time.monotonic() < last):
+            self._look()
+            self._land(strict=True)
+
+    def grade(self, todo: list[Submission], seeds: Seeds) -> Iterator[tuple[Submission, Report]]:
+        """Grade submissions; reports come in the order in which they are ready.
+
+        Args:
+            todo: What to grade. Each is read when its turn comes.
+            seeds: Of the checks' random inputs, a secret one for each if None; and of the images for weights.
+
+        Raises:
+            KitError: The scheduler is lost, or there is no worker for too long.
+        """
+        seed, figure_seed = seeds
+        self._waiting.extend(_Job(one, secrets.randbits(48) if seed is None else seed) for one in todo)
+        for _ in todo:
+            while not self._reports:
+                self._look()
+                self._hand_out(figure_seed)
+                self._land()
+            yield self._reports.popleft()
+
+    def forget(self) -> None:
+        """Take back what is out. What a worker has begun it ends, and nobody waits for it."""
+        for flight in self._flights.values():
+            with contextlib.suppress(Exception):
+                flight.future.cancel()
+        self._flights.clear()
+
+    def _ready(self) -> list[_Worker]:
+        return [worker for worker in self._workers.values() if worker.place and worker.running]
+
+    def _look(self) -> None:
+        """See who is there: greet who is new, give up who is lost; and do not wait for ever for anybody."""
+        if self._client.status != "running":
+            raise KitError(
+                f"The scheduler {self._address} is lost. What was graded is kept: start it again, with workers, and "
+                "give the same command."
+            )
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._looked = time.monotonic()
+        for worker in [worker for worker in self._workers.values() if worker.address not in there]:
+            self._lose(worker)
+        for address, told in there.items():
+            if address not in self._workers and address not in self._left_out:
+                worker = self._workers[address] = _Worker(address, str(told["name"]), int(told["nthreads"]))
+                self._send(worker, None, describe, self._assignment.id, self._sandbox)
+            if address in self._workers:
+                self._workers[address].running = told["status"] == "running"
+        self._left_out &= set(there)
+        self._be_patient(len(there))
+
+    def _be_patient(self, there: int) -> None:
+        if self._ready():
+            self._helpless_since = None
+        elif self._helpless_since is None:
+            self._helpless_since = time.monotonic()
+            if not there:
+                self._say(f"{self._address} has no workers: waiting for some, at most {self._patience:g} s.")
+        elif time.monotonic() - self._helpless_since > self._patience:
+            what = f"{there} workers but none that answers and can grade" if there else "no workers"
+            raise KitError(
+                f"The scheduler {self._address} has {what}, for {self._patience:g} s now. Start some with "
+                f"`dask worker {self._address} --nthreads 1`, from the course's folder, and give the same command; "
+                "what was graded is kept. (DASK_FCOSKIT__WAIT_FOR_WORKERS=600 waits longer.)"
+            )
+
+    def _hand_out(self, figure_seed: int | None) -> None:
+        """Give every free thread a submission; a suspect only where nothing else of ours is on the machine."""
+        busy = Counter(flight.worker.host for flight in self._flights.values() if flight.job)
+        alone = {flight.worker.host for flight in self._flights.values() if flight.job and flight.job.lost}
+        ready = self._ready()
+        for worker in ready:
+            if self._suspects and not busy[worker.host]:
+                self._order(worker, self._suspects.popleft(), figure_seed)
+                busy[worker.host] += 1
+                alone.add(worker.host)
+        if self._suspects:  # one machine gets nothing more until it is free for them
+            alone.add(min((w.host for w in ready if w.host not in alone), key=lambda host: busy[host], default=""))
+        open_ = [worker for worker in ready if worker.host not in alone]
+        while self._waiting:
+            free = [worker for worker in open_ if len(worker.jobs) < worker.threads]
+            if not free:
+                return
+            self._order(min(free, key=lambda w: len(w.jobs) / w.threads), self._waiting.popleft(), figure_seed)
+
+    def _order(self, worker: _Worker, job: _Job, figure_seed: int | None) -> None:
+        assert worker.place is not None
+        parcel = pack(job.submission, self._assignment)
+        what = (worker.place.process, self._assignment.id, self._sandbox, self._decides[SUITES])
+        self._send(worker, job, grade_one, Order(*what, parcel, job.seed, figure_seed))
+
+    def _send(self, worker: _Worker, job: _Job | None, function: Callable[..., Any], *arguments: Any) -> None:
+        key = next(self._keys)
+        only_there = {"workers": [worker.address], "allow_other_workers": False, "pure": False}
+        future = self._client.submit(function, *arguments, key=key, **only_there)
+        self._flights[key] = _Flight(worker, future, job)
+        if job:
+            worker.jobs.add(key)
+        future.add_done_callback(lambda done: self._landed.put(done.key))
+
+    def _land(self, strict: bool = False) -> None:
+        """Take what has come back, waiting a little for the first. `strict` refuses a worker that differs."""
+        with contextlib.suppress(queue.Empty):
+            key = self._landed.get(timeout=_LOOK_SECONDS)
+            while True:
+                if key in self._flights:
+                    self._take(key, strict)
+                key = self._landed.get_nowait()
+
+    def _take(self, key: str, strict: bool) -> None:
+        from distributed import CancelledError, TimeoutError
+        from distributed.scheduler import KilledWorker
+
+        flight = self._flights[key]
+        try:
+            answer = flight.future.result(timeout=_FETCH_SECONDS)
+        except TimeoutError:
+            self._landed.put(key)  # if its worker is gone, the next look says so
+            return
+        except (CancelledError, KilledWorker):
+            self._lose(flight.worker)
+            return
+        except Exception as error:
+            answer = error
+        self._flights.pop(key)
+        flight.worker.jobs.discard(key)
+        if flight.job is None:
+            self._introduce(flight.worker, answer, strict)
+        else:
+            self._settle(flight.worker, flight.job, answer)
+
+    def _introduce(self, worker: _Worker, place: Any, strict: bool) -> None:
+        """Accept a worker, or refuse it."""
+        why = _difference(worker, place, self._decides)
+        if not why:
+            worker.place = place
+            return
+        if strict:
+            raise KitError(f"{why} Nothing was sent to the cluster. Mend or stop that worker, and try again.")
+        self._left_out.add(worker.address)
+        del self._workers[worker.address]
+        self._say(f"Left out: {why}")
+
+    def _settle(self, worker: _Worker, job: _Job, answer: Any) -> None:
+        """What came of a submission."""
+        if isinstance(answer, Answer) and answer.stranger:
+            self._again(job)
+            self._lose(worker)
+        elif isinstance(answer, Answer) and answer.refused:
+            raise KitError(f"Worker {worker.shown} cannot grade: {answer.refused} What was graded is kept.")
+        else:
+            try:
+                if not isinstance(answer, Answer):
+                    raise ValueError(_said(answer))
+                report = Report.from_json(json.loads(answer.report))
+            except (ValueError, KeyError, TypeError) as error:
+                self._say(f"Worker {worker.shown}, grading {job.submission.key}: {_said(error)}")
+                self._again(job, "two machines of the cluster failed on it, not the code in it. Staff will look.")
+                return
+            self._reports.append((job.submission, self._checked(worker, job, report, answer.log)))
+
+    def _checked(self, worker: _Worker, job: _Job, report: Report, log: str) -> Report:
+        """A report as it would read had it been graded here."""
+        if report.suites != self._decides[SUITES] or report.student != job.submission.student:
+            raise KitError(
+                f"Worker {worker.shown} gave a report that is not of these suites, or not of {job.submission.key}: "
+                "were files of the kit or the course changed meanwhile? What was graded before is kept; give the "
+                "command again when they are the same everywhere."
+            )
+        report.path, report.member = str(job.submission.path.resolve()), job.submission.member
+        if log:
+            self._note(f"{job.submission.key}, on {worker.shown}:\n{log}")
+        return report
+
+    def _lose(self, worker: _Worker) -> None:
+        """Give up a worker; its submissions are tried elsewhere."""
+        self._workers.pop(worker.address, None)
+        gone = [key for key, flight in self._flights.items() if flight.worker is worker]
+        jobs = []
+        for key in gone:
+            flight = self._flights.pop(key)
+            flight.future.cancel()
+            jobs += [flight.job] if flight.job else []
+        names = ", ".join(job.submission.key for job in jobs)
+        self._say(f"Lost worker {worker.shown}" + (f", which was grading {names}." if jobs else "."))
+        for job in jobs:
+            self._again(job)
+
+    def _again(self, job: _Job, why: str = _SET_ASIDE) -> None:
+        """A second try, or none."""
+        job.lost += 1
+        if job.lost < TRIES:
+            self._suspects.append(job)
+            return
+        self._note(f"{job.submission.key}: set aside after {TRIES} tries: {why}")
+        self._reports.append((job.submission, failed_report(self._assignment, job.submission, job.seed, why)))
+
+    def _note(self, text: str) -> None:
+        """Keep for staff what happened."""
+        with self._log.open("a", encoding="utf-8", errors="replace") as stream:
+            stream.write(f"{text}\n")
+
+
+def _connected(address: str) -> Any:
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise KitError(
+            f"--scheduler needs the package distributed, which is not installed here: {INSTALL}. Without --scheduler "
+            "this machine grades alone."
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in a sentence
+    dask.config.set(_SETTINGS)
+    security = _security(address)
+    _knock(address)
+    try:
+        return distributed.Client(
+            address, timeout=_CONNECT_SECONDS, set_as_default=False, name="fcoskit", security=security
+        )
+    except Exception as error:  # Dask raises many kinds
+        raise KitError(
+            f"What answers at {address} is no scheduler that this machine can use: {_said(error)}"
+        ) from error
+
+
+def _security(address: str) -> Any:
+    """Dask's settings for a connection; certificates are theirs to name."""
+    import distributed
+
+    parts = urlsplit(address)
+    try:
+        usable = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise KitError(f"{address} is not the address of a scheduler: tcp://HOST:8786, or tls:// with certificates.")
+    try:
+        security = distributed.Security()
+        certified = security.get_connection_args("client").get("ssl_context") is not None
+    except OSError as error:
+        raise KitError(f"The certificates that Dask's settings name cannot be read: {error}.") from error
+    if parts.scheme == "tls" and not certified:
+        raise KitError(
+            f"{address} asks for certificates, and Dask's settings name none for a client: see docs/scale.md, "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and its like."
+        )
+    return security
+
+
+def _knock(address: str) -> None:
+    """See that something listens: a scheduler may be a moment late. Dask itself would take a minute to say no."""
+    parts = urlsplit(address)
+    last = time.monotonic() + _CONNECT_SECONDS
+    while True:
+        try:
+            socket.create_connection((str(parts.hostname), int(parts.port or 0)), _CONNECT_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() > last:
+                raise KitError(
+                    f"No scheduler answers at {address} ({error.strerror or error}). Start one with `dask scheduler`, "
+                    "see that this machine may reach it, and give the address that it prints."
+                ) from error
+        time.sleep(_LOOK_SECONDS)
+
+
+def _difference(worker: _Worker, place: Any, here: dict[str, str]) -> str:
+    """Why a worker may not grade, in a sentence or two; "" if it may."""
+    if not isinstance(place, Workplace):
+        return (
+            f"Worker {worker.shown} cannot load the kit ({_said(place)}). The same kit has to be installed for every "
+            "worker and for the scheduler."
+        )
+    if place.problem:
+        return f"Worker {worker.shown} cannot grade: {place.problem}"
+    words = {SUITES: "the files of kit, suites and course", IMAGES: "the images that weights are measured by"}
+    wrong = [
+        f"{words[name]} are not those here" if name in words else f"{name} is {place.decides.get(name)}, here {value}"
+        for name, value in here.items()
+        if place.decides.get(name) != value
+    ]
+    return f"Worker {worker.shown} would not give the same verdicts: {'; '.join(wrong)}." if wrong else ""
+
+
+def _said(error: object) -> str:
+    """The first line of an error, short."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

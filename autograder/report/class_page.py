@@ -1,0 +1,115 @@
+"""The page of a class: one HTML file for staff, or, with nobody's name in it, for sharing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from autograder.report.anonymous import K, in_words
+from autograder.report.html import MARKS, page
+from autograder.report.items import FEWEST, Item
+from autograder.report.plots import cost_plot, exercise_plot, item_plot, score_plot
+from autograder.report.summary import ClassSummary
+from autograder.result import STATUSES
+
+_NOTHING = "-"
+SHOWN_DIAGNOSES = 15
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """A check as the page's table shows it.
+
+    Attributes:
+        item: The check.
+        passed: "12 of 30".
+        rate: "40%", or "-".
+        discrimination: "0.35", or "-".
+        bar: Width of the bar, 0 to 100; None for none.
+        others: "3 failed, 1 took too long".
+        odd: Whether those who do well elsewhere fail it.
+    """
+
+    item: Item
+    passed: str
+    rate: str
+    discrimination: str
+    bar: float | None
+    others: str
+    odd: bool
+
+
+def class_page(summary: ClassSummary, folders: Mapping[str, str] | None = None) -> str:
+    """Staff's page.
+
+    Args:
+        summary: The class.
+        folders: By student, the folder beside the page that holds the feedback page; for links.
+    """
+    links = {student: f"{quote(folder)}/feedback.html" for student, folder in (folders or {}).items()}
+    return _page(summary, links, anonymous=False)
+
+
+def shared_page(summary: ClassSummary) -> str:
+    """The page to share, of an `anonymous.shared_summary`."""
+    return _page(summary, {}, anonymous=True)
+
+
+def _page(summary: ClassSummary, links: Mapping[str, str], *, anonymous: bool) -> str:
+    return page(
+        "class.html.j2",
+        "class.css.j2",
+        summary=summary,
+        scores=summary.scores,
+        links=links,
+        anonymous=anonymous,
+        k=K,
+        fewest=FEWEST,
+        noise=f"{2 / max(summary.students - 1, 1) ** 0.5:.2f}",
+        shown=SHOWN_DIAGNOSES,
+        checks=[_check_row(item, anonymous=anonymous) for item in summary.items],
+        costs=[] if anonymous else _costs(summary),
+        plots={
+            "scores": score_plot(summary),
+            "exercises": None if anonymous else exercise_plot(summary),
+            "items": item_plot(summary),
+            "cost": None if anonymous else cost_plot(summary),
+        },
+    )
+
+
+def _check_row(item: Item, *, anonymous: bool) -> CheckRow:
+    passed = in_words(item.passed, item.verdicts) if anonymous else str(item.passed)
+    others = [
+        f"{item.counts[status]} {MARKS[status][1]}"
+        for status in STATUSES
+        if status != "passed" and item.counts.get(status) and not anonymous
+    ]
+    return CheckRow(
+        item=item,
+        passed=f"{passed} of {item.verdicts}",
+        rate=_NOTHING if item.difficulty is None else f"{100 * item.difficulty:.0f}%",
+        discrimination=_NOTHING if item.discrimination is None else f"{item.discrimination:.2f}",
+        bar=None if item.difficulty is None else round(100 * item.difficulty, 1),
+        others=", ".join(others),
+        odd=item.discrimination is not None and item.discrimination < 0,
+    )
+
+
+def _costs(summary: ClassSummary) -> list[tuple[str, str, str, str, str]]:
+    """For each exercise: median and longest seconds, median and largest peak memory."""
+    rows = []
+    for exercise in summary.exercises:
+        seconds, memory = exercise.seconds, exercise.megabytes
+        rows.append(
+            (
+                exercise.id,
+                f"{statistics.median(seconds):.2f}" if seconds else _NOTHING,
+                f"{max(seconds):.2f}" if seconds else _NOTHING,
+                f"{statistics.median(memory):.0f}" if memory else _NOTHING,
+                f"{max(memory):.0f}" if memory else _NOTHING,
+            )
+        )
+    return rows
