@@ -8,7 +8,7 @@ import pytest
 
 from autograder.by_hand import FILE, HandGrade, apply_by_hand, read_by_hand
 from autograder.errors import KitError
-from autograder.grade import grade_submissions
+from autograder.grade import claim, grade_submissions
 from autograder.report import Report
 from autograder.report.files import read_report, write_report
 from autograder.report.html import feedback_page
@@ -95,3 +95,14 @@ def test_they_survive_a_regrade(tmp_path, assignment):
         assert read_report(out / "alice").score == 7
         with (out / "grades.csv").open(encoding="utf-8") as stream:
             assert [row["score"] for row in csv.DictReader(stream)] == ["7"]
+
+
+def test_points_set_by_hand_may_be_there_before_the_run(tmp_path):
+    """To grade again into a new folder one copies the file into it; next to anything else it is no run's folder."""
+    (tmp_path / FILE).write_text(HEAD, encoding="utf-8")
+    (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(KitError, match="is not empty"):
+        claim(tmp_path)
+    (tmp_path / "thesis.txt").unlink()
+    claim(tmp_path)
+    assert (tmp_path / FILE).read_text(encoding="utf-8") == HEAD and (tmp_path / ".fcoskit").is_file()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.classroom import thirty, write
 from tests.conftest import ROOT
 
 
@@ -86,7 +87,7 @@ def test_an_unknown_sandbox(tmp_path):
     (tmp_path / "a.py").write_text("x = 1", encoding="utf-8")
     done = fcoskit("grade", tmp_path / "a.py", "--out", tmp_path / "out", "--sandbox", "chroot")
     assert done.returncode == 2
-    one_line(done, "auto, bwrap, none")
+    one_line(done, "auto, bwrap, uid, none")
 
 
 @pytest.mark.slow
@@ -126,3 +127,37 @@ def test_bad_submissions_get_a_line_each_and_the_others_are_graded(tmp_path):
     rows = (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
     assert "twice,,100,undecided" + 7 * "," in rows
     assert not list(tmp_path.parent.glob("**/evil.ipynb"))
+
+
+def test_the_report_of_a_class(tmp_path):
+    """`report DIR` writes the class; `--anonymous` a form of it in a folder of its own."""
+    write(tmp_path / "run", thirty())
+    done = fcoskit("report", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    one_line(done, "class.html")
+    done = fcoskit("report", tmp_path / "run", "--anonymous")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "run" / "anonymous").iterdir()} == {
+        "class.html",
+        "class.csv",
+        "students.csv",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ([], "holds no reports"),
+        (["--anonymous"], "holds no reports"),
+        (["--anonymous", "--roster", "r.csv"], "no use for --roster"),
+        (["--key", "k"], "belongs to --anonymous"),
+        (["--roster", "nowhere.csv"], "the roster cannot be read"),
+        (["--against", "old", "--anonymous"], "takes no other option"),
+    ],
+)
+def test_a_report_that_cannot_be_made(tmp_path, options, text):
+    """No reports, or options that do not go together: one line, exit 2."""
+    done = fcoskit("report", tmp_path, *options)
+    assert done.returncode == 2
+    one_line(done, text)
+    assert list(tmp_path.iterdir()) == []

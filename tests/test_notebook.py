@@ -4,10 +4,10 @@ import ast
 import json
 
 import pytest
+from IPython.core import inputtransformer2
 
-from autograder import notebook
 from autograder.errors import SubmissionError
-from autograder.notebook import all_cells, parse_cell, read_notebook, strip_magics
+from autograder.notebook import all_cells, parse_cell, read_notebook
 
 
 def _ipynb(*sources, **extra):
@@ -168,7 +168,7 @@ def test_magics_around_python_keep_it(magic):
 def test_shell_lines_go_and_all_others_stay_where_they_are(shell, before):
     """Lines that only IPython understands are blanked; a definition below keeps its line number."""
     source = f"{before}{shell}\ndef f(x):\n    return x"
-    tree = ast.parse(strip_magics(source))
+    tree = parse_cell(1, source).tree
     (function,) = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert function.lineno == source.split("\n").index("def f(x):") + 1
 
@@ -176,35 +176,35 @@ def test_shell_lines_go_and_all_others_stay_where_they_are(shell, before):
 def test_shell_lines_inside_a_function():
     """A function that calls the shell keeps its body and its indentation."""
     namespace = {}
-    exec(strip_magics("def f():\n    !ls\n    x = 1\n    if x:\n        %cd ..\n    return x"), namespace)
+    exec(parse_cell(1, "def f():\n    !ls\n    x = 1\n    if x:\n        %cd ..\n    return x").source, namespace)
     assert namespace["f"]() == 1
 
 
 def test_timed_statements_stay():
     """`%time y = g()` is the statement."""
     namespace = {}
-    exec(strip_magics("%time y = [1, 'a', \"b\"]\n!ls"), namespace)
+    exec(parse_cell(1, "%time y = [1, 'a', \"b\"]\n!ls").source, namespace)
     assert namespace["y"] == [1, "a", "b"]
 
 
 def test_colabs_own_question_stays_beside_shell_lines():
     """`if ... get_ipython():` with a shell line below is kept as it is: only what IPython makes is blanked."""
     source = "if 'colab' in str(get_ipython()):\n    !pip install torch\nx = 1"
-    assert strip_magics(source).splitlines() == ["if 'colab' in str(get_ipython()):", "    pass", "x = 1"]
+    assert parse_cell(1, source).source.splitlines() == ["if 'colab' in str(get_ipython()):", "    pass", "x = 1"]
 
 
 def test_strings_with_shell_marks_are_left_alone():
     """A `!` or `%` in a string is no shell line, even in a cell that has one."""
     namespace = {}
-    exec(strip_magics("s = '''\n!ls\n%cd\nwhy?\n'''\n!ls\nt = 7 % 4 != 2"), namespace)
+    exec(parse_cell(1, "s = '''\n!ls\n%cd\nwhy?\n'''\n!ls\nt = 7 % 4 != 2").source, namespace)
     assert namespace["s"] == "\n!ls\n%cd\nwhy?\n" and namespace["t"] is True
 
 
 def test_python_alone_never_meets_ipython(monkeypatch):
     """A cell that is Python is returned as it stands."""
-    monkeypatch.setattr(notebook, "TransformerManager", None)
+    monkeypatch.setattr(inputtransformer2, "TransformerManager", None)
     source = "x = 5 % 3\nprint('!'); y = x / 2"
-    assert strip_magics(source) == source
+    assert parse_cell(1, source).source == source
 
 
 def test_all_cells_counts_text_too():

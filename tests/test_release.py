@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import io
 import json
 import shutil
+import subprocess
+import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -51,6 +56,85 @@ def test_same_input_same_bytes(course, tmp_path):
     for name in ("one", "two"):
         release.make_files(course, tmp_path / name, tmp_path / f"work-{name}")
     assert release.differences(tmp_path / "one", tmp_path / "two") == []
+
+
+def first_text(folder: Path) -> str:
+    """The first cell of a release's notebook."""
+    return nbformat.read(folder / "fcos.ipynb", as_version=4).cells[0].source
+
+
+def test_the_badge_leads_to_the_courses_own_address(course, tmp_path, edit):
+    """With an address in assignment.toml the notebook begins with a badge that opens it on Colab."""
+    address = "https://colab.research.google.com/github/o/r/blob/main/release/ps7/fcos.ipynb"
+    release.make_files(course, tmp_path / "plain", tmp_path / "work-plain")
+    edit(course.folder / "assignment.toml", "[release]", f'[release]\ncolab = "{address}"')
+    release.make_files(load_assignment("ps7", course.root), tmp_path / "badge", tmp_path / "work-badge")
+    plain, badge = first_text(tmp_path / "plain"), first_text(tmp_path / "badge")
+    assert plain.startswith("# Problem set") and "badge" not in plain
+    assert badge.endswith("\n\n" + plain)
+    assert badge.startswith("[![Open in Colab](https://") and f"]({address})\n" in badge
+
+
+@pytest.mark.parametrize(
+    "address", ["http://x.org/a", "https://x.org/a) [b](c", "javascript:x", "https://x.org/\\n#", " "]
+)
+def test_an_address_that_would_make_a_dead_badge_is_refused(course, edit, address):
+    """Only a plain https address goes into the notebook."""
+    edit(course.folder / "assignment.toml", "[release]", f'[release]\ncolab = "{address}"')
+    with pytest.raises(KitError, match="has to be an address that begins with"):
+        load_assignment("ps7", course.root)
+
+
+SET_UP = {  # wheels in the folder, the installed version, the address: what is installed
+    "nothing installed": (["0.9.0", "0.10.0"], None, "", "ps7_helpers-0.10.0-py3-none-any.whl"),
+    "an older one installed": (["0.10.0"], "0.9.0", "", "ps7_helpers-0.10.0-py3-none-any.whl"),
+    "the same one installed": (["0.9.0"], "0.9.0", "", ""),
+    "a newer one installed": (["0.9.0"], "0.10.0", "", ""),
+    "there without a wheel": (["0.9.0"], "", "", ""),
+    "no wheel, but an address": ([], None, "https://x.org/ps7_helpers-0.9.0-py3-none-any.whl", "ps7_helpers-0.9.0"),
+    "installed, no wheel": ([], "0.9.0", "https://x.org/ps7_helpers-0.10.0-py3-none-any.whl", ""),
+}
+
+
+@pytest.mark.parametrize("case", SET_UP)
+def test_the_set_up_cell_installs_what_is_needed(assignment, tmp_path, monkeypatch, capsys, case):
+    """The newest wheel beside the notebook if there is none installed or an older one, else nothing."""
+    wheels, installed, address, expected = SET_UP[case]
+    commands = run_set_up(assignment, tmp_path, monkeypatch, wheels, installed, address)
+    assert len(commands) == bool(expected)
+    if commands:
+        assert commands[0][1:5] == ["-m", "pip", "install", "--quiet"] and expected in commands[0][5]
+
+
+@pytest.mark.parametrize("on_colab", [False, True])
+def test_the_set_up_cell_says_what_to_do_without_a_wheel(assignment, tmp_path, monkeypatch, on_colab):
+    """No wheel and no address: one sentence, on Colab about Colab's own pane."""
+    if on_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    with pytest.raises(FileNotFoundError) as caught:
+        run_set_up(assignment, tmp_path, monkeypatch, [], None, "")
+    assert ("Files pane" in str(caught.value)) == on_colab and "run this cell again" in str(caught.value)
+
+
+def run_set_up(assignment, folder, monkeypatch, wheels, installed, address) -> list[list[str]]:
+    """Run the notebook's set-up cell in a folder; what it would have executed."""
+
+    def version(_):
+        if not installed:
+            raise importlib.metadata.PackageNotFoundError
+        return installed
+
+    commands: list[list[str]] = []
+    for number in wheels:
+        (folder / f"ps7_helpers-{number}-py3-none-any.whl").touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None if installed is None else object())
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    cell = next(c.source for c in solved_notebook(assignment).cells if c.source.startswith("import importlib"))
+    assert 'HELPERS_URL = ""' in cell
+    exec(cell.replace('HELPERS_URL = ""', f'HELPERS_URL = "{address}"'), {})
+    return commands
 
 
 def test_check_fails_after_an_edit_of_the_source(course, console, edit):

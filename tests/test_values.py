@@ -260,3 +260,26 @@ def test_a_forged_dtype_is_refused():
     """A worker that writes its own frames cannot send a tensor that `pack` would not have sent."""
     with pytest.raises(ValueRefused, match="dtype"):
         unpack({"t": "tensor", "i": 0}, [torch.ones(1, dtype=torch.complex64)])
+
+
+def test_each_tensor_is_named_once_and_in_order():
+    """A small message cannot become many tensors to look through, and none is sent that is not named."""
+    first, second = {"t": "tensor", "i": 0}, {"t": "tensor", "i": 1}
+    for tree in ([first, first], [second, first], [first]):
+        with pytest.raises(ValueRefused):
+            unpack({"t": "list", "v": tree}, [torch.zeros(1), torch.zeros(1)])
+    assert len(unpack({"t": "list", "v": [first, second]}, [torch.zeros(1), torch.zeros(1)])) == 2
+
+
+def test_truth_values_are_true_or_false():
+    """A byte that is neither 0 nor 1 arrives as true, so that nothing compares oddly with it."""
+    forged = torch.tensor([0, 1, 2, 255], dtype=torch.uint8).view(torch.bool)
+    arrived = unpack({"t": "tensor", "i": 0}, [forged])
+    assert arrived.view(torch.uint8).tolist() == [0, 1, 1, 1]
+
+
+def test_a_forged_integer_of_hundreds_of_digits_is_refused():
+    """An integer that no float can hold is refused by the receiver, too."""
+    assert float(unpack(2**values.MAX_BITS - 1, [])) > 0
+    with pytest.raises(ValueRefused, match="digits"):
+        unpack(2**values.MAX_BITS, [])

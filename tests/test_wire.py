@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from autograder.sandbox import wire
-from autograder.values import pack, unpack
+from autograder.values import DTYPES, pack, unpack
 
 
 @pytest.fixture
@@ -48,6 +48,17 @@ def test_a_frame_arrives_as_it_was_sent(line):
     message, received = wire.receive(ours)
     value = unpack(message["value"], received)
     assert value["boxes"].tolist() == [0, 1, 2, 3] and value["labels"][0].tolist() == [True] and value["labels"][1] == 3
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (2, 3)])
+def test_tensors_are_sent_as_safetensors_writes_them(line, name, shape):
+    """Every dtype and shape, empty ones too, byte for byte as the library's own slow way."""
+    ours, theirs = line
+    _, tensors = pack([torch.ones(shape).to(DTYPES[name]), torch.ones(3)])
+    wire.send(theirs, {}, tensors)
+    blob = safetensors.torch.save({str(index): tensor for index, tensor in enumerate(tensors)})
+    assert ours.recv(2**16)[8 + len(b"{}") :] == blob
 
 
 def test_frames_follow_one_another(line):
@@ -116,6 +127,13 @@ def test_forged_tensors_are_no_frames(line, blob):
     """A blob that safetensors would not have written is refused, whatever it makes the reader raise."""
     with pytest.raises(wire.WireError, match="not a frame"):
         _received(line, _raw(b"{}", blob))
+
+
+def test_a_blob_of_too_many_tensors_is_refused(line, monkeypatch):
+    """The list of names is bounded before anything is made of it."""
+    monkeypatch.setattr(wire, "MAX_NAMES", 100)
+    with pytest.raises(wire.WireError, match="not a frame"):
+        _received(line, _raw(b"{}", safetensors.torch.save({str(i): torch.zeros(0) for i in range(9)})))
 
 
 @pytest.mark.parametrize("cut", [0, 3, 8, 9, -1])

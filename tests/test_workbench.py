@@ -301,3 +301,30 @@ def test_loading_leaves_no_module_behind():
     """Loading a notebook registers nothing under its name."""
     _student("def f(): return 1")
     assert "workbench_under_test" not in sys.modules
+
+
+def test_a_mode_that_was_asked_for_holds_from_the_next_run_on(student):
+    """Setting a mode costs no request; the next call, method or gradient is in it, and so are those after."""
+    net = student.new("Net")
+    net.eval()
+    assert [net(torch.ones(1, 2))["mode"] for _ in range(2)] == ["eval", "eval"]
+    net.train()
+    net.gradients(torch.ones(1, 2), of=["y"])
+    assert net(torch.ones(1, 2))["mode"] == "train"
+    net.eval()
+    assert net.call("forward", torch.ones(1, 2))["mode"] == "eval"
+
+
+def test_what_several_checks_ask_for_is_made_once(student):
+    """A second asker gets the same thing; what raised is tried again, so each check is told the same."""
+    asked = []
+
+    def fail():
+        asked.append(1)
+        raise StudentError("error", "no")
+
+    for _ in range(2):
+        with pytest.raises(StudentError, match="no"):
+            student.once("a", fail)
+    assert len(asked) == 2
+    assert student.once("a", lambda: 7) == 7 and student.once("a", lambda: 8) == 7

@@ -1,0 +1,35 @@
+"""The notebook executed as a student would: what it prints, and what is said where it stops."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from autograder.errors import KitError
+from autograder.execute import execute_notebook, printed, write_page
+
+
+def _notebook(*sources: str):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+
+
+def test_runs_in_its_own_folder(tmp_path, monkeypatch):
+    """A kernel whose working folder is another than ours is reached; outputs are kept, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    folder, steps = tmp_path / "out" / "notebook", []
+    notebook = _notebook("import os", "print('cwd', os.getcwd())")
+    execute_notebook(notebook, folder, lambda done, cells: steps.append((done, cells)))
+    assert printed(notebook, "cwd") == [f"cwd {folder}"]
+    assert steps == [(1, 2), (2, 2)] and list(folder.iterdir()) == []
+    write_page(notebook, folder / "solved", "A title")
+    assert f"cwd {folder}" in (folder / "solved.html").read_text() and (folder / "solved.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("1 / 0", "does not run: ZeroDivisionError: division by zero"), ("import os; os._exit(3)", "kernel does not run")],
+)
+def test_says_why_it_stopped(tmp_path, source, message):
+    """A cell that raises is named by its error; a kernel that dies is an error of the same kind, not a traceback."""
+    with pytest.raises(KitError, match=message):
+        execute_notebook(_notebook(source), tmp_path)
