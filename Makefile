@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint release bench clean
+.PHONY: help demo test quick lint release docs bench clean
 
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,8 +33,13 @@ lint: $(STAMP)   ## formatter, linter, type checker
 release: $(STAMP) ## build release/ from assignment/
 	@$(BIN)/fcoskit release ps7
 
-bench: $(STAMP)  ## timings, each as a ratio to a peer or a limit measured in the same run
-	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+docs: $(STAMP)   ## the guides as a site, in site/
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c requirements.lock -e ".[docs]"
+	@$(BIN)/python data_scripts/make_commands.py --check
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html; for the search, serve it: $(BIN)/python -m http.server -d site"
+
+bench: $(STAMP)  ## timings, each as a ratio to a peer or a limit measured in the same run; kept in .fcoskit/bench
+	@for bench in $(filter-out benchmarks/record.py benchmarks/classes.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 clean:           ## remove what make made
-	@rm -rf $(VENV) demo-out .fcoskit build *.egg-info
+	@rm -rf $(VENV) demo-out site .fcoskit build *.egg-info

@@ -1,6 +1,7 @@
 """CPU seconds that grading a right submission takes, without (j): against one second, and against importing torch.
 
-Counted are the slot's process and the student's, once both have imported what they need; the median of some rounds.
+Counted are the slot's process and all of the sandbox's, once both have imported what they need; the median of some
+rounds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import torch
+from record import record
 
 from autograder import engine
 from autograder.assignment import load_assignment
@@ -27,18 +30,11 @@ from autograder.suites.plugin import SuitePlugin, collect
 LIMIT = 1.0
 
 
-class CountingHost(Host):
-    """A host that adds up what its workers have used."""
-
-    used = 0.0
-    _last = 0.0
-
-    def cpu_seconds(self) -> float:
-        """See `Host`; keeps the account."""
-        now = super().cpu_seconds()
-        self.used += now - self._last if now >= self._last else now  # a new worker starts from zero
-        self._last = now
-        return now
+def sandbox_seconds(host: Host) -> float:
+    """CPU seconds that a host's sandbox has used so far: the preloader, and all workers that it has reaped."""
+    assert host._process is not None
+    preloader = psutil.Process(host._process.pid).children(recursive=True)[-1]
+    return float(sum(preloader.cpu_times()[:4]))  # user, system, and the same of children
 
 
 def main() -> None:
@@ -54,25 +50,28 @@ def main() -> None:
     theirs: list[float] = []
 
     def serve(plugin: SuitePlugin) -> None:
-        host = CountingHost(assignment)
+        host = Host(assignment)
+        host.clean(host.spawn())
         for _ in range(rounds + 1):  # the first one warms up
-            host.used, started = 0.0, time.process_time()
+            used, started = sandbox_seconds(host), time.process_time()
             report = engine.blank_report(assignment, "ada", "fcos.ipynb", "", 1)
             engine.grade_notebook(assignment, plugin, report, data, ".ipynb", host)
             assert report.score == assignment.max_score, report.score
             ours.append(time.process_time() - started)
-            theirs.append(host.used)
+            theirs.append(sandbox_seconds(host) - used)
         host.close()
 
     plugin = SuitePlugin(assignment.reference, serve, lambda e: load_solution(assignment, assignment.exercise(e)))
     collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
     slot, student = statistics.median(ours[1:]), statistics.median(theirs[1:])
+    least = min(map(sum, zip(ours[1:], theirs[1:], strict=True)))
     imports = _imports()
-    print(
-        f"\na right submission without (j): {slot + student:.2f} CPU s (slot {slot:.2f}, student's code {student:.2f})"
-    )
-    print(f"  {(slot + student) / LIMIT:.2f} of the limit of {LIMIT:g} s")
+    print(f"\na right submission without (j): {slot + student:.2f} CPU s (slot {slot:.2f}, sandbox {student:.2f})")
+    print(f"  {(slot + student) / LIMIT:.2f} of the limit of {LIMIT:g} s; in the least disturbed round {least:.2f} s")
     print(f"  {(slot + student) / imports:.2f} of what importing torch and torchvision takes ({imports:.2f} s)")
+    results = {"slot_cpu_s": slot, "sandbox_cpu_s": student, "imports_cpu_s": imports}
+    ratios = {"to_limit_ratio": (slot + student) / LIMIT, "to_imports_ratio": (slot + student) / imports}
+    record("suites", results | ratios)
 
 
 def _imports() -> float:

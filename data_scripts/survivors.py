@@ -1,6 +1,6 @@
 """Mutate the instructor's solution with a generic tool, and list the mutants that every check lets pass.
 
-Usage: pip install cosmic-ray; python data_scripts/survivors.py [--jobs N] [--out FILE.json]
+Usage: pip install cosmic-ray==8.7.0; python data_scripts/survivors.py [--jobs N] [--out FILE.json]
 
 cosmic-ray's operators are applied to every line of the solution, one at a time: another operator, another number,
 a `not`, a loop that never runs. Each mutant is graded as a submission, without the slow exercises. A survivor is
