@@ -58,8 +58,7 @@ class SuitePlugin:
         self._faults_told: dict[tuple[str, int], str] = {}
         self._serve = serve
         self._solution = solution
-        self._items: list[pytest.Item] = []
-        self._of_exercise: dict[str, list[pytest.Item]] = {}
+        self._items: dict[str, list[pytest.Item]] = {}  # by exercise
         self._outcome: CheckResult | None = None
         self._error: BaseException | None = None
         self._stored: dict[str, dict[str, torch.Tensor]] = {}
@@ -74,9 +73,8 @@ class SuitePlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Hand over to `serve` instead of running everything once."""
         if not session.testsfailed:
-            self._items = sorted(session.items, key=lambda item: not _is_public(item))
-            for item in self._items:
-                self._of_exercise.setdefault(_exercise(item), []).append(item)
+            for item in sorted(session.items, key=lambda item: not _is_public(item)):
+                self._items.setdefault(_exercise(item), []).append(item)
             self._serve(self)
         return True
 
@@ -150,9 +148,11 @@ class SuitePlugin:
 
     def checks(self) -> list[CheckResult]:
         """All checks that were collected, not run: their exercise, points and sentence."""
-        return [_blank(item) for item in self._items]
+        return [_blank(item) for items in self._items.values() for item in items]
 
-    def run(self, exercise: str, student: Student, seed: int, *, guarded: bool = False) -> list[CheckResult]:
+    def run(
+        self, exercise: str, student: Student, seed: int, *, guarded: bool = False, only: str = ""
+    ) -> list[CheckResult]:
         """Run the checks of one exercise.
 
         Args:
@@ -160,10 +160,11 @@ class SuitePlugin:
             student: Whose code.
             seed: What random inputs are drawn from.
             guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
+            only: Name of a check; the others are left out.
         """
         self.student, self.seed, self._guarded = student, seed, guarded
         results = []
-        items = self._of_exercise.get(exercise, [])
+        items = [item for item in self._items.get(exercise, []) if only in ("", _blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = _blank(item)
             started = time.perf_counter()
@@ -205,7 +206,7 @@ class SuitePlugin:
         failed = [r for r in results if r.status == "failed"]
         if self._faults is None or not failed or any(r.diagnosis for r in results):
             return
-        items = {_blank(item).name: item for item in self._of_exercise[exercise]}
+        items = {_blank(item).name: item for item in self._items[exercise]}
         said = {r.name: _told(r) for r in failed if any(c.isdigit() for c in _told(r))}
         for result in failed:
             if result.name not in said:
