@@ -1,8 +1,9 @@
 """From the paths on a command line to submissions: whose, and which file.
 
 A path is a notebook file, a zip, or a folder: nbgrader's `submitted/<student>/ps7/`, a Gradescope export
-(`submission_<id>/`), or `<student>.ipynb|.py|.md` side by side. Nothing is unpacked to disk, no symbolic
-link is followed, and no name that a student chose ever becomes a path.
+(`submission_<id>/`), or `<student>.ipynb|.py|.md|.zip` side by side. A student's folder may hold a zip in place of a
+notebook. Nothing is unpacked to disk, no symbolic link is followed, and no name that a student chose ever becomes
+a path.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from autograder.errors import KitError, SubmissionError
+from autograder.found import ZIP, Found, found_below, found_in_zip
 from autograder.notebook import SUFFIXES
-from autograder.untrusted import MAX_ENTRIES, SKIPPED, read_member, zip_parts
+from autograder.untrusted import read_member
 from autograder.weights import Weights, find_weights
 
 _RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
@@ -69,23 +70,6 @@ class Submission:
         return self.path.read_bytes()
 
 
-@dataclass(frozen=True)
-class _File:
-    """A notebook file found under a path: its parts below that path, and how to reach it."""
-
-    parts: tuple[str, ...]
-    path: Path
-    member: str = ""
-
-    @property
-    def stem(self) -> str:
-        return PurePosixPath(self.parts[-1]).stem
-
-    @property
-    def shown(self) -> str:
-        return "/".join(self.parts)
-
-
 def find_submissions(
     paths: Iterable[Path], notebook: str, assignment_id: str, weights: tuple[str, ...] = ()
 ) -> tuple[list[Submission], list[str]]:
@@ -128,13 +112,8 @@ def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str,
     Returns:
         It, or one that says why it cannot be graded.
     """
-    files = list(_files_below(folder))
-    try:
-        zips = [path for path in sorted(folder.glob("*.zip")) if path.is_file() and not path.is_symlink()]
-        files = files or [file for path in zips for file in _files_in_zip(path)]
-    except KitError as error:
-        return replace(_submission(student, folder / student), problem=str(error).removeprefix(f"{folder}/"))
-    return with_weights(_chosen(student, files, folder, notebook), notebook, weights)
+    files = [replace(file, parts=(student, *file.parts)) for file in found_below(folder)]
+    return with_weights(_of_student(student, files, folder, notebook), notebook, weights)
 
 
 def with_weights(submission: Submission, notebook: str, weights: tuple[str, ...]) -> Submission:
@@ -162,38 +141,60 @@ def _under(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
     if path.is_symlink():
         raise KitError(f"{path}: a symbolic link, not followed. Give the path it points to.")
     if path.is_dir():
-        files = list(_files_below(path))
+        files = list(found_below(path))
         below = _class_below(files, assignment_id, notebook)
         root = path if below is files else path / files[0].parts[0]
         groups = _by_student(below, root.resolve(), notebook, assignment_id)
         groups = {folder.name: [] for folder in _student_folders(root, groups, assignment_id)} | groups
         if not groups:
-            raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this folder or in those of its students.")
-        return [_chosen(student, files, root, notebook) for student, files in groups.items()]
+            raise KitError(f"{path}: no notebook (.ipynb, .py, .md) or zip in this folder or in those of its students.")
+        return [s for student, group in groups.items() for s in _group(student, group, root, notebook, assignment_id)]
     if not path.exists():
         raise KitError(f"{path}: there is no such file or folder.")
-    if path.suffix.lower() == ".zip":
+    if path.suffix.lower() == ZIP:
         return _in_zip(path, notebook, assignment_id)
     if path.suffix.lower() not in SUFFIXES:
         raise KitError(f"{path}: not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder.")
-    return [_submission(_student_of(_File((path.name,), path), path.resolve().parent, notebook, assignment_id), path)]
+    return [_submission(_student_of(Found((path.name,), path), path.resolve().parent, notebook, assignment_id), path)]
 
 
 def _submission(student: str, path: Path, member: str = "") -> Submission:
     return Submission(student, safe_key(student), path, member)
 
 
-def _files_below(folder: Path, depth: int = 4) -> Iterator[_File]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part in SKIPPED for part in parts)
-        if not hidden and len(parts) <= depth and path.suffix.lower() in SUFFIXES:
-            linked = any((folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts)))
-            if not linked and path.is_file():
-                yield _File(parts, path)
+def _group(student: str, files: list[Found], root: Path, notebook: str, assignment_id: str) -> list[Submission]:
+    """The submission of the files that go by one name; of a zip that lies beside others, maybe a whole class."""
+    if len(files) == 1 and files[0].is_zip and len(files[0].parts) == 1:
+        try:
+            return _in_zip(files[0].path, notebook, assignment_id, student)
+        except KitError as error:
+            return [_unreadable(student, files[0].path, error)]
+    return [_of_student(student, files, root, notebook)]
 
 
-def _class_below(files: list[_File], assignment_id: str, notebook: str) -> list[_File]:
+def _of_student(student: str, files: list[Found], root: Path, notebook: str) -> Submission:
+    """The submission among a student's files; a zip counts where no notebook lies beside it."""
+    loose = [file for file in files if not file.is_zip]
+    zips = [file for file in files if file.is_zip and not (loose and len(file.parts) > 1)]
+    if not zips:
+        return _chosen(student, loose, root, notebook)
+    if loose:
+        return _ambiguous(_submission(student, loose[0].path), [file.shown for file in files])
+    try:
+        inside = [
+            replace(file, parts=(*zipped.parts, *file.parts)) for zipped in zips for file in found_in_zip(zipped.path)
+        ]
+    except KitError as error:
+        return _unreadable(student, zips[0].path, error)
+    return _chosen(student, [replace(file, parts=(student, *file.parts)) for file in inside], root, notebook)
+
+
+def _unreadable(student: str, path: Path, error: KitError) -> Submission:
+    problem = str(error).removeprefix(f"{path.parent}/")
+    return replace(_submission(student, path), problem=problem)
+
+
+def _class_below(files: list[Found], assignment_id: str, notebook: str) -> list[Found]:
     """Files below the one folder that holds a whole class, where there is such a folder; else the same files.
 
     A zip of `submitted/` or of a Gradescope export begins with that folder; so does one student's zip.
@@ -206,39 +207,46 @@ def _class_below(files: list[_File], assignment_id: str, notebook: str) -> list[
         return files
     exported = all(re.fullmatch(r"submission_\d+", file.parts[0]) for file in below)
     nested = all(len(file.parts) > 2 and file.parts[1] == assignment_id for file in below)
-    released = {file.parts[0] for file in below if file.stem == notebook}
+    released = {file.parts[0] for file in below if _is_everybodys(file, notebook, assignment_id)}
     return below if exported or nested or len(released) > 1 else files
 
 
-def _student_folders(path: Path, groups: dict[str, list[_File]], assignment_id: str) -> Iterator[Path]:
+def _student_folders(path: Path, groups: dict[str, list[Found]], assignment_id: str) -> Iterator[Path]:
     """Folders of students who handed in no notebook: they must not be forgotten."""
     nested = any(len(file.parts) > 1 for files in groups.values() for file in files)
     for folder in sorted(path.iterdir()):
         plain = folder.is_dir() and not folder.is_symlink() and not folder.name.startswith((".", "__"))
-        if plain and nested and folder.name != assignment_id and folder.name not in groups:
+        graded = (folder / ".fcoskit").is_file()  # an earlier run's reports
+        if plain and not graded and nested and folder.name != assignment_id and folder.name not in groups:
             yield folder
 
 
-def _by_student(files: list[_File], root: Path, notebook: str, assignment_id: str) -> dict[str, list[_File]]:
-    groups: dict[str, list[_File]] = {}
+def _by_student(files: list[Found], root: Path, notebook: str, assignment_id: str) -> dict[str, list[Found]]:
+    groups: dict[str, list[Found]] = {}
     for file in files:
         groups.setdefault(_student_of(file, root, notebook, assignment_id), []).append(file)
     return groups
 
 
-def _student_of(file: _File, root: Path, notebook: str, assignment_id: str) -> str:
+def _student_of(file: Found, root: Path, notebook: str, assignment_id: str) -> str:
     """The student a file belongs to: the first folder below the path, or its own name.
 
-    A file that goes by the released notebook's name belongs to the folder it lies in.
+    A file that goes by a name which everybody's has belongs to the folder it lies in.
     """
     if len(file.parts) > 1 and file.parts[0] != assignment_id:
         return file.parts[0]
-    if re.fullmatch(re.escape(notebook) + r"([ _]?\(\d+\))?", file.stem):
+    if _is_everybodys(file, notebook, assignment_id):
         return root.parent.name if root.name == assignment_id else root.name
     return file.stem
 
 
-def _chosen(student: str, files: list[_File], root: Path, notebook: str) -> Submission:
+def _is_everybodys(file: Found, notebook: str, assignment_id: str) -> bool:
+    """Whether a file is called as the release calls the notebook, or as `make_submission()` calls its zip."""
+    name = f"{assignment_id}-submission" if file.is_zip else notebook
+    return re.fullmatch(re.escape(name) + r"([ _]?\(\d+\))?", file.stem) is not None
+
+
+def _chosen(student: str, files: list[Found], root: Path, notebook: str) -> Submission:
     """The one file that counts, or a submission that says why there is none."""
     if not files:
         problem = "No notebook in this folder: nothing that can be graded was handed in."
@@ -263,37 +271,17 @@ def _ambiguous(submission: Submission, candidates: list[str]) -> Submission:
     return replace(submission, problem=problem, candidates=tuple(candidates))
 
 
-def _files_in_zip(path: Path) -> list[_File]:
-    """Notebook files in a zip.
-
-    Raises:
-        KitError: It cannot be opened, or holds none.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise KitError(f"{path}: not a zip that can be opened ({error}).") from error
-    if len(entries) > MAX_ENTRIES:
-        raise KitError(f"{path}: {len(entries)} entries; at most {MAX_ENTRIES} are looked at.")
-    files = []
-    for entry in entries:
-        parts = zip_parts(entry)
-        if parts and PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
-            files.append(_File(parts, path, entry.filename))
-    if not files:
-        raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this zip.")
-    return files
-
-
-def _in_zip(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
-    files = _files_in_zip(path)
+def _in_zip(path: Path, notebook: str, assignment_id: str, student: str = "") -> list[Submission]:
+    """The submissions in a zip: a class, or one student's; of `student`, if known, else of whom it is called after."""
+    files = found_in_zip(path)
     below = _class_below(files, assignment_id, notebook)
     if below is not files:
         groups = _by_student(below, Path("/") / path.stem, notebook, assignment_id)
-        return [_chosen(student, group, path, notebook) for student, group in groups.items()]
+        return [_chosen(one, group, path, notebook) for one, group in groups.items()]
     top = {file.parts[0] for file in files}
-    if len(files) == 1 or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
-        return [_chosen(path.stem, files, path, notebook)]
+    released = any(len(file.parts) == 1 and _is_everybodys(file, notebook, assignment_id) for file in files)
+    if len(files) == 1 or released or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
+        owner = student or _student_of(Found((path.name,), path), path.resolve().parent, notebook, assignment_id)
+        return [_chosen(owner, files, path, notebook)]
     root = Path("/") / path.stem
     return [_chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()]

@@ -5,7 +5,8 @@ import zipfile
 import pytest
 
 from autograder.errors import SubmissionError
-from autograder.submissions import MAX_ENTRIES, find_submissions
+from autograder.submissions import find_submissions
+from autograder.untrusted import MAX_ENTRIES
 
 CODE = b"x = 1\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import SubmissionError
-from autograder.submissions import find_submissions, safe_key
+from autograder.submissions import find_submissions, safe_key, submission_in
 
 CODE = b"x = 1\n"
 
@@ -250,3 +250,68 @@ def test_a_zip_of_one_student(tmp_path, names):
     (submission,), _ = find_submissions([path], "fcos", "ps7")
     assert (submission.student, submission.member, submission.problem) == ("alice", names[0], "")
     assert submission.read(1) == CODE and submission.name == Path(names[0]).name
+
+
+def test_zips_side_by_side(tmp_path):
+    """`<student>.zip` beside notebooks: each is its student's, a damaged one is named, none is forgotten."""
+    _zip(tmp_path / "alice.zip", "fcos.ipynb", "fcos_detector.pt")
+    _zip(tmp_path / "bob.zip", "work/fcos.ipynb", "work/scratch.ipynb")
+    _zip(tmp_path / "empty.zip", "readme.txt")
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    _tree(tmp_path, "carl.ipynb")
+    files, problems, lines = _found(tmp_path)
+    assert files == {"alice": "fcos.ipynb", "bob": "work/fcos.ipynb", "carl": "carl.ipynb"} and lines == []
+    assert problems["broken"].startswith("broken.zip: not a zip") and "no notebook" in problems["empty"]
+
+
+@pytest.mark.parametrize("place", ["alice", "alice/ps7"])
+@pytest.mark.parametrize("name", ["ps7-submission.zip", "ps7-submission (1).zip", "whatever.zip"])
+def test_a_zip_in_a_students_folder(tmp_path, place, name):
+    """A folder of nbgrader's or of an export may hold what `make_submission()` made, under any name."""
+    _tree(tmp_path, f"{place}/", "bob/ps7/fcos.ipynb")
+    _zip(tmp_path / place / name, "fcos.ipynb")
+    assert _found(tmp_path) == ({"alice": "fcos.ipynb", "bob": "fcos.ipynb"}, {}, [])
+    one = submission_in(tmp_path / place, "alice", "fcos")
+    assert (one.problem, one.member, one.path.name) == ("", "fcos.ipynb", name)
+
+
+@pytest.mark.parametrize("path", ["alice/ps7/ps7-submission.zip", "alice/ps7-submission.zip"])
+def test_the_zip_of_make_submission_belongs_to_its_folder(tmp_path, path):
+    """Everybody's zip is called so: given by its path, the folder says whose it is."""
+    _tree(tmp_path, f"{Path(path).parent}/")
+    assert _found(_zip(tmp_path / path, "fcos.ipynb"))[0] == {"alice": "fcos.ipynb"}
+
+
+def test_a_notebook_beside_a_zip(tmp_path):
+    """In a student's folder the notebook counts, everywhere alike; side by side nobody can say which one does."""
+    _tree(tmp_path, "alice/ps7/fcos.ipynb", "bob.ipynb")
+    _zip(tmp_path / "alice/ps7/ps7-submission.zip", "fcos.ipynb")
+    _zip(tmp_path / "bob.zip", "fcos.ipynb")
+    files, problems, _ = _found(tmp_path)
+    assert files == {"alice": "fcos.ipynb"} and "2 submissions (bob.ipynb, bob.zip)" in problems["bob"]
+    assert submission_in(tmp_path / "alice/ps7", "alice", "fcos").member == ""
+
+
+def test_a_zip_with_the_released_name_and_another_notebook_is_one_students(tmp_path):
+    """Someone who zips a scratch notebook, too, is no class of two."""
+    assert _found(_zip(tmp_path / "alice.zip", "fcos.ipynb", "scratch.ipynb"))[0] == {"alice": "fcos.ipynb"}
+
+
+def test_a_class_of_zips_in_one_more_folder(tmp_path):
+    """`submitted/` within a folder is found where students handed in zips, too."""
+    for student in ("alice", "bob"):
+        _tree(tmp_path, f"submitted/{student}/ps7/")
+        _zip(tmp_path / f"submitted/{student}/ps7/ps7-submission.zip", "fcos.ipynb")
+    assert set(_found(tmp_path)[0]) == {"alice", "bob"}
+
+
+def test_one_folder_two_readers(tmp_path):
+    """A notebook in a folder of the student's own beside the released one: nbgrader and `fcoskit grade` agree."""
+    _tree(tmp_path, "alice/ps7/fcos.ipynb", "alice/ps7/old/try.ipynb", "bob/ps7/fcos.ipynb")
+    assert _found(tmp_path)[0]["alice"] == submission_in(tmp_path / "alice/ps7", "alice", "fcos").name == "fcos.ipynb"
+
+
+def test_reports_of_an_earlier_run_are_no_student(tmp_path):
+    """A run's folder that lies among the submissions is passed over."""
+    _tree(tmp_path, "alice/ps7/fcos.ipynb", "grades/.fcoskit", "grades/alice/report.json")
+    assert _found(tmp_path) == ({"alice": "fcos.ipynb"}, {}, [])
