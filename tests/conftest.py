@@ -13,6 +13,7 @@ from autograder.errors import KitError
 from autograder.sandbox import bwrap
 
 ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 

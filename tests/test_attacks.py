@@ -65,6 +65,7 @@ get_fpn_location_coords = looked(get_fpn_location_coords)
 # Where a machine is so busy that a call is stopped by the clock before it has used its processor time, what the attack
 # comes to and what the next one says are asked for again. That nothing is gained or changed has to hold each time.
 BY_THE_CLOCK, TRIES = "Does it wait for something", 3
+TELLS = "the solution:"  # what attacks say, but do not have in their code, when they have found some of it
 # Turned down, so that an attack which hangs or swells is over soon.
 LIMITS = {
     "load_seconds": 4,
@@ -216,7 +217,9 @@ def test_attack(place: Range, attack: Attack) -> None:
     busy = attack.says == "computing" and BY_THE_CLOCK in said  # it loops, and did not get its processor time
     assert attack.says in said or busy, said[:600]
     assert all(check.message for check in exercise.checks if check.status != "passed")
-    assert not {c for c in feedback_page(report) if unicodedata.category(c)[0] == "C"} - {"\n", "\t"}
+    page = feedback_page(report)
+    assert not {c for c in page if unicodedata.category(c)[0] == "C"} - {"\n", "\t"}
+    assert TELLS not in page
 
 
 FORGED_ACCOUNT = """

@@ -16,7 +16,7 @@ import torchvision
 from autograder.assignment import load_assignment
 from autograder.errors import StudentError
 from autograder.notebook import read_notebook
-from autograder.sandbox import client
+from autograder.sandbox import meter
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.slicing import make_slice
@@ -399,7 +399,7 @@ def test_a_call_that_waits_for_ever_is_stopped_by_the_clock(hurried):
 
 def test_computing_in_other_processes_counts(hurried, monkeypatch):
     """A loop in a process that the call started is charged as the call's own, however busy the machine."""
-    monkeypatch.setattr(client, "PATIENCE", 100.0)
+    monkeypatch.setattr(meter, "PATIENCE", 100.0)
     source = "import subprocess, sys\ndef f():\n    subprocess.run([sys.executable, '-c', 'while True: pass'])"
     error = failure(hurried(source))
     assert error.status == "timeout" and "0.5 s of computing" in error.message

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import builtins
 import secrets
-import select
-import socket
-import time
 from dataclasses import asdict
 from typing import Any
 
 from autograder.assignment import Assignment, Limits
 from autograder.errors import Place, StudentError
 from autograder.sandbox import limits as limit_words
+from autograder.sandbox import meter as meters
 from autograder.sandbox import wire
 from autograder.sandbox.host import Connection, Host
 from autograder.sandbox.launch import SandboxFailed
 from autograder.slicing import Slice
 from autograder.student import BaseStudent
 from autograder.values import ValueRefused, pack, unpack
-
-PATIENCE = 4.0  # limits are CPU seconds; a wall clock may run so many times longer on a busy machine
-_GLANCE = 0.25  # seconds between looks at what a slow call has used
-_STALL = 2.0  # a glance that takes longer by so much: we have not run ourselves, stopped (Ctrl-Z) or with the machine
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
 
@@ -47,7 +41,6 @@ class SandboxedStudent(BaseStudent):
         self._connection: Connection | None = None
         self._spent = 0.0  # seconds charged to the exercise so far
         self._cpu = 0.0  # CPU seconds of the present worker when last looked at
-        self._stalled = 0.0  # seconds of the present call in which this process did not run
         self._deaths: list[StudentError] = []
         self.printed = ""
         self.peak_megabytes = 0.0
@@ -105,61 +98,27 @@ class SandboxedStudent(BaseStudent):
         """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
         assert self._connection is not None
         line = self._connection.socket
-        started, self._stalled = time.monotonic(), 0.0
-        deadline = started + PATIENCE * seconds
         number = secrets.token_hex(8)  # what was written before the question was asked cannot answer it
+        meter = meters.Meter(line, self._host, self._cpu, seconds)
         try:
-            line.settimeout(PATIENCE * seconds)
+            line.settimeout(meters.PATIENCE * seconds)
             wire.send(line, {"id": number, **message}, tensors)
-            self._await(line, started, seconds)
-            reply, out = wire.receive(line, deadline + self._stalled, self._limits.message_megabytes * 2**20)
+            reply, out = wire.receive(line, meter.wait, self._limits.message_megabytes * 2**20)
+            meter.settle()
             return _answered(reply, out, number, self._limits)
         except wire.WireTimeout as error:
             self.close()
-            raise self._died("timeout", _stopped(what, time.monotonic() - started - self._stalled, seconds)) from error
+            raise self._died("timeout", _stopped(what, meter.clock, seconds)) from error
         except wire.WireGone as error:
             raise self._gone(what) from error
         except (wire.WireError, ValueRefused) as error:
             self.close()
             said = f"During {what} your code's process answered with {error}."
             raise self._died("error", limit_words.name_limit(said, self._limits)) from error
-
-    def _await(self, line: socket.socket, started: float, seconds: float) -> None:
-        """Wait until an answer begins; what the waiting has cost is charged to the exercise.
-
-        Raises:
-            WireTimeout: So many CPU seconds are used up, or `PATIENCE` times as many by the clock: how busy a
-                machine is must not decide a grade, and code that only sleeps must not hold up the class. Time in which
-                this process itself was stopped does not count.
-        """
-        before, charge = self._cpu, 0.0
-        try:
-            while True:
-                looked = time.monotonic()
-                answered = bool(select.select([line], [], [], _GLANCE)[0])
-                late = time.monotonic() - looked - _GLANCE
-                self._stalled += late if late > _STALL else 0.0
-                clock = time.monotonic() - started - self._stalled
-                if answered and clock < _GLANCE:  # not worth asking
-                    self._cpu, charge = self._cpu + clock, clock
-                    return
-                charge = self._charge(before, clock, seconds)
-                if answered:
-                    return
-                if charge >= seconds:
-                    raise wire.WireTimeout("no answer in time")
         finally:
-            self._spent += charge
-            self._host.charged += charge
-
-    def _charge(self, before: float, clock: float, seconds: float) -> float:
-        try:
-            self._cpu = self._host.cpu_seconds()
-        except SandboxFailed as error:
-            if self._host.died:
-                raise wire.WireGone("the sandbox is gone") from error
-            return seconds  # student code may have choked it: that ends this call
-        return max(self._cpu - before, clock / PATIENCE)
+            self._cpu = meter.used
+            self._spent += meter.charge
+            self._host.charged += meter.charge
 
     def _gone(self, what: str) -> StudentError:
         """Why the worker is gone.
@@ -185,7 +144,7 @@ class SandboxedStudent(BaseStudent):
 
 
 def _stopped(what: str, clock: float, seconds: float) -> str:
-    if clock < PATIENCE * seconds:
+    if clock < meters.PATIENCE * seconds:
         return f"Stopped after {seconds:g} s of computing: {what} had not finished. Is there a loop that never ends?"
     return f"Stopped after {clock:.0f} s: {what} had not finished. Does it wait for something (`input`, `sleep`)?"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
+from collections.abc import Callable
 from typing import Any
 
 import safetensors
@@ -63,25 +63,25 @@ def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch
 
 
 def receive(
-    connection: socket.socket, deadline: float | None = None, max_bytes: int = 2**31
+    connection: socket.socket, wait: Callable[[], None] | None = None, max_bytes: int = 2**31
 ) -> tuple[dict[str, Any], list[torch.Tensor]]:
     """Receive one frame.
 
     Args:
         connection: A stream socket.
-        deadline: On `time.monotonic`'s clock; None waits for ever.
+        wait: Waits until there is something to read, and raises `WireTimeout` to give up; None waits for ever.
         max_bytes: A longer blob is refused before it is read.
 
     Raises:
-        WireTimeout: The deadline passed.
+        WireTimeout: `wait` gave up.
         WireGone: The other side has hung up.
         WireError: What came is not a frame.
     """
-    json_length, blob_length = _HEADER.unpack(_exactly(connection, _HEADER.size, deadline))
+    json_length, blob_length = _HEADER.unpack(_exactly(connection, _HEADER.size, wait))
     if json_length > MAX_JSON or blob_length > max_bytes:
         raise WireError(f"an answer of {(json_length + blob_length) // 2**20} MB is too large")
-    text = _exactly(connection, json_length, deadline)
-    blob = _exactly(connection, blob_length, deadline)
+    text = _exactly(connection, json_length, wait)
+    blob = _exactly(connection, blob_length, wait)
     try:
         message = json.loads(text)
         tensors = _tensors(blob)
@@ -112,13 +112,11 @@ def _tensors(blob: bytes) -> list[torch.Tensor]:
     return [named[str(index)] for index in range(len(named))]
 
 
-def _exactly(connection: socket.socket, count: int, deadline: float | None) -> bytes:
+def _exactly(connection: socket.socket, count: int, wait: Callable[[], None] | None) -> bytes:
     parts = bytearray()
     while len(parts) < count:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise WireTimeout("no answer in time")
-        connection.settimeout(left)
+        if wait is not None:
+            wait()
         try:
             part = connection.recv(min(count - len(parts), 1 << 20))
         except TimeoutError as error:

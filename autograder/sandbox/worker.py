@@ -47,8 +47,7 @@ def main(descriptor: int) -> None:
     limits.apply(unpack(request["limits"], tensors))
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
-    given = unpack(request["value"], tensors)
-    workbench, problems = load(given, module)
+    workbench, problems = load(unpack(request["value"], tensors), module)
     wire.send(connection, {"id": request["id"], "value": pack(problems)[0]}, [])
     while True:
         try:

@@ -28,12 +28,20 @@ class CheckFailed(Exception):
         diagnosis: The fault by name, or "".
         public_text: What may be said where the numbers are hidden.
         picture: What to draw where they are not.
+        quotes: Whether the message repeats words that student code chose: where it must not talk, public text is said.
     """
 
     def __init__(
-        self, message: str, diagnosis: str = "", public_text: str = "", picture: Picture | None = None
+        self,
+        message: str,
+        diagnosis: str = "",
+        public_text: str = "",
+        picture: Picture | None = None,
+        *,
+        quotes: bool = False,
     ) -> None:
         super().__init__(message)
+        self.quotes = quotes
         self.picture = picture
         self.message = message
         self.diagnosis = diagnosis
@@ -112,7 +120,7 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str,
     absent = [level for level in expected if level not in got]
     if absent:
         text = f"{what} lacks the level {absent[0]!r}: its keys are {sorted(map(str, got))[:8]}."
-        raise CheckFailed(text, public_text=f"{what} lacks a level.")
+        raise CheckFailed(text, public_text=f"{what} lacks a level.", quotes=True)
     return got
 
 

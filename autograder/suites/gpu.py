@@ -58,7 +58,7 @@ def expect_runs_on_gpu(
             raise
         where = f" in code cell {error.place.cell}, line {error.place.line}" if error.place else ""
         diagnosis = f"With a GPU this would stop{where}: a tensor made on the CPU meets one on the GPU. {_ADVICE}"
-        raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.") from error
+        raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.", quotes=True) from error
     if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
         raise CheckFailed("Your code's process gave no account of devices.")
     if result and "cpu" in got["places"]:

@@ -170,7 +170,7 @@ class SuitePlugin:
             started = time.perf_counter()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
-                _unfit(self._outcome, _blank(item).message)
+                _unfit(self._outcome, _blank(item).message, guarded)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
             if not self._outcome.status:
                 self._outcome.status = "grader_error"
@@ -275,17 +275,14 @@ def _judge(outcome: CheckResult, error: BaseException, guarded: bool = False) ->
     """Set status, message and diagnosis from what a check raised."""
     if isinstance(error, CheckFailed):
         outcome.status, outcome.diagnosis = "failed", error.diagnosis
-        _say(outcome, error.message, error.public_text)
+        _say(outcome, error.message, error.public_text, unsaid=guarded and error.quotes)
         if outcome.public and error.picture and not (guarded and len(error.picture.got) > 1):
             outcome.picture = error.picture  # guarded code could draw what it must not tell: a single row at most
     elif isinstance(error, StudentError):
         outcome.status = error.status
         if error.place and error.place.cell > 0 and error.place.line > 0:
             outcome.cell, outcome.line = error.place.cell, error.place.line
-        if guarded and outcome.public:
-            outcome.message, outcome.details = error.public_text, error.message
-        else:
-            _say(outcome, error.message, error.public_text)
+        _say(outcome, error.message, error.public_text, unsaid=guarded)
     elif isinstance(error, AssertionError):
         outcome.status = "failed"
         _say(outcome, str(error).split("\n")[0], "")
@@ -303,18 +300,27 @@ def _came_from(error: BaseException, student: Student | None) -> bool:
     return any(frame.f_code.co_name == "do" and frame.f_locals.get("self") is student for frame in frames)
 
 
-def _unfit(outcome: CheckResult, hint: str) -> None:
+def _unfit(outcome: CheckResult, hint: str, guarded: bool) -> None:
     """The check could not work with what student code answered."""
     trace, text = outcome.details, "What your code returned is not of the form that is asked for"
     error = trace.strip().rpartition("\n")[2][:200]
     outcome.status, outcome.message = "failed", hint
-    _say(outcome, f"{text}: the check stopped with {error}.", f"{text}.")
+    _say(outcome, f"{text}: the check stopped with {error}.", f"{text}.", unsaid=guarded)
     outcome.details = trace
 
 
-def _say(outcome: CheckResult, message: str, public_text: str) -> None:
-    """Fill in what the student reads: everything of a public check, of a hidden one what gives nothing away."""
-    if outcome.public:
+def _say(outcome: CheckResult, message: str, public_text: str, *, unsaid: bool = False) -> None:
+    """Fill in what the student reads: everything of a public check, of a hidden one what gives nothing away.
+
+    Args:
+        outcome: Of the check.
+        message: Everything.
+        public_text: What gives nothing away.
+        unsaid: A public check must not say everything either.
+    """
+    if outcome.public and unsaid:
+        outcome.message, outcome.details = public_text, message
+    elif outcome.public:
         outcome.message = message
     else:
         outcome.message = " ".join(part for part in (public_text, outcome.message) if part)
