@@ -13,6 +13,7 @@ import torchvision
 
 from autograder import __version__
 from autograder.assignment import Assignment, Exercise
+from autograder.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.errors import KitError, SubmissionError
 from autograder.figures import Asked, measure, not_possible, scored
 from autograder.follow import stand_ins
@@ -22,9 +23,14 @@ from autograder.result import CheckResult, ExerciseResult, Figure
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.shown import shown_code
-from autograder.slicing import make_slice
+from autograder.slicing import Slice, make_slice
 from autograder.suites.plugin import SuitePlugin
 
+_READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
+_TOO_LONG = (
+    f"It takes more than {_READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
+    "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
+)
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
 
 
@@ -75,10 +81,15 @@ def grade_notebook(
     host.next_submission()
     report.sha256 = hashlib.sha256(data).hexdigest()
     cells: list[Cell] = []
+    slices: dict[str, Slice] = {}
     try:
-        cells = read_notebook(data, suffix, assignment.limits.code_kilobytes)
+        with cpu_limit(_READ_SECONDS):
+            cells = read_notebook(data, suffix, assignment.limits.code_kilobytes)
+            slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
+    except OutOfTimeError:
+        report.outcome, report.problem = "unreadable", _TOO_LONG
     report.notes = [_syntax_note(cell) for cell in cells if cell.problem]
     if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
         report.notes.append(_version_note(version, assignment.version))
@@ -88,7 +99,7 @@ def grade_notebook(
         if report.problem:
             report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
         else:
-            result = _grade_exercise(assignment, exercise, plugin, cells, report, host)
+            result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host)
             report.exercises.append(result)
     if assignment.map is not None and assignment.map.id not in skip:
         if report.problem:
@@ -124,12 +135,11 @@ def _grade_exercise(
     exercise: Exercise,
     plugin: SuitePlugin,
     cells: list[Cell],
+    piece: Slice,
     report: Report,
     host: Host,
 ) -> ExerciseResult:
     result = ExerciseResult(exercise.id, exercise.title, exercise.points)
-    not_run = assignment.not_run | set(assignment.wanted)
-    piece = make_slice(cells, exercise.names, not_run, assignment.globals)
     try:
         for bound in stand_ins(assignment, exercise, report.exercises):
             guarded = any(stand_in["slice"] for stand_in in bound)
@@ -149,6 +159,11 @@ def _grade_exercise(
     if result.status != "passed":
         result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
     return result
+
+
+def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
+    """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
+    return make_slice(cells, exercise.names, assignment.not_run | set(assignment.wanted), assignment.globals)
 
 
 def _run_checks(

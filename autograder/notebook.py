@@ -147,7 +147,11 @@ def _blank_ipython(text: str) -> str:
     body = text.lstrip("\n")  # IPython would drop blank lines at the top
     result = [""] * (len(text) - len(body))
     before = iter(body.split("\n"))
-    for line in TransformerManager().transform_cell(body).split("\n"):
+    try:
+        transformed = TransformerManager().transform_cell(body)
+    except RuntimeError as error:
+        raise ValueError("so many shell lines and magics that IPython gives up on them") from error
+    for line in transformed.split("\n"):
         old = next(before, "")
         if line == old or "get_ipython()" not in line:
             result.append(line)

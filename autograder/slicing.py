@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import collections
 import difflib
 import re
 from collections.abc import Iterable, Iterator
@@ -125,27 +126,53 @@ def _closure(statements: list[Statement], wanted: tuple[str, ...], heavy: set[in
 def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
     """Indices of statements that are not to run.
 
-    A statement is heavy if it calls something of `not_run`, or calls anything while leaning on a name that
-    only heavy statements bind, or on a function whose body leans on one.
+    A statement is heavy if it calls something of `not_run`, or calls anything while leaning on a tainted name. A name
+    is tainted if only heavy statements bind it, or if it is a function whose body leans on a tainted name or one of
+    `not_run`.
     """
-    heavy = {index for index, statement in enumerate(statements) if not statement.defines and statement.calls & not_run}
-    while True:
-        bound_light = {n for i, s in enumerate(statements) if i not in heavy for n in s.binds}
-        tainted = {n for i in heavy for n in statements[i].binds} - bound_light
-        grown = True
-        while grown:
-            reach = {n for s in statements if s.defines and s.later & (tainted | not_run) for n in s.binds}
-            reach -= {n for s in statements if s.is_class for n in s.binds}
-            grown = not reach <= tainted
-            tainted |= reach
-        more = {
-            index
-            for index, statement in enumerate(statements)
-            if index not in heavy and not statement.defines and statement.calls and statement.now & tainted
-        }
-        if not more:
-            return heavy
-        heavy |= more
+    light = collections.Counter(name for statement in statements for name in statement.binds)
+    classes = {name for statement in statements if statement.is_class for name in statement.binds}
+    callers, functions = _leaning(statements)
+    heavy: set[int] = set()
+    tainted: set[str] = set()
+    queue: list[str] = []
+
+    def taint(names: Iterable[str]) -> None:
+        fresh = set(names) - tainted
+        tainted.update(fresh)
+        queue.extend(fresh)
+
+    def leave_out(index: int) -> None:
+        heavy.add(index)
+        light.subtract(statements[index].binds)
+        taint(name for name in statements[index].binds if not light[name])
+
+    for index, statement in enumerate(statements):
+        if not statement.defines and statement.calls & not_run:
+            leave_out(index)
+    for name in not_run:
+        taint(functions.get(name, set()) - classes)
+    while queue:
+        name = queue.pop()
+        taint(functions.get(name, set()) - classes)
+        for index in callers.get(name, []):
+            if index not in heavy:
+                leave_out(index)
+    return heavy
+
+
+def _leaning(statements: list[Statement]) -> tuple[dict[str, list[int]], dict[str, set[str]]]:
+    """By name: the statements that call something and use it at once, and the functions whose bodies use it."""
+    callers: dict[str, list[int]] = {}
+    functions: dict[str, set[str]] = {}
+    for index, statement in enumerate(statements):
+        if not statement.defines and statement.calls:
+            for name in statement.now:
+                callers.setdefault(name, []).append(index)
+        elif statement.defines:
+            for name in statement.later:
+                functions.setdefault(name, set()).update(statement.binds)
+    return callers, functions
 
 
 def _features(cells: list[Cell]) -> Iterator[str]:

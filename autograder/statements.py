@@ -62,22 +62,22 @@ def statements_of(cell: Cell) -> tuple[Statement, ...]:
 
 
 def _described(cell: Cell) -> Iterator[Statement]:
+    lines = re.split("\r\n?|\n", cell.source)  # no other character ends a line
     for node in cell.tree.body:
         if isinstance(node, ast.Pass) or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
             continue
         if isinstance(node, ast.Delete) and all(isinstance(target, ast.Name) for target in node.targets):
             continue  # tidying up after a demo must not take away what a function leans on
         try:
-            yield _describe(cell, node)
+            yield _describe(cell, node, lines)
         except (RecursionError, SyntaxError, ValueError, MemoryError):
             continue  # Python's own tools give up on it: so deep that nothing wanted can be in it
 
 
-def _describe(cell: Cell, node: ast.stmt) -> Statement:
+def _describe(cell: Cell, node: ast.stmt, lines: list[str]) -> Statement:
     decorators = getattr(node, "decorator_list", [])
     line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    lines = re.split("\r\n?|\n", cell.source)[line - 1 : node.end_lineno]  # no other character ends a line
-    source = "\n".join(lines) if decorators else ast.get_source_segment(cell.source, node) or ""
+    source = "\n".join(lines[line - 1 : node.end_lineno]) if decorators else _segment(lines, node)
     plain = source
     if decorators or any(isinstance(part, _COLLECTING) for part in ast.walk(node)):
         plain = ast.unparse(_GeneratorsOnly().visit(copy.deepcopy(node)))
@@ -101,6 +101,15 @@ def _describe(cell: Cell, node: ast.stmt) -> Statement:
         defines=isinstance(node, _DEFINITIONS),
         is_class=isinstance(node, ast.ClassDef),
     )
+
+
+def _segment(lines: list[str], node: ast.stmt) -> str:
+    """The text of a statement: `ast.get_source_segment`, which splits the whole cell anew for each."""
+    assert node.end_lineno is not None
+    own = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]  # columns count bytes
+    own[-1] = own[-1][: node.end_col_offset]
+    own[0] = own[0][node.col_offset :]
+    return b"\n".join(own).decode()
 
 
 class _GeneratorsOnly(ast.NodeTransformer):

@@ -1,0 +1,44 @@
+"""A limit on what our own process computes over something hostile: a text that Python's tools take too long to read."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class OutOfTimeError(Exception):
+    """The seconds are used up."""
+
+
+class _Stop(BaseException):
+    """Not an `Exception`: no library on the way may take it for one of its own."""
+
+
+@contextlib.contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """Stop the code within after so many CPU seconds of this process, however busy the machine is.
+
+    Signals reach the main thread alone; in another one nothing is limited.
+
+    Raises:
+        OutOfTimeError: They are used up.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise _Stop
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again and again, should somebody swallow the first
+    try:
+        yield
+    except _Stop as error:
+        raise OutOfTimeError(f"{seconds:g} s of computing are used up") from error
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
