@@ -225,6 +225,8 @@ def test_fcoskit_grade_gives_the_same(course, exported, tmp_path):
     run = grade_submissions(course, found, tmp_path / "out")
     theirs = {student: float(row["raw_score"]) for student, row in exported.items()}
     assert {student: report.score for student, report in run.reports.items()} == theirs
+    with (run.out / "grades.csv").open(encoding="utf-8") as stream:
+        assert {row["student"]: float(row["score"]) for row in csv.DictReader(stream)} == theirs
 
 
 def test_submitted_files_stay_as_they_were(course, submitted, said):

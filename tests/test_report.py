@@ -182,6 +182,13 @@ def test_a_written_file_is_readable_and_replaces_the_old(tmp_path):
     assert path.read_bytes() == b"\xff" and path.stat().st_mode & 0o777 == 0o644
 
 
+def test_what_staff_alone_may_read_is_closed_to_others(tmp_path):
+    """`report.json` has the seed and hidden numbers: its mode keeps them, also in a folder that is open."""
+    write_report(tmp_path, _report())
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "feedback.html").stat().st_mode & 0o777 == 0o644
+
+
 def test_report_json_comes_last(tmp_path, monkeypatch):
     """`report.json` means that both files are there: it is not written if the page fails."""
     monkeypatch.setattr("autograder.report.files.feedback_page", lambda report: 1 / 0)
