@@ -135,6 +135,18 @@ def test_the_notebook_in_it_is_the_students_and_says_what_with(folder, capsys):
     assert handed_in_with(data, ".ipynb") == handouts()[0].version
 
 
+def test_code_that_does_not_end_costs_its_row_alone(folder, capsys):
+    """Stopped while an exercise is checked, it says so in that row, checks the others and writes the zip."""
+    endless = "def get_fpn_location_coords(*_, **__):\n    raise KeyboardInterrupt  # as the stop button does\n"
+    write(folder / "a.ipynb", endless, GIVEN, CALL)
+    submit.make_submission(namespace=ran(endless, GIVEN))
+    said = capsys.readouterr().out
+    row = {line[3:10]: line for line in said.splitlines() if line[3:6] == "7.1"}
+    assert row["7.1 (d)"].startswith(" ?") and row["7.1 (d)"].endswith("not checked: stopped")
+    assert row["7.1 (f)"].endswith("as given")
+    assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
+
+
 def test_each_exercise_gets_its_own_word(folder, capsys):
     """Right, as given, not run, not there, and not checked as it takes long: each is told apart from the others."""
     written = "class DetectorBackboneWithFPN:\n    pass\n"
