@@ -12,7 +12,7 @@ from autograder.wheel import PUBLIC_FILES
 ROOT = Path(__file__).resolve().parents[1]
 KIT = ROOT / "autograder"
 HELPERS = ROOT / "helpers" / "ps7_helpers"
-FRONT_ENDS = {f"{name}.py" for name in ("check", "cli", "demo", "front", "nbgrader", "release", "samples")}
+FRONT_ENDS = {f"{name}.py" for name in ("check", "cli", "demo", "front", "gradebook", "nbgrader", "release", "samples")}
 FRONT_ENDS |= {"class_report.py", "proof.py", "proof_record.py", "rebuilt.py", "regrade.py", "validate.py"}
 FRONT_ENDS |= {"gradescope/__init__.py", "gradescope/bundle.py", "gradescope/run.py"}
 # What `fcoskit --help` says the kit is for: a sentence for people, nothing that the code acts on.
