@@ -36,7 +36,7 @@ from autograder.assignment import Assignment, find_root, load_assignment
 from autograder.errors import KitError, SubmissionError
 from autograder.gradebook import sync_gradebook
 from autograder.notebook import all_cells
-from autograder.rebuilt import rebuilt_notebook
+from autograder.rebuilt import rebuilt_notebook, unread
 from autograder.report.files import write_report
 from autograder.report.html import exercise_panel
 from autograder.report.model import Report
@@ -146,7 +146,7 @@ class RebuildFromRelease(_KitPreprocessor):
             data = submission.read(assignment.limits.notebook_megabytes)
             cells = all_cells(data, Path(submission.name).suffix.lower())
         except SubmissionError as error:
-            cells = [("markdown", f"**This submission could not be read.** {error}")]
+            cells = [unread(str(error))]
         return rebuilt_notebook(assignment, cells), resources
 
 

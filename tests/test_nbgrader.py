@@ -20,10 +20,12 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbgrader.api import Gradebook
 
 from autograder.assignment import Assignment
 from autograder.grade import grade_submissions
+from autograder.rebuilt import unread
 from autograder.report.files import read_report
 from autograder.submissions import find_submissions
 from tests.conftest import ROOT
@@ -313,6 +315,15 @@ def _solution_cell(course: Assignment) -> str:
     cells = json.loads((course.release / "fcos.ipynb").read_text(encoding="utf-8"))["cells"]
     named = [cell for cell in cells if "def get_fpn_location_coords" in "".join(cell["source"])]
     return str(named[0]["metadata"]["nbgrader"]["grade_id"])
+
+
+def test_a_files_name_is_text_in_autograded():
+    """Why a submission was not read may hold names of files: no tag or Markdown in them has an effect."""
+    kind, source = unread("2 submissions (![](//x.org/a.png) <b>.ipynb, `$x$`.py):\n\n# keep one")
+    page = markdown2html_mistune(source)
+    assert kind == "markdown" and "<strong>This submission could not be read.</strong>" in page
+    assert "![](//x.org/a.png) &lt;b&gt;.ipynb, `$x$`.py): # keep one" in page
+    assert not re.search("<(img|b|h1|code)[ >]", page)
 
 
 def test_the_table_names_tests_that_are_there():

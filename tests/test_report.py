@@ -242,6 +242,8 @@ def test_printed_text_cannot_move_the_cursor(text):
     """Control and format characters are shown as question marks."""
     assert printable(f"a{text}b").startswith("a?") and printable(f"a{text}b").encode()
     assert printable("Zoë 李\n\t✓") == "Zoë 李\n\t✓" and printable("a\nb", line=True) == "a?b"
+    joined = "\u0646\u06cc\u200c\u0645\u0627 \u0dc1\u0dca\u200d\u0dbb\u0dd3"  # names that need a joiner keep it
+    assert printable(joined, line=True) == joined
 
 
 @pytest.mark.parametrize("terminal", [False, True])

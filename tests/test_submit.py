@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 
 from autograder import submit
-from autograder.handout import Handout, handout_in, handouts, spoken
+from autograder.handout import Handout, handout_in, handout_of, handouts, spoken
 from autograder.notebook import handed_in_with
 from autograder.public import check_exercise, last_verdict
 from autograder.saved import find_saved, is_saved
 from autograder.submission_panel import File, Row, Summary, shown_age, shown_size, summary_html, summary_text
 from autograder.submissions import find_submissions
 from autograder.untrusted import read_member
-from autograder.wheel import handout_of
 
 CALL = "make_submission()"
 RIGHT = """\
