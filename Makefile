@@ -41,5 +41,5 @@ docs: $(STAMP)   ## the guides as a site, in site/
 bench: $(STAMP)  ## timings, each as a ratio to a peer or a limit measured in the same run; kept in .fcoskit/bench
 	@for bench in $(filter-out benchmarks/record.py benchmarks/classes.py,$(wildcard benchmarks/*.py)); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
-clean:           ## remove what make made
-	@rm -rf $(VENV) demo-out site .fcoskit build *.egg-info
+clean:           ## remove what make made; .fcoskit stays: grades and timings are kept there
+	@rm -rf $(VENV) demo-out site build *.egg-info

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autograder.errors import KitError
+from autograder.limits import Limits as Limits
+from autograder.limits import read_limits
 from autograder.map_settings import MapSettings, read_map_settings
+from autograder.settings import flag, number, refuse_unknown, subtable, text, texts
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -47,45 +50,6 @@ class Exercise:
     def grade_id(self) -> str:
         """As nbgrader calls its check cell: its ids allow no dot."""
         return self.id.replace(".", "-")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What student code may use; hitting a limit ends the check, not the run.
-
-    Seconds are CPU time, so that a busy machine takes no points; by the clock four times as many may pass.
-
-    Attributes:
-        load_seconds: Importing what the notebook imports and running its definitions.
-        call_seconds: One call of one function.
-        train_seconds: One training run that a check asks for.
-        exercise_seconds: All calls for one exercise together.
-        submission_seconds: All calls for one submission together.
-        restarts: How often an exercise gets a new process after the last one died.
-        memory_megabytes: Resident memory of all its processes together.
-        tmpfs_megabytes: All files in a scratch folder together.
-        file_megabytes: One file.
-        processes: Processes and threads at a time.
-        descriptors: Files, pipes and sockets that a process has open.
-        message_megabytes: The tensors of one answer.
-        notebook_megabytes: The notebook's file.
-        code_kilobytes: The code in it.
-    """
-
-    load_seconds: float = 60.0
-    call_seconds: float = 5.0
-    train_seconds: float = 60.0
-    exercise_seconds: float = 60.0
-    submission_seconds: float = 600.0
-    restarts: int = 3
-    memory_megabytes: int = 4096
-    tmpfs_megabytes: int = 256
-    file_megabytes: int = 128
-    processes: int = 128
-    descriptors: int = 256
-    message_megabytes: int = 256
-    notebook_megabytes: int = 128
-    code_kilobytes: int = 2048
 
 
 @dataclass(frozen=True)
@@ -215,7 +179,7 @@ def load_assignment(assignment_id: str | None = None, root: Path | None = None) 
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return _from_table(assignment_id, root, table)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise KitError(f"{path} is not a valid assignment: {what}. A TA has to mend that file.") from error
 
@@ -233,85 +197,93 @@ def load_assignments(root: Path | None = None) -> list[Assignment]:
 def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assignment:
     """Build an `Assignment` from the parsed TOML; KeyError, TypeError, ValueError where it is wrong."""
     parts = {"title", "notebook", "version", "grading", "limits", "release", "wheel", "leaks", "exercise", "map"}
-    _refuse_unknown(table, parts)
-    exercises = tuple(_exercise(entry) for entry in table["exercise"])
-    verified = read_map_settings(table["map"], root) if "map" in table else None
-    ids = [exercise.id for exercise in exercises] + ([verified.id] if verified else [])
-    if len(set(ids)) < len(ids):
-        raise ValueError("two exercises have the same id")
-    limits = _limits(table.get("limits", {}))
-    grading, wheel = table.get("grading", {}), table["wheel"]
+    refuse_unknown(table, parts)
+    exercises = _exercises(table["exercise"])
+    verified = read_map_settings(subtable(table, "map"), root) if "map" in table else None
+    _refuse_twins([exercise.id for exercise in exercises] + ([verified.id] if verified else []))
+    grading = subtable(table, "grading", known=("not_run", "globals", "suites", "reference", "proof"))
+    wheel = subtable(table, "wheel", known=("name", "ship"))
     suites, reference, proof = _folders(root, grading)
     return Assignment(
         id=assignment_id,
-        title=str(table["title"]),
-        notebook=str(table["notebook"]),
-        version=str(table["version"]),
+        title=text(table, "title", ""),
+        notebook=text(table, "notebook", "", r"\w[\w .()-]*", "a file's name without folder and ending"),
+        version=text(table, "version", "", r"\w[\w.+!-]*", 'a version ("0.1.0")'),
         root=root,
         exercises=exercises,
-        not_run=frozenset(grading.get("not_run", [])),
-        globals=dict(grading.get("globals", {})),
-        limits=limits,
+        not_run=frozenset(texts(grading, "not_run", "[grading]", [])),
+        globals=dict(subtable(grading, "globals", "[grading]")),
+        limits=read_limits(subtable(table, "limits")),
         suites=suites,
         reference=reference,
         proof=proof,
-        wheel=str(wheel["name"]),
-        ship=tuple(wheel.get("ship", [])),
-        leaks_allowed=frozenset(table.get("leaks", {}).get("allow", [])),
-        colab=_colab(table.get("release", {})),
+        wheel=text(wheel, "name", "[wheel]", r"\w[\w.-]*", "the name of a package"),
+        ship=texts(wheel, "ship", "[wheel]", []),
+        leaks_allowed=frozenset(texts(subtable(table, "leaks", known=("allow",)), "allow", "[leaks]", [])),
+        colab=_colab(subtable(table, "release", known=("colab",))),
         map=verified,
     )
 
 
+def _refuse_twins(ids: list[str]) -> None:
+    if len({name.replace(".", "-") for name in ids}) < len(ids):  # as nbgrader calls their cells
+        raise ValueError("two exercises have the same id")
+
+
 def _folders(root: Path, grading: dict[str, Any]) -> tuple[Path, Path, Path]:
     """Suites, reference and proof. One assignment's tensors and mutants must not be taken for another's."""
-    named = {name: _inside(root, grading[name]) for name in ("suites", "reference", "proof") if name in grading}
+    asked = {name: text(grading, name, "[grading]") for name in ("suites", "reference", "proof") if name in grading}
+    named = {name: _inside(root, folder) for name, folder in asked.items()}
     suites = named.get("suites", PACKAGE / "suites")
-    if "suites" in named and not (suites / "public").is_dir():
-        raise ValueError(f'[grading] names the suites "{grading["suites"]}", but there is no {suites / "public"}')
+    for name, folder in named.items():
+        wanted = folder / "public" if name == "suites" else folder
+        if name != "proof" and not wanted.is_dir():  # the proof stays at home when the course goes to Gradescope
+            raise ValueError(f'[grading] names the {name} "{asked[name]}", but there is no {wanted}')
     proof = suites.parent / "proof" if "suites" in named else root / "tests"
     return suites, named.get("reference", suites.parent / "reference"), named.get("proof", proof)
 
 
 def _colab(table: dict[str, Any]) -> str:
     """The address behind the notebook's badge: one that Markdown takes as it is, so that no badge is dead."""
-    _refuse_unknown(table, {"colab"})
     address = table.get("colab", "")
     if address != "" and not (isinstance(address, str) and re.fullmatch(r"https://[\w.-]+/[\w./~%+#?=&:@-]*", address)):
         raise ValueError(f'colab in [release] has to be an address that begins with "https://", not {address!r}')
     return str(address)
 
 
-def _limits(table: dict[str, Any]) -> Limits:
-    """Check the limits: an assignment with a limit that is no number, or none at all, is a slip of a TA's."""
-    kinds = {entry.name: type(entry.default) for entry in fields(Limits)}
-    _refuse_unknown(table, set(kinds))
-    for name, value in table.items():
-        right = type(value) is int or (type(value) is float and kinds[name] is float)
-        if not right or value < 0 or (value == 0 and name != "restarts"):
-            kind = "whole number" if kinds[name] is int else "number"
-            raise ValueError(f"{name} in [limits] has to be a positive {kind}, not {value!r}")
-    return Limits(**table)
+def _exercises(entries: Any) -> tuple[Exercise, ...]:
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("each exercise has to be a table that begins with [[exercise]]")
+    found: list[Exercise] = []
+    for entry in entries:
+        found.append(_exercise(entry, found))
+    return tuple(found)
 
 
-def _exercise(entry: dict[str, Any]) -> Exercise:
-    _refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows", "slow"})
-    return Exercise(
-        id=str(entry["id"]),
-        title=str(entry["title"]),
-        points=float(entry["points"]),
-        names=tuple(entry["names"]),
-        canned=tuple(entry.get("canned", [])),
-        solved=tuple(entry.get("solved", [])),
-        follows=tuple(entry.get("follows", {}).items()),
-        slow=entry.get("slow", False) is True,
+def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
+    """Build an `Exercise`; what is replaced in it has to be an earlier one's, else it would be an answer book."""
+    refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows", "slow"})
+    where = f"[[exercise]] {entry['id']!r}"
+    follows = subtable(entry, "follows", where)
+    made = Exercise(
+        id=text(entry, "id", "[[exercise]]", r"\w[\w.-]*", "letters, digits, dots and dashes"),
+        title=text(entry, "title", where),
+        points=number(entry, "points", where),
+        names=texts(entry, "names", where),
+        canned=texts(entry, "canned", where, []),
+        solved=texts(entry, "solved", where, []),
+        follows=tuple((name, text(follows, name, f"follows of {where}")) for name in follows),
+        slow=flag(entry, "slow", where),
     )
-
-
-def _refuse_unknown(table: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(f'unknown setting "{unknown[0]}" (known: {", ".join(sorted(known))})')
+    if not made.names:
+        raise ValueError(f"names in {where} is empty: a student defines something for it")
+    names = {name for other in earlier for name in other.names}
+    for name in (*made.canned, *made.solved):
+        if name.partition(".")[0] not in names:
+            raise ValueError(f'canned and solved in {where}: no earlier exercise has the name "{name}"')
+    if unknown := sorted(set(follows) - {other.id for other in earlier}):
+        raise ValueError(f'follows in {where}: there is no earlier exercise "{unknown[0]}"')
+    return made
 
 
 def _inside(root: Path, relative: str) -> Path:

@@ -94,3 +94,16 @@ def apply_by_hand(report: Report, grades: HandGrades) -> bool:
         changed |= (exercise.by_hand, exercise.reason) != (points, reason)
         exercise.by_hand, exercise.reason = points, reason
     return changed
+
+
+def unused(grades: HandGrades, reports: list[Report]) -> list[str]:
+    """A line for each grade that no report has a place for: a misspelt student, say; nothing else would tell."""
+    places = {(safe_key(report.student), exercise.id) for report in reports for exercise in report.exercises}
+    students = {safe_key(report.student) for report in reports}
+    lines = []
+    for student, exercise in sorted(grades.keys() - places):
+        why = f"the report of {student} has no checks" if student in students else f"there is no report of {student}"
+        lines.append(
+            f"{FILE}: the points for {exercise} count nowhere: {why}. Mend the line, or grade what is missing."
+        )
+    return lines

@@ -26,4 +26,7 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
         return
     if namespace is None:
         namespace = sys._getframe(1).f_globals
-    show_panel(check_exercise(by_exercise[exercise], exercise, namespace))
+    try:
+        show_panel(check_exercise(by_exercise[exercise], exercise, namespace))
+    except KeyboardInterrupt:
+        print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")

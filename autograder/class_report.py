@@ -10,7 +10,7 @@ from rich.console import Console
 
 from autograder.assignment import load_assignment
 from autograder.by_hand import FILE as BY_HAND
-from autograder.by_hand import apply_by_hand, read_by_hand
+from autograder.by_hand import apply_by_hand, read_by_hand, unused
 from autograder.errors import KitError
 from autograder.report.anonymous import read_key, rows, shared_summary
 from autograder.report.class_page import class_page, shared_page
@@ -102,11 +102,12 @@ def _class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]
         raise KitError(f"{folder} holds no reports.{why} Give the folder that `fcoskit grade` wrote with --out.")
     lines = [f"{name}/report.json cannot be read and is left out ({why}): grade it again." for name, why in broken]
     if broken and not names:
-        lines = [f"{len(broken)} of the reports cannot be read and are left out."]
+        lines = ["Some of the reports cannot be read and are left out."]  # one or two would be a small number
     counts = Counter(report.assignment for _, report in found)
     chosen = counts.most_common(1)[0][0]
     if len(counts) > 1:
-        others = ", ".join(f"{name} ({count})" for name, count in counts.items() if name != chosen)
+        left = (f"{name} ({count})" if names else name for name, count in counts.items() if name != chosen)
+        others = ", ".join(left)
         lines.append(f"This is about {chosen}; the folder holds reports of other assignments, left out: {others}.")
     kept = [(name, report) for name, report in found if report.assignment == chosen]
     suites = Counter(report.suites for _, report in kept).most_common()
@@ -120,15 +121,16 @@ def _class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]
 
 
 def _notes(folder: Path, reports: list[Report]) -> list[str]:
-    """What staff should know besides: points set by hand that no report has yet."""
+    """What staff should know besides: points set by hand that no report has yet, or has no place for."""
     try:
         grades = read_by_hand(folder, load_assignment(reports[0].assignment))
     except KitError as error:
         return [f"{BY_HAND} was not looked at: {error}"] if (folder / BY_HAND).exists() else []
     stale = [report.student for report in reports if apply_by_hand(copy.deepcopy(report), grades)]
-    if not stale:
-        return []
-    return [f"{BY_HAND} has changed since grading ({', '.join(stale[:5])}): run `fcoskit grade` again first."]
+    lines = unused(grades, reports)
+    if stale:
+        lines.append(f"{BY_HAND} has changed since grading ({', '.join(stale[:5])}): run `fcoskit grade` again first.")
+    return lines
 
 
 def _write(folder: Path, files: dict[str, str], mode: int) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autograder.assignment import Assignment
 from autograder.errors import KitError
+from autograder.report.terminal import printable
 
 
 def evaluate_folders(
@@ -38,7 +40,7 @@ def evaluate_folders(
     """
     if images is not None and plots is None:
         raise KitError("--images needs --plots: the folder that the pictures of the worst misses go to.")
-    helpers = importlib.import_module(f"{assignment.wheel}.evaluation_files")
+    helpers = _helpers(assignment, "evaluation_files")
     try:
         result = helpers.evaluate_folders(ground_truth, detections, metric=metric)
         _print(result, metric, console)
@@ -46,6 +48,24 @@ def evaluate_folders(
             _plot(assignment, result, (ground_truth, detections), plots, images, console)
     except (ValueError, OSError) as error:
         raise KitError(str(error)) from error
+
+
+def _helpers(assignment: Assignment, name: str) -> Any:
+    """A module of what the students' wheel ships.
+
+    Raises:
+        KitError: This assignment's wheel has no such module.
+    """
+    whole = f"{assignment.wheel}.{name}"
+    try:
+        return importlib.import_module(whole)
+    except ModuleNotFoundError as error:
+        if error.name not in (assignment.wheel, whole):
+            raise
+        raise KitError(
+            f"{assignment.id} ships no helpers that evaluate detections: there is no module {whole}. Name an "
+            "assignment that does with --assignment, or list its package under `ship` in assignment.toml."
+        ) from error
 
 
 def _print(result: Any, metric: str, console: Console) -> None:
@@ -56,7 +76,9 @@ def _print(result: Any, metric: str, console: Console) -> None:
     for name, ap in sorted(result.ap.items()):
         curve = result.curves[name]
         found = f"{curve.recall[-1]:.1%}" if len(curve.recall) else "0.0%"
-        table.add_row(name, str(curve.positives), str(len(curve.recall)), found, f"{ap:.2%}")
+        table.add_row(
+            Text(printable(name, line=True)), str(curve.positives), str(len(curve.recall)), found, f"{ap:.2%}"
+        )
     table.add_section()
     table.add_row("mAP", str(sum(c.positives for c in result.curves.values())), "", "", f"{result.mean_ap:.2%}")
     console.print(table)
@@ -68,7 +90,7 @@ def _plot(
     import matplotlib
 
     matplotlib.use("Agg")
-    draw = importlib.import_module(f"{assignment.wheel}.evaluation_plots")
+    draw = _helpers(assignment, "evaluation_plots")
     figures = {
         "precision-recall.png": draw.draw_precision_recall(result),
         "average-precision.png": draw.draw_average_precision(result),
@@ -79,4 +101,4 @@ def _plot(
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(out / name, dpi=110, bbox_inches="tight")
-        console.print(f"  {out / name}", highlight=False, soft_wrap=True)
+        console.print(f"  {out / name}", markup=False, highlight=False, soft_wrap=True)

@@ -17,7 +17,9 @@ from rich.progress import (
 from rich.text import Text
 
 from autograder.assignment import Assignment
+from autograder.by_hand import read_by_hand, unused
 from autograder.grade import LEADERBOARD, Run, SlotPool, grade_submissions, sandbox_line
+from autograder.report.files import read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.submissions import find_submissions
@@ -70,6 +72,8 @@ def grade_paths(
             say=say,
         )
     show(assignment, run, console)
+    for line in unused(read_by_hand(out, assignment), read_reports(out)):
+        console.print(printable(line, line=True), style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 2 if lines and run.exit_code == 0 else run.exit_code
 
 

@@ -16,7 +16,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -138,14 +138,15 @@ def _grade_into(
         progress(report, False)
 
     for submission in submissions:
-        report = ungraded(assignment, submission, suites) or _known(out, submission, suites, assignment)
+        report, known = _without_grading(out, submission, suites, assignment)
         if report is None:
             todo.append(submission)
             continue
-        run.reports[submission.key] = report
-        if apply_by_hand(report, by_hand) or report.outcome == "undecided":
+        changed = apply_by_hand(report, by_hand)
+        if changed or not known:
             write_report(out / submission.key, report)
-        progress(report, report.outcome != "undecided")
+        run.reports[submission.key] = report
+        progress(report, known)
     try:
         if todo:
             grade_all(todo, keep)
@@ -155,6 +156,21 @@ def _grade_into(
         if assignment.map is not None:
             write_leaderboard(out, assignment.map, reports)
     return run
+
+
+def _without_grading(
+    out: Path, submission: Submission, suites: str, assignment: Assignment
+) -> tuple[Report | None, bool]:
+    """The report of a submission that needs no grading, if it is one, and whether the folder has that report."""
+    report = ungraded(assignment, submission, suites)
+    if report is None:
+        known = _known(out, submission, suites, assignment)
+        return known, known is not None
+    try:
+        stored = read_report(out / submission.key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return report, False
+    return report, report.score is not None and replace(stored, started=report.started) == report
 
 
 def write_leaderboard(out: Path, settings: MapSettings, reports: list[Report]) -> None:
@@ -288,8 +304,11 @@ def sandbox_line(asked: str) -> str:
 
 
 def claim(out: Path) -> None:
-    """Make the folder, or refuse one that holds something else; points set by hand may be there before the run."""
-    others = out.is_dir() and any(path.name != BY_HAND for path in out.iterdir())
+    """Make the folder, or refuse one that holds something else.
+
+    What is carried over from an earlier run may be there before: points set by hand, the seed of the images.
+    """
+    others = out.is_dir() and any(path.name not in (BY_HAND, FIGURE_SEED) for path in out.iterdir())
     if others and not (out / ".fcoskit").is_file():
         raise KitError(f"{out} is not empty and not the folder of an earlier run. Name another with --out.")
     try:

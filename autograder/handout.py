@@ -84,12 +84,26 @@ class Handout:
         return cls(**{**content, "tasks": tasks, "weights": tuple(content["weights"])})
 
 
+def handout_of(assignment: Any) -> Handout:
+    """What the students of an `assignment.Assignment`, a class that their wheel does not have, may know of it."""
+    return Handout(
+        assignment=assignment.id,
+        version=assignment.version,
+        notebook=assignment.notebook,
+        tasks={e.id: Task(e.title, e.points, e.names, e.canned, e.slow) for e in assignment.exercises},
+        weights=assignment.weights,
+        weights_megabytes=assignment.map.weights_megabytes if assignment.map else 0,
+        notebook_megabytes=assignment.limits.notebook_megabytes,
+        suites=assignment.suites,
+        reference=assignment.reference,
+    )
+
+
 def handouts() -> list[Handout]:
     """What this wheel belongs to; on staff's machines, every assignment of the course that the folder lies in."""
     if _SHIPPED.is_file():
         return [Handout.from_json(_SHIPPED.read_text(encoding="utf-8"))]
     from autograder.assignment import load_assignments
-    from autograder.wheel import handout_of
 
     return [handout_of(assignment) for assignment in load_assignments()]
 

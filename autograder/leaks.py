@@ -77,7 +77,7 @@ def _solution_secrets(assignment: Assignment, cells: list[Parted]) -> Iterator[t
 
 
 def _hidden_secrets(assignment: Assignment) -> Iterator[tuple[str, str]]:
-    """Names, sentences and hints of hidden checks, and any few of their lines in a row."""
+    """Names and sentences of hidden checks, and any few of their lines in a row; hints, students read anyway."""
     for path in sorted((assignment.suites / "hidden").glob("*.py")):
         text = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)):

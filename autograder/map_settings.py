@@ -6,9 +6,12 @@ with which arguments, and how it is called.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from autograder.settings import flag, subtable, text, texts
 
 
 @dataclass(frozen=True)
@@ -65,21 +68,24 @@ def read_map_settings(table: dict[str, Any], root: Path) -> MapSettings:
     unknown = set(table) - {entry.name for entry in fields(MapSettings)}
     if unknown:
         raise ValueError(f"[map] has unknown keys {', '.join(sorted(unknown))}")
-    files, arguments = table["files"], table.get("arguments", [])
+    files, arguments = texts(table, "files", "[map]"), table.get("arguments", [])
     if not files or any(Path(name).name != name or name.startswith(".") for name in files):
         raise ValueError("[map] files must be names of files, without folders")
+    marks = table.get("marks_at", [])
+    if not isinstance(arguments, list) or not isinstance(marks, list) or not all(map(_is_number, marks)):
+        raise ValueError("[map] arguments must be a list, marks_at a list of numbers")
     several = bool(arguments) and all(isinstance(entry, list) for entry in arguments)
-    given = {name: table[name] for name in ("short_names", *_NUMBERS) if name in table}
     made = MapSettings(
-        id=str(table["id"]),
-        title=str(table["title"]),
-        files=tuple(str(name) for name in files),
-        make=str(table["make"]),
+        id=text(table, "id", "[map]", r"\w[\w.-]*", "letters, digits, dots and dashes"),
+        title=text(table, "title", "[map]"),
+        files=files,
+        make=text(table, "make", "[map]"),
         arguments=tuple(tuple(entry) for entry in arguments) if several else (tuple(arguments),),
-        call=tuple(table.get("call", {}).items()),
-        folder=root / str(table["folder"]) if table.get("folder") else None,
-        marks_at=tuple(float(value) for value in table.get("marks_at", [])),
-        **given,
+        call=tuple(subtable(table, "call", "[map]").items()),
+        folder=root / text(table, "folder", "[map]") if table.get("folder") else None,
+        marks_at=tuple(float(value) for value in marks),
+        short_names=flag(table, "short_names", "[map]"),
+        **{name: table[name] for name in _NUMBERS if name in table},
     )
     _check(made)
     return made
@@ -92,7 +98,7 @@ def _check(made: MapSettings) -> None:
     """ValueError where a number makes no sense."""
     for name in _NUMBERS:
         value = getattr(made, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not _is_number(value):
             raise ValueError(f"[map] {name} must be a number")
         if name in ("weights_megabytes", "images", "image_size", "detections") and not isinstance(value, int):
             raise ValueError(f"[map] {name} must be a whole number")
@@ -103,3 +109,7 @@ def _check(made: MapSettings) -> None:
         raise ValueError("[map] marks_at must rise, above 0 and up to 1: a mAP of 40% is 0.4")
     if bool(made.points) != bool(made.marks_at):
         raise ValueError("[map] points and marks_at belong together: points, and the mAP from which they are given")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

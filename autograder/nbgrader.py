@@ -25,7 +25,6 @@ from typing import Any
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbgrader import utils
-from nbgrader.api import Gradebook
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
@@ -35,8 +34,9 @@ from nbgrader.preprocessors import (
 
 from autograder.assignment import Assignment, find_root, load_assignment
 from autograder.errors import KitError, SubmissionError
+from autograder.gradebook import sync_gradebook
 from autograder.notebook import all_cells
-from autograder.rebuilt import rebuilt_notebook, release_cells
+from autograder.rebuilt import rebuilt_notebook, unread
 from autograder.report.files import write_report
 from autograder.report.html import exercise_panel
 from autograder.report.model import Report
@@ -76,40 +76,6 @@ def configure(config: Any, root: Path | None = None) -> None:
 def _before(root: Path, database: str, assignment: str, **_: Any) -> None:
     """What nbgrader calls before a submission: bring the gradebook in step with the release."""
     sync_gradebook(load_assignment(assignment, root), database)
-
-
-def sync_gradebook(assignment: Assignment, database: str) -> None:
-    """Put the release's cells into the gradebook, or bring the points there up to date. Grades are kept.
-
-    Raises:
-        KitError: There is no release, or the assignment gives points that nbgrader has no cell for.
-    """
-    if assignment.map is not None and assignment.map.points:
-        raise KitError(
-            f"assignment.toml gives the weights of {assignment.map.id} {assignment.map.points:g} points, but no cell "
-            "of the notebook stands for them, so nbgrader cannot hold them. Set its points to 0, leave marks_at out, "
-            "or use `fcoskit grade`."
-        )
-    name = assignment.notebook
-    with Gradebook(database) as gradebook:
-        gradebook.update_or_create_assignment(assignment.id)
-        gradebook.update_or_create_notebook(name, assignment.id)
-        for cell in release_cells(assignment):
-            if "nbgrader" not in cell.metadata:
-                continue
-            key = (cell.metadata.nbgrader.grade_id, name, assignment.id)
-            if utils.is_grade(cell):
-                points = float(cell.metadata.nbgrader.points)
-                gradebook.update_or_create_grade_cell(*key, max_score=points, cell_type=cell.cell_type)
-            if utils.is_solution(cell):
-                gradebook.update_or_create_solution_cell(*key)
-            gradebook.update_or_create_source_cell(
-                *key,
-                cell_type=cell.cell_type,
-                locked=utils.is_locked(cell),
-                source=cell.source,
-                checksum=cell.metadata.nbgrader.get("checksum"),
-            )
 
 
 class TolerantExporter(NotebookExporter):  # type: ignore[misc]
@@ -180,7 +146,7 @@ class RebuildFromRelease(_KitPreprocessor):
             data = submission.read(assignment.limits.notebook_megabytes)
             cells = all_cells(data, Path(submission.name).suffix.lower())
         except SubmissionError as error:
-            cells = [("markdown", f"**This submission could not be read.** {error}")]
+            cells = [unread(str(error))]
         return rebuilt_notebook(assignment, cells), resources
 
 
@@ -247,7 +213,8 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
         """Save the engine's points, or leave the cell to a human where there is no verdict."""
         report: Report = resources[_KEY]
         grade_id = cell.metadata["nbgrader"]["grade_id"]
-        points = {e.id.replace(".", "-"): e.points for e in report.exercises} or {grade_id: 0.0}
+        assignment = load_assignment(report.assignment, Path(self.parent.parent.coursedir.root))
+        points = {assignment.exercise(e.id).grade_id: e.points for e in report.exercises} or {grade_id: 0.0}
         grade = self.gradebook.find_grade(grade_id, self.notebook_id, self.assignment_id, self.student_id)
         grade.auto_score = points[grade_id] if report.score is not None else None
         grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 from typing import Any
 
 import nbformat
@@ -10,6 +11,12 @@ from nbgrader import utils
 
 from autograder.assignment import Assignment
 from autograder.errors import KitError
+
+
+def unread(problem: str) -> tuple[str, str]:
+    """A cell that says why a submission could not be read; names of files in it are a student's, so nothing acts."""
+    told = html.escape(" ".join(problem.split()), quote=False)
+    return "markdown", f'**This submission could not be read.**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
 
 
 def release_cells(assignment: Assignment) -> list[Any]:

@@ -17,12 +17,10 @@ from autograder.errors import KitError, SubmissionError
 from autograder.grade import grade_submissions
 from autograder.report.files import read_report, read_reports
 from autograder.report.model import Report
-from autograder.report.terminal import printable, shown_figure
+from autograder.report.terminal import STYLES, printable, shown_figure
 from autograder.result import CheckResult, ExerciseResult
 from autograder.submissions import Submission, safe_key, with_weights
 from autograder.versions import suites_digest
-
-_STYLES = {"passed": "green", "grader_error": "bold magenta", "missing": "yellow"}
 
 
 def explain(out: Path, student: str, exercise_id: str, console: Console, *, sandbox: str = "auto") -> int:
@@ -118,7 +116,7 @@ def _submission_of(assignment: Assignment, report: Report) -> Submission:
 
 def _show(check: CheckResult, console: Console) -> None:
     mark = "passed" if check.status == "passed" else check.status.replace("_", " ")
-    line = Text(f"{mark:12} ", style=_STYLES.get(check.status, "red"))
+    line = Text(f"{mark:12} ", style=STYLES.get(check.status, "red"))
     line.append(f"{check.earned:g}/{check.points:g}  {'public' if check.public else 'hidden'}  ", style="default")
     line.append(f"{check.sentence} [{check.name}]", style="default")
     console.print(line, soft_wrap=True)

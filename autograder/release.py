@@ -56,7 +56,8 @@ def build_release(assignment: Assignment, console: Console, jobs: int = 2, slots
             console.print(warning, style="yellow", highlight=False)
         _swap(made, assignment.release)
     for path in sorted(assignment.release.iterdir()):
-        console.print(f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes", highlight=False)
+        line = f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes"
+        console.print(line, markup=False, highlight=False)
 
 
 def check_release(assignment: Assignment, console: Console) -> None:

@@ -46,8 +46,10 @@ def make_submission(notebook: str | None = None, namespace: dict[str, Any] | Non
         given = handout_in(saved.code)
         rows = []
         for exercise, task in given.tasks.items():
-            panel.working(f"Checking {spoken(exercise)} {task.title} ...")
-            rows.append(_row(given, exercise, saved.code, namespace))
+            panel.working(
+                f"Checking {spoken(exercise)} {task.title} ... If it does not end, stop this cell: it goes on."
+            )
+            rows.append(_row_or_stopped(given, exercise, saved.code, namespace))
         weights, notes = _weights(given, [Path.cwd(), saved.folder])
         target = saved.folder / f"{given.assignment}-submission.zip"
         files = _write(target, given, saved, weights)
@@ -61,6 +63,14 @@ def make_submission(notebook: str | None = None, namespace: dict[str, Any] | Non
     panel.done(Summary(target.name, str(target), size, saved.name, saved.seconds, rows, files, notes, stale))
     if on_colab():
         _download(target)
+
+
+def _row_or_stopped(given: Handout, exercise: str, code: list[str], namespace: dict[str, Any]) -> Row:
+    """The same, also where the student stops it: code that does not end costs its own row, not the zip."""
+    try:
+        return _row(given, exercise, code, namespace)
+    except KeyboardInterrupt:
+        return Row(spoken(exercise), given.tasks[exercise].title, "unknown", "not checked: stopped")
 
 
 def _row(given: Handout, exercise: str, code: list[str], namespace: dict[str, Any]) -> Row:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
-from autograder.handout import FILE, Handout, Task
+from autograder.handout import FILE, handout_of
 
 # What `check()` needs of the kit. The engine, the sandbox, hidden suites and the reference are not here.
 PUBLIC_FILES = (
@@ -83,21 +83,6 @@ def build_wheel(assignment: Assignment, folder: Path, work: Path) -> Path:
     (wheel,) = built.glob("*.whl")
     folder.mkdir(parents=True, exist_ok=True)
     return _repacked(wheel, folder / wheel.name)
-
-
-def handout_of(assignment: Assignment) -> Handout:
-    """What an assignment's students may know of it."""
-    return Handout(
-        assignment=assignment.id,
-        version=assignment.version,
-        notebook=assignment.notebook,
-        tasks={e.id: Task(e.title, e.points, e.names, e.canned, e.slow) for e in assignment.exercises},
-        weights=assignment.weights,
-        weights_megabytes=assignment.map.weights_megabytes if assignment.map else 0,
-        notebook_megabytes=assignment.limits.notebook_megabytes,
-        suites=assignment.suites,
-        reference=assignment.reference,
-    )
 
 
 def _stage(assignment: Assignment, stage: Path) -> None:

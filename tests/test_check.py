@@ -82,3 +82,16 @@ def test_the_random_state_is_left_alone(namespace, capsys):
     torch.manual_seed(3)
     check("7.1d", namespace)
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_check_that_was_stopped_says_so(namespace, capsys):
+    """Code that does not end, stopped by hand: a plain word and no traceback, and the namespace is as it was."""
+
+    def endless(*_, **__):
+        raise KeyboardInterrupt  # as the stop button does
+
+    stopped = namespace | {"get_fpn_location_coords": endless}
+    before = dict(stopped)
+    check("7.1d", stopped)
+    assert "were stopped, so there is no verdict" in capsys.readouterr().out
+    assert stopped == before

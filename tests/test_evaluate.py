@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def test_the_table(assignment, folders, metric, average):
     evaluate_folders(assignment, *folders, metric, console)
     text = console.export_text()
     assert [word for word in text.split() if word.endswith("%")] == ["50.0%", average, average]
+
+
+def test_a_class_of_any_name(assignment, folders):
+    """A class called like a tag of the terminal's is a name and nothing else."""
+    for folder, line in zip(folders, ("[/cat] 10 10 50 50", "[/cat] 0.9 10 10 50 50"), strict=True):
+        (folder / "a.txt").write_text(f"{line}\n")
+    console = Console(record=True, width=100)
+    evaluate_folders(assignment, *folders, "voc10", console)
+    assert "[/cat]" in console.export_text()
+
+
+def test_a_course_without_helpers(assignment, folders):
+    """An assignment that ships nothing to evaluate with: a sentence, not a missing module."""
+    with pytest.raises(KitError, match="no helpers that evaluate detections: there is no module ps1_checks"):
+        evaluate_folders(replace(assignment, wheel="ps1_checks"), *folders, "voc10", Console(quiet=True))
 
 
 def test_the_command(folders):

@@ -20,10 +20,12 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbgrader.api import Gradebook
 
 from autograder.assignment import Assignment
 from autograder.grade import grade_submissions
+from autograder.rebuilt import unread
 from autograder.report.files import read_report
 from autograder.submissions import find_submissions
 from tests.conftest import ROOT
@@ -225,6 +227,8 @@ def test_fcoskit_grade_gives_the_same(course, exported, tmp_path):
     run = grade_submissions(course, found, tmp_path / "out")
     theirs = {student: float(row["raw_score"]) for student, row in exported.items()}
     assert {student: report.score for student, report in run.reports.items()} == theirs
+    with (run.out / "grades.csv").open(encoding="utf-8") as stream:
+        assert {row["student"]: float(row["score"]) for row in csv.DictReader(stream)} == theirs
 
 
 def test_submitted_files_stay_as_they_were(course, submitted, said):
@@ -311,6 +315,15 @@ def _solution_cell(course: Assignment) -> str:
     cells = json.loads((course.release / "fcos.ipynb").read_text(encoding="utf-8"))["cells"]
     named = [cell for cell in cells if "def get_fpn_location_coords" in "".join(cell["source"])]
     return str(named[0]["metadata"]["nbgrader"]["grade_id"])
+
+
+def test_a_files_name_is_text_in_autograded():
+    """Why a submission was not read may hold names of files: no tag or Markdown in them has an effect."""
+    kind, source = unread("2 submissions (![](//x.org/a.png) <b>.ipynb, `$x$`.py):\n\n# keep one")
+    page = markdown2html_mistune(source)
+    assert kind == "markdown" and "<strong>This submission could not be read.</strong>" in page
+    assert "![](//x.org/a.png) &lt;b&gt;.ipynb, `$x$`.py): # keep one" in page
+    assert not re.search("<(img|b|h1|code)[ >]", page)
 
 
 def test_the_table_names_tests_that_are_there():

@@ -182,6 +182,13 @@ def test_a_written_file_is_readable_and_replaces_the_old(tmp_path):
     assert path.read_bytes() == b"\xff" and path.stat().st_mode & 0o777 == 0o644
 
 
+def test_what_staff_alone_may_read_is_closed_to_others(tmp_path):
+    """`report.json` has the seed and hidden numbers: its mode keeps them, also in a folder that is open."""
+    write_report(tmp_path, _report())
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "feedback.html").stat().st_mode & 0o777 == 0o644
+
+
 def test_report_json_comes_last(tmp_path, monkeypatch):
     """`report.json` means that both files are there: it is not written if the page fails."""
     monkeypatch.setattr("autograder.report.files.feedback_page", lambda report: 1 / 0)
@@ -235,6 +242,8 @@ def test_printed_text_cannot_move_the_cursor(text):
     """Control and format characters are shown as question marks."""
     assert printable(f"a{text}b").startswith("a?") and printable(f"a{text}b").encode()
     assert printable("Zoë 李\n\t✓") == "Zoë 李\n\t✓" and printable("a\nb", line=True) == "a?b"
+    joined = "\u0646\u06cc\u200c\u0645\u0627 \u0dc1\u0dca\u200d\u0dbb\u0dd3"  # names that need a joiner keep it
+    assert printable(joined, line=True) == joined
 
 
 @pytest.mark.parametrize("terminal", [False, True])

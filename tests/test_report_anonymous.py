@@ -222,10 +222,17 @@ def test_the_order_of_rows_tells_nothing(reports):
     assert names == sorted(names)
 
 
-def test_broken_reports_are_counted_without_names(tmp_path, reports):
-    """A broken report's folder is a student's name: the shared page gives the number alone."""
+def test_broken_reports_are_told_without_names_or_number(tmp_path, reports):
+    """A report that cannot be read, or is of another assignment, is told as left out: not whose, and not how many."""
     write(tmp_path, reports)
     (tmp_path / "aisha" / "report.json").write_text("{", encoding="utf-8")
-    assert share_class(tmp_path, console()) == 1
-    text = shared_texts(tmp_path)["class.html"]
-    assert "1 of the reports cannot be read" in text and "aisha" not in text
+    (tmp_path / "bao" / "report.json").write_text(
+        (tmp_path / "bao" / "report.json")
+        .read_text(encoding="utf-8")
+        .replace('"assignment": "ps7"', '"assignment": "x"')
+    )
+    console = Console(record=True, width=200)
+    assert share_class(tmp_path, console) == 1
+    text = console.export_text() + (tmp_path / SHARED / "class.html").read_text(encoding="utf-8")
+    assert text.count("Some of the reports cannot be read and are left out.") == 2 and "aisha" not in text
+    assert text.count("reports of other assignments, left out: x.") == 2 and "(1)" not in text

@@ -375,6 +375,8 @@ def test_a_roster_gives_names_numbers_and_the_column(tmp_path):
         ["Cole, Eve", "104", "S-4", "eve2", "Sec 2", "2"],
     ]
     assert file.unknown == ("Cole, Eve", "zed") and file.unscored == ("bob",)
+    twice = canvas_csv([small("ann", "pf"), small("101", "pp")], summarise(made), roster)
+    assert len(rows(twice.text)) == 2 and twice.unknown == ("101", "ann"), "two submissions of one student: which?"
 
 
 @pytest.mark.parametrize("content", [b"", b"name,grade\na,1\n", b"\xff\xfe\x00", None])

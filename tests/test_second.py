@@ -20,6 +20,7 @@ from autograder.check import check
 from autograder.errors import KitError
 from autograder.front import grade_paths
 from autograder.grade import open_slots
+from autograder.gradescope.bundle import write_bundle
 from autograder.release import build_release, check_release
 from autograder.report.files import read_report
 from autograder.samples import load_samples, unexpected, write_sample
@@ -109,6 +110,15 @@ def test_its_suites_hold(second):
     said = io.StringIO()
     assert validate(second, Console(file=said, width=140), jobs=1) == 0, said.getvalue()
     assert "3 mutants, 6 pairs of check and fault, 100% named" in said.getvalue()
+
+
+def test_it_goes_to_gradescope(second, tmp_path):
+    """Checks that compare with no stored tensor need none: the zip is written without."""
+    write_bundle(second, tmp_path / "[odd] name.zip", Console(file=io.StringIO()))
+    with zipfile.ZipFile(tmp_path / "[odd] name.zip") as archive:
+        names = archive.namelist()
+    assert "kit/assignment/softmax/suites/hidden/test_1a.py" in names
+    assert not [name for name in names if "softmax/reference" in name]
 
 
 @pytest.fixture(name="both")

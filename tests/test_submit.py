@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 
 from autograder import submit
-from autograder.handout import Handout, handout_in, handouts, spoken
+from autograder.handout import Handout, handout_in, handout_of, handouts, spoken
 from autograder.notebook import handed_in_with
 from autograder.public import check_exercise, last_verdict
 from autograder.saved import find_saved, is_saved
 from autograder.submission_panel import File, Row, Summary, shown_age, shown_size, summary_html, summary_text
 from autograder.submissions import find_submissions
 from autograder.untrusted import read_member
-from autograder.wheel import handout_of
 
 CALL = "make_submission()"
 RIGHT = """\
@@ -133,6 +132,18 @@ def test_the_notebook_in_it_is_the_students_and_says_what_with(folder, capsys):
     assert made["metadata"].pop("fcoskit") == {"assignment": "ps7", "version": handouts()[0].version}
     assert made == mine
     assert handed_in_with(data, ".ipynb") == handouts()[0].version
+
+
+def test_code_that_does_not_end_costs_its_row_alone(folder, capsys):
+    """Stopped while an exercise is checked, it says so in that row, checks the others and writes the zip."""
+    endless = "def get_fpn_location_coords(*_, **__):\n    raise KeyboardInterrupt  # as the stop button does\n"
+    write(folder / "a.ipynb", endless, GIVEN, CALL)
+    submit.make_submission(namespace=ran(endless, GIVEN))
+    said = capsys.readouterr().out
+    row = {line[3:10]: line for line in said.splitlines() if line[3:6] == "7.1"}
+    assert row["7.1 (d)"].startswith(" ?") and row["7.1 (d)"].endswith("not checked: stopped")
+    assert row["7.1 (f)"].endswith("as given")
+    assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
 
 
 def test_each_exercise_gets_its_own_word(folder, capsys):

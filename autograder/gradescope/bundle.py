@@ -56,7 +56,10 @@ def write_bundle(assignment: Assignment, out: Path, console: Console) -> None:
     except OSError as error:
         raise KitError(f"{out} cannot be written: {error.strerror}.") from error
     console.print(
-        f"Wrote {out}: {len(files)} files, {len(data) / 1e6:.1f} MB. It holds the solution: keep it to staff."
+        f"Wrote {out}: {len(files)} files, {len(data) / 1e6:.1f} MB. It holds the solution: keep it to staff.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(
         f"On Gradescope: a programming assignment with {assignment.max_score:g} autograder points, this zip as its "
@@ -96,8 +99,8 @@ def python_path(assignment: Assignment) -> list[str]:
 def _of_the_course(assignment: Assignment) -> list[Path]:
     """Files and folders of the course that grading reads and that are not the kit's own."""
     paths = [assignment.folder, *(assignment.root / entry for entry in assignment.ship)]
-    paths += [assignment.suites, assignment.reference]
-    paths += [folder for folder in [assignment.proof / "mutants"] if folder.is_dir()]
+    paths.append(assignment.suites)
+    paths += [folder for folder in (assignment.reference, assignment.proof / "mutants") if folder.is_dir()]
     if assignment.map is not None and assignment.map.folder is not None:
         paths.append(assignment.map.folder)
     for path in paths:

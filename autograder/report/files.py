@@ -39,9 +39,12 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write `feedback.html`, then `report.json`, whose presence means that both are there."""
+    """Write `feedback.html`, then `report.json`, whose presence means that both are there.
+
+    The latter has the seed and hidden numbers: it is its owner's alone, whatever the mode of the folder.
+    """
     write_whole(folder / "feedback.html", feedback_page(report))
-    write_whole(folder / "report.json", json.dumps(report.to_json(), indent=1, ensure_ascii=True) + "\n")
+    write_whole(folder / "report.json", json.dumps(report.to_json(), indent=1, ensure_ascii=True) + "\n", 0o600)
 
 
 def read_report(folder: Path) -> Report:

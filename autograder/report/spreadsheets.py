@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ class CanvasFile:
     Attributes:
         text: The file.
         unscored: Students left out because a human has to act first.
-        unknown: Students left out because the roster does not have them, or not by a name of their own.
+        unknown: Students left out because the roster does not have them, or not by a name of their own: two
+            submissions may go by the login and the number of one student.
     """
 
     text: str
@@ -82,6 +84,7 @@ def canvas_csv(reports: list[Report], summary: ClassSummary, roster: Roster | No
     column = _column(summary.title, roster)
     rows: list[Sequence[object]] = [[*CANVAS, column], [_POINTS_POSSIBLE, "", "", "", "", summary.scores.most]]
     known = _by_any_name(roster) if roster else {}
+    claims = Counter(known.get(_folded(report.student)) for report in reports if report.score is not None)
     unscored, unknown = [], []
     for report in sorted(reports, key=lambda one: one.student):
         score = report.score
@@ -89,7 +92,7 @@ def canvas_csv(reports: list[Report], summary: ClassSummary, roster: Roster | No
             unscored.append(report.student)
         elif roster is None:
             rows.append([report.student, "", "", report.student, "", score])
-        elif row := known.get(report.student.strip().casefold()):
+        elif (row := known.get(_folded(report.student))) and claims[row] == 1:
             rows.append([*row, score])
         else:
             unknown.append(report.student)
@@ -124,11 +127,15 @@ def _by_any_name(roster: Roster) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     shared: set[str] = set()
     for row in roster.rows:
-        for name in {cell.strip().casefold() for cell in row[:4]} - {""}:
+        for name in {_folded(cell) for cell in row[:4]} - {""}:
             if name in found:
                 shared.add(name)
             found[name] = row
     return {name: row for name, row in found.items() if name not in shared}
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _column(title: str, roster: Roster | None) -> str:

@@ -14,7 +14,8 @@ from autograder.assignment import Assignment
 from autograder.report.model import Report
 from autograder.result import ExerciseResult, Figure
 
-_STYLES = {"passed": "green", "missing": "yellow", "grader_error": "bold magenta"}
+STYLES = {"passed": "green", "missing": "yellow", "grader_error": "bold magenta"}
+_JOINERS = "\u200c\u200d"  # names in Persian and Sinhala, say, are written with them; they move nothing
 
 
 def grades_table(assignment: Assignment, reports: list[Report], console: Console) -> Table:
@@ -76,6 +77,8 @@ def printable(text: str, *, line: bool = False) -> str:
 
 
 def _moves(character: str) -> bool:
+    if character in _JOINERS:
+        return False
     category = unicodedata.category(character)
     return category[0] == "C" or category in ("Zl", "Zp")  # control, format, unassigned; breaks of lines
 
@@ -83,5 +86,5 @@ def _moves(character: str) -> bool:
 def _points(exercise: ExerciseResult | None, report: Report) -> Text:
     if exercise is None or report.score is None:
         return Text("-")
-    style = _STYLES.get(exercise.status, "red")
+    style = STYLES.get(exercise.status, "red")
     return Text(f"{exercise.points:g}", style=style)

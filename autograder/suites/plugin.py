@@ -237,6 +237,7 @@ def collect(folders: list[Path], plugin: SuitePlugin) -> None:
 
     Raises:
         RuntimeError: A suite could not be collected; the text says why.
+        KeyboardInterrupt: Somebody stopped it while a check ran: pytest swallows that.
     """
     ini = Path(__file__).parent / "pytest.ini"
     options = ["-c", str(ini), "--rootdir", str(ini.parent), "--capture=no"]
@@ -244,6 +245,8 @@ def collect(folders: list[Path], plugin: SuitePlugin) -> None:
     with _no_other_plugins():
         code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
     fine = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:
+        raise KeyboardInterrupt
     if plugin.problems or code not in fine:
         raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
 
