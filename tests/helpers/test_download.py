@@ -175,13 +175,15 @@ def test_drive_goes_on_in_the_next_call(drive, tmp_path):
     assert drive.ranges == [None, f"bytes={BLOCK}-"] and len(VOC2007Detection(tmp_path / "data", "train")) == 2
 
 
-def test_parts_of_drive_that_lie_about(drive, tmp_path):
+@pytest.mark.parametrize("largest", [BLOCK, None])
+def test_parts_of_drive_that_lie_about(drive, tmp_path, largest):
     """Of several parts, as an older version left them, the largest is gone on from; a whole one is used as it is."""
     (tmp_path / "data").mkdir()
-    for length, name in ((100, "aaaaaaaa"), (len(drive.body), "bbbbbbbb"), (3000, "cccccccc")):
+    for length, name in ((100, "aaaaaaaa"), (largest, "bbbbbbbb"), (3000, "cccccccc")):
         (tmp_path / "data" / f".voc2007.tar.drive{name}.part").write_bytes(drive.body[:length])
     drive.behaviours = [NAME]
     download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
+    assert drive.ranges[-1] == f"bytes={largest or len(drive.body)}-"
     assert not list((tmp_path / "data").glob(".*")) and len(VOC2007Detection(tmp_path / "data", "train")) == 2
 
 
