@@ -7,12 +7,12 @@ What is printed at the end goes into the notebook.
 """
 
 import argparse
-import hashlib
 import sys
 from pathlib import Path
 
 from ps7_helpers.download import VOC2007_MD5, VOC2007_URL, download_voc2007
-from ps7_helpers.packed import lists_of, write_packed
+from ps7_helpers.fetch import md5_of
+from ps7_helpers.packed import lists_of, refuse_packed, write_packed
 from ps7_helpers.progress import progress
 
 
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     out = options.out or Path(f"voc2007-{options.image_size}.tar")
     url = options.archive.resolve().as_uri() if options.archive else VOC2007_URL
     try:
+        refuse_packed(options.data_dir)
         download_voc2007(options.data_dir, url, options.md5)
         splits = lists_of(options.data_dir)
         total = sum(map(len, splits.values()))
@@ -35,14 +36,12 @@ def main(arguments: list[str] | None = None) -> None:
             pass
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
-    with out.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     counted = ", ".join(
         f"{split} {len(listed)} images, {sum(len(o) for _, o in listed)} boxes" for split, listed in splits.items()
     )
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; {counted}")
     print("Put it on Google Drive, share it with everybody who has the link, and write into the notebook:")
-    print(f'PACKED_MD5 = "{md5}"')
+    print(f'PACKED_MD5 = "{md5_of(out)}"')
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from ps7_helpers.utils import NO_BATCH
+
 T = TypeVar("T")
 State = dict[str, Any]
 
@@ -44,11 +46,7 @@ class ResumableBatches(Generic[T]):
         for batch in self._epoch or ():
             self._taken += 1
             return batch
-        raise ValueError(
-            "The loader gave no batch. Its data set is empty, or smaller than one batch while "
-            "drop_last=True, or it is an iterator that can be run through only once; hand in a "
-            "DataLoader with enough images."
-        )
+        raise ValueError(NO_BATCH)
 
     def _begin(self) -> None:
         self._start, self._taken = random_state(self._loader), 0

@@ -2,13 +2,37 @@
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Subset
 
 State = dict[str, Any]
+
+MAY_CHANGE = ("learning_rate", "max_grad_norm")  # what a training that met NaN is to be taken up with
+
+
+def plain_number(value: Any) -> Any:
+    """A number of numpy as Python's own, since files are read without numpy's types; anything else as it is."""
+    return value.item() if isinstance(value, np.number) else value
+
+
+def data_of(loader: object) -> State:
+    """What tells the data of one training from those of another, as far as a loader says."""
+    dataset = getattr(loader, "dataset", None)
+    if dataset is None:
+        return {}
+    found: State = {"number of images": len(dataset)} if hasattr(dataset, "__len__") else {}
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    found["data set"] = type(dataset).__name__
+    for name, owner in (("image_size", dataset), ("batch_size", loader)):
+        found[name] = str(getattr(owner, name, None))
+    return found
 
 
 def plain_attributes(module: nn.Module) -> dict[str, dict[str, Any]]:
@@ -20,19 +44,40 @@ def plain_attributes(module: nn.Module) -> dict[str, dict[str, Any]]:
     for name, part in module.named_modules():
         if type(part).__module__.startswith("torch."):
             continue  # a layer's sizes, which never change
-        values = {k: v for k, v in vars(part).items() if isinstance(v, int | float | Tensor) and type(v) is not bool}
+        held = {k: plain_number(v) for k, v in vars(part).items()}
+        values = {k: v for k, v in held.items() if isinstance(v, int | float | Tensor) and type(v) is not bool}
         if values:
             found[name] = {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()}
     return found
 
 
-def set_plain_attributes(module: nn.Module, state: dict[str, dict[str, Any]]) -> None:
-    """Put back what :func:`plain_attributes` gave."""
+def set_plain_attributes(module: nn.Module, state: dict[str, dict[str, Any]], device: torch.device) -> None:
+    """Put back what :func:`plain_attributes` gave, a tensor where the one in its place is, otherwise on ``device``.
+
+    A number may have become a tensor in between, or a tensor a number.
+    """
     parts = dict(module.named_modules())
     for name, values in state.items():
         for key, value in values.items():
             old = vars(parts[name]).get(key)
-            setattr(parts[name], key, value.to(old.device) if isinstance(old, Tensor) else value)
+            if isinstance(value, Tensor):
+                value = value.to(old.device if isinstance(old, Tensor) else device)
+            setattr(parts[name], key, value)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a checkpoint, but not the one above: where that is missing, a disk is.
+
+    Raises:
+        FileNotFoundError: It is.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"There is no folder {path.parent.parent}, so the checkpoint {path} could not be kept. Make it; if it is "
+            'on your Google Drive, mount that: from google.colab import drive; drive.mount("/content/drive").'
+        ) from error
 
 
 def write_checkpoint(state: State, path: Path) -> None:
@@ -41,7 +86,6 @@ def write_checkpoint(state: State, path: Path) -> None:
     Raises:
         OSError: There is no room, or no right to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     with unfinished.open("wb") as file:
         torch.save(state, file)
@@ -68,15 +112,25 @@ def read_checkpoint(path: Path) -> State:
     return state
 
 
-def check_same_training(path: Path, there: State, here: State) -> None:
-    """Refuse to go on with a checkpoint that was made with other settings.
+def check_same_training(path: Path, there: State, here: State, may_change: Sequence[str] = ()) -> list[str]:
+    """Refuse to go on with a checkpoint that was made with other settings or data.
+
+    Args:
+        path: The checkpoint, for the message.
+        there: Its settings.
+        here: Those of now.
+        may_change: Settings that may differ.
+
+    Returns:
+        Of those, the ones that do, a few words each.
 
     Raises:
-        ValueError: They differ; each difference is named.
+        ValueError: Others differ; each difference is named.
     """
-    differ = [f"{k} is {there.get(k)} there and {v} here" for k, v in here.items() if there.get(k) != v]
-    if differ:
+    differ = {k: f"{k} is {there.get(k)} there and {v} here" for k, v in here.items() if there.get(k) != v}
+    if not differ.keys() <= set(may_change):
         raise ValueError(
-            f"{path} is the checkpoint of another training: {'; '.join(differ)}. Delete it to begin anew, name "
-            "another file, or use the settings it was made with."
+            f"{path} is the checkpoint of another training: {'; '.join(differ.values())}. Delete it to begin anew, "
+            "name another file, or use the settings and data it was made with."
         )
+    return list(differ.values())

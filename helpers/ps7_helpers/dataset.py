@@ -3,6 +3,8 @@
 Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010.
 """
 
+import hashlib
+import json
 import math
 import warnings
 from pathlib import Path
@@ -28,7 +30,6 @@ from ps7_helpers.packed import read_sizes, resized_size
 from ps7_helpers.voc import VOC_CLASSES, ListedImage, list_name, read_list
 
 SPLITS: tuple[str, str] = ("train", "val")
-_OLD_PREFIX = "./here/"
 
 DetectionItem = tuple[str, Tensor, Tensor]
 """What the data sets give: image path, image ``(3, H, W)``, boxes ``(40, 5)``."""
@@ -104,15 +105,14 @@ class VOC2007Detection(Dataset[DetectionItem]):
                 f"The images in {self.dataset_dir} are packed at {self._packed_at} pixels, not at {image_size}. Pass "
                 f"image_size={self._packed_at}, or fetch the full images into another folder."
             )
-        name = f"{split}-{image_size}.pixels"
-        self._cache = PixelCache(Path(cache) / name, len(self.instances), image_size) if cache else None
+        self._cache = self._open_cache(Path(cache)) if cache else None
 
     def _read_instances(self) -> list[ListedImage]:
         """The images of the split with paths joined to ``dataset_dir``, checked as far as is cheap."""
         path = self.dataset_dir / list_name(self.split)
         if not path.is_file():
             raise FileNotFoundError(_missing(path, "the list of the images and their boxes"))
-        instances = [(self._image_path(name), objects) for name, objects in read_list(path)]
+        instances = [(str(self.dataset_dir / name), objects) for name, objects in read_list(path)]
         for image_path, objects in instances:
             unknown = {o["name"] for o in objects} - set(VOC_CLASSES)
             if unknown:
@@ -129,9 +129,11 @@ class VOC2007Detection(Dataset[DetectionItem]):
             raise FileNotFoundError(_missing(Path(instances[0][0]), f"the first image that {path.name} names"))
         return instances
 
-    def _image_path(self, name: str) -> str:
-        """The path of an image from its path in the list; older lists begin theirs with ``./here/``."""
-        return str(self.dataset_dir / name.removeprefix(_OLD_PREFIX))
+    def _open_cache(self, folder: Path) -> PixelCache:
+        """The cache of these very images: data sets that differ in any path or box have files of their own."""
+        listed = hashlib.sha256(json.dumps(self.instances).encode()).hexdigest()[:16]
+        name = f"{self.split}-{self.image_size}-{listed}.pixels"
+        return PixelCache(folder / name, len(self.instances), self.image_size)
 
     def __len__(self) -> int:
         return len(self.instances)

@@ -8,8 +8,9 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
-from ps7_helpers.fetch import QUOTA, fetch_file, is_quota, unpacked_beside, verify_file
+from ps7_helpers.fetch import QUOTA, fetch_file, is_quota, md5_of, unpacked_beside, verify_file
 from ps7_helpers.packed import PACKED_FOLDER
+from ps7_helpers.progress import watched
 from ps7_helpers.voc import list_name, make_list, write_list
 
 VOC2007_URL = "https://thor.robots.ox.ac.uk/pascal/VOC/voc2007/VOCtrainval_06-Nov-2007.tar"
@@ -18,9 +19,10 @@ _VOC_DIR = PurePosixPath("VOCdevkit/VOC2007")
 _FOLDERS = ("Annotations", "ImageSets", "JPEGImages")
 _SPLITS = ("train", "val")
 _WAYS_ON = (
-    "Check the network connection and try again; or unpack the archive by hand, so that dataset_dir holds "
-    "VOCdevkit/VOC2007, and repeat this call; or go on with the built-in ShapesDetection(split)."
+    "Check the network connection and try again; or {another}; or go on with the built-in ShapesDetection(split)."
 )
+_BY_HAND = "unpack the archive by hand, so that dataset_dir holds VOCdevkit/VOC2007, and repeat this call"
+_IN_FULL = "fetch the full data set from its home, with download_voc2007(dataset_dir)"
 
 
 def download_voc2007(
@@ -44,7 +46,7 @@ def download_voc2007(
     dataset_dir.mkdir(parents=True, exist_ok=True)
     voc_dir = dataset_dir / _VOC_DIR
     if not voc_dir.is_dir():
-        archive = _fetched(dataset_dir / ".voc2007.tar", url, md5, drive_id)
+        archive = _fetched(dataset_dir / ".voc2007.tar", url, md5, drive_id, _WAYS_ON.format(another=_BY_HAND))
         with unpacked_beside(dataset_dir) as scratch:
             _extract(archive, scratch, tuple(f"{_VOC_DIR}/{folder}/" for folder in _FOLDERS))
             voc_dir.parent.mkdir(exist_ok=True)
@@ -77,7 +79,7 @@ def download_packed_voc2007(dataset_dir: str | Path, md5: str, *, drive_id: str 
     dataset_dir.mkdir(parents=True, exist_ok=True)
     if (dataset_dir / PACKED_FOLDER).is_dir() and all((dataset_dir / list_name(s)).is_file() for s in _SPLITS):
         return
-    archive = _fetched(dataset_dir / ".voc2007-packed.tar", url, md5, drive_id)
+    archive = _fetched(dataset_dir / ".voc2007-packed.tar", url, md5, drive_id, _WAYS_ON.format(another=_IN_FULL))
     with unpacked_beside(dataset_dir) as scratch:
         _extract(archive, scratch, (f"{PACKED_FOLDER}/", *map(list_name, _SPLITS)))
         if not (dataset_dir / PACKED_FOLDER).is_dir():
@@ -87,36 +89,64 @@ def download_packed_voc2007(dataset_dir: str | Path, md5: str, *, drive_id: str 
     archive.unlink()
 
 
-def _fetched(archive: Path, url: str, md5: str, drive_id: str) -> Path:
-    """The archive, fetched and verified."""
-    if archive.exists() or (drive_id and _fetch_from_drive(drive_id, archive, md5, bool(url))):
-        return archive
-    try:
-        fetch_file(url, archive, md5)
-    except ConnectionError as error:
-        raise ConnectionError(f"Pascal VOC 2007: {error} {_WAYS_ON}") from error
+def _fetched(archive: Path, url: str, md5: str, drive_id: str, ways_on: str) -> Path:
+    """The archive, fetched and verified; what other tries left of it is gone."""
+    if not archive.exists() and not (drive_id and _fetch_from_drive(drive_id, archive, md5, ways_on, bool(url))):
+        try:
+            fetch_file(url, archive, md5)
+        except ConnectionError as error:
+            raise ConnectionError(f"Pascal VOC 2007: {error} {ways_on}") from error
+    for part in archive.parent.glob(f"{archive.name}.*"):
+        part.unlink()
     return archive
 
 
-def _fetch_from_drive(drive_id: str, path: Path, md5: str, elsewhere: bool) -> bool:
+def _fetch_from_drive(drive_id: str, path: Path, md5: str, ways_on: str, elsewhere: bool) -> bool:
     """Store a file of Google Drive; where it cannot be had, say so and return False, or raise if there is no other."""
-    part = path.with_name(path.name + ".drive")
+    whole = path.with_name(path.name + ".drive")
     try:
-        import gdown
-
-        gdown.download(id=drive_id, output=str(part), quiet=True)
-        verify_file(part, md5, "Google Drive")
+        _with_gdown(drive_id, whole, md5)
+        verify_file(whole, md5, "Google Drive")
     except Exception as error:  # gdown's own errors derive from nothing narrower
-        part.unlink(missing_ok=True)
         why = QUOTA if is_quota(str(error)) else str(error).strip().partition("\n")[0] or type(error).__name__
         if not elsewhere:
+            kept = "".join(f" What has come is kept in {part}." for part in _parts(whole) if part.stat().st_size)
             raise ConnectionError(
-                f"Pascal VOC 2007 could not be fetched from Google Drive: {why} {_WAYS_ON}"
+                f"Pascal VOC 2007 could not be fetched from Google Drive: {why}{kept} {ways_on}"
             ) from error
         print(f"The copy on Google Drive cannot be had ({why}). Trying the data set's home instead.")
         return False
-    part.replace(path)
+    whole.replace(path)
     return True
+
+
+def _with_gdown(drive_id: str, whole: Path, md5: str) -> None:
+    """Let gdown fetch a file, again as long as that brings something.
+
+    What has come lies in a part of gdown's own beside the file. It goes on from a part only if that is the only one.
+    """
+    import gdown
+
+    while True:
+        *others, part = _parts(whole) or [whole]
+        for other in others:
+            other.unlink()
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            gdown.download(id=drive_id, output=str(whole), quiet=not watched(), resume=True)
+            return
+        except Exception:  # as above
+            part = (_parts(whole) or [whole])[-1]
+            if part.exists() and md5_of(part) == md5:  # all of it: there is nothing to go on with
+                part.replace(whole)
+                return
+            if not part.exists() or part.stat().st_size <= before:
+                raise
+
+
+def _parts(whole: Path) -> list[Path]:
+    """What gdown has begun of a file, the largest last."""
+    return sorted(whole.parent.glob(f"{whole.name}?*"), key=lambda part: part.stat().st_size)
 
 
 def _extract(archive: Path, target: Path, wanted: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Fetches one large file: goes on where a connection was cut, and keeps the file whole and verified or not at all."""
 
 import hashlib
+import itertools
 import re
 import urllib.error
 import urllib.request
@@ -8,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from ps7_helpers.progress import byte_bar
 
 _TIMEOUT_S = 60
 _BLOCK = 1 << 18
-_ATTEMPTS = 5  # in a row that bring nothing new
+_ATTEMPTS = 5  # in a row that bring nothing new; between them 1, 2, 4 and 8 seconds pass
 
 
 def fetch_file(url: str, path: Path, md5: str, attempts: int = _ATTEMPTS) -> None:
@@ -31,7 +33,7 @@ def fetch_file(url: str, path: Path, md5: str, attempts: int = _ATTEMPTS) -> Non
 
     Raises:
         ConnectionError: It could not be fetched.
-        ValueError: What came is another file, or a web page; it is deleted.
+        ValueError: What came is another file, or a web page; it is deleted. A page leaves the part as it was.
     """
     part = path.with_name(path.name + ".part")
     left, why = attempts, "it ended early"
@@ -47,9 +49,10 @@ def fetch_file(url: str, path: Path, md5: str, attempts: int = _ATTEMPTS) -> Non
             if isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500:
                 left = 1
         left = attempts if _size(part) > before else left - 1
+        if 0 < left < attempts:
+            sleep(2.0 ** (attempts - left - 1))
     if not left:
-        kept = f" {_size(part) / 1e6:.1f} MB are kept; the same call goes on from there." if _size(part) else ""
-        raise ConnectionError(f"{url} could not be fetched: {why}.{kept}")
+        raise ConnectionError(f"{url} could not be fetched: {why}.{_kept(part)}")
     verify_file(part, md5, url)
     part.replace(path)
 
@@ -60,11 +63,11 @@ def verify_file(path: Path, md5: str, source: str) -> None:
     Raises:
         ValueError: It is a web page, or another file.
     """
-    page = _page(path)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    found = md5_of(path)
     if found == md5:
         return
+    with path.open("rb") as file:
+        page = _page(file.read(_BLOCK))
     path.unlink()
     if page is not None:
         raise ValueError(_of_page(source, page))
@@ -74,20 +77,34 @@ def verify_file(path: Path, md5: str, source: str) -> None:
     )
 
 
+def md5_of(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def _more(url: str, part: Path) -> bool:
-    """Fetch what is still missing, as far as it comes; whether all of it came."""
+    """Fetch what is still missing, as far as it comes; whether all of it came.
+
+    Raises:
+        ValueError: A web page came in its place; what came before is left alone.
+    """
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310  ours
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310  the URL is ours
         resumed = getattr(response, "status", None) == 206 and _start(response) == have
         length = response.headers.get("Content-Length")
         total = (have if resumed else 0) + int(length) if length else None
+        blocks = _blocks(response)
+        first = next(blocks, b"")
+        if not first:
+            return False
+        if not resumed and (page := _page(first)) is not None:
+            raise ValueError(_of_page(url, page) + _kept(part))
         with part.open("ab" if resumed else "wb") as file, byte_bar(total, have if resumed else 0) as bar:
-            for block in _blocks(response):
+            for block in itertools.chain([first], blocks):
                 file.write(block)
                 bar.update(len(block))
-    if not _size(part):
-        part.unlink()
     return total is None or _size(part) >= total
 
 
@@ -106,10 +123,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _page(path: Path) -> str | None:
+def _kept(part: Path) -> str:
+    """A sentence about what has come so far, if anything has."""
+    return f" {_size(part) / 1e6:.1f} MB are kept; the same call goes on from there." if _size(part) else ""
+
+
+def _page(beginning: bytes) -> str | None:
     """The text of a web page at the beginning of a file; None if it is none."""
-    with path.open("rb") as file:
-        text = file.read(20000).decode("utf-8", errors="replace")
+    text = beginning[:20000].decode("utf-8", errors="replace")
     return text if re.match(r"\s*(<!doctype html|<html|<head)", text, re.IGNORECASE) else None
 
 
@@ -120,7 +141,7 @@ def _of_page(source: str, page: str) -> str:
     title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
     named = f" ({' '.join(title[1].split())[:80]!r})" if title else ""
     return (
-        f"{source} answered with a web page{named}, not with the archive. It was deleted. A login or a proxy stands "
+        f"{source} answered with a web page{named}, not with the archive. It is not kept. A login or a proxy stands "
         "between, or the link is not to the file itself: open it in a browser and look."
     )
 

@@ -43,10 +43,11 @@ class NonFiniteLoss(FloatingPointError):
         self.checkpoint = checkpoint
         kept = "The detector keeps the weights that it had before this batch"
         kept += f", and {checkpoint} keeps the last checkpoint." if checkpoint else "."
+        then = "; the same call with one of these changed goes on from the checkpoint" if checkpoint else ""
         super().__init__(
             f"Iteration {iteration}: {what}. Training stopped before this spoiled the weights. {kept} {origin} "
             "If that line is right, the numbers before it grew too large: look whether the losses rose, lower the "
-            "learning rate, or pass max_grad_norm=10.0. "
+            f"learning rate, or pass max_grad_norm=10.0 or less{then}. "
             f"The images of the batch: {', '.join(self.image_paths)}"
         )
 

@@ -44,6 +44,19 @@ def read_sizes(dataset_dir: Path) -> tuple[int, dict[str, tuple[int, int]]]:
         raise ValueError(f"{path} is damaged: {error!r}. Delete {path.parent} and fetch the data again.") from error
 
 
+def refuse_packed(dataset_dir: Path) -> None:
+    """Make sure that images have their original size.
+
+    Raises:
+        ValueError: The folder holds the packed form.
+    """
+    if read_sizes(dataset_dir)[0]:
+        raise ValueError(
+            f"The images in {dataset_dir} are packed already, and what they were before cannot be had from them. "
+            "Unpack the official archive in another folder, and pack that."
+        )
+
+
 def write_packed(dataset_dir: Path, splits: dict[str, list[ListedImage]], out: Path, image_size: int) -> Iterator[str]:
     """Write a packed data set as a tar file: the whole file, or none of it.
 
@@ -60,7 +73,9 @@ def write_packed(dataset_dir: Path, splits: dict[str, list[ListedImage]], out: P
 
     Raises:
         OSError: An image cannot be read.
+        ValueError: ``dataset_dir`` holds the packed form already.
     """
+    refuse_packed(dataset_dir)
     sizes: dict[str, tuple[int, int]] = {}
     part = out.with_name(out.name + ".part")
     try:

@@ -20,7 +20,7 @@ def progress(iterable: Iterable[T], total: int, description: str, done: int = 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of missing ipywidgets: then there is a text bar
         from tqdm.auto import tqdm  # type: ignore[import-untyped]  # it has no annotations
-    bar = tqdm(iterable, total=total, desc=description, initial=done, disable=not _watched(), leave=False)
+    bar = tqdm(iterable, total=total, desc=description, initial=done, disable=not watched(), leave=False)
     yield from bar
 
 
@@ -31,7 +31,7 @@ def say(line: str) -> None:
     tqdm.write(line)
 
 
-def _watched() -> bool:
+def watched() -> bool:
     """Whether a bar would be seen as one: it moves its line, which a file or a pipe cannot."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
@@ -46,5 +46,5 @@ def byte_bar(total: int | None, done: int = 0) -> Any:
     from tqdm import tqdm
 
     return tqdm(
-        total=total, initial=done, desc="download", unit="B", unit_scale=True, disable=not _watched(), leave=False
+        total=total, initial=done, desc="download", unit="B", unit_scale=True, disable=not watched(), leave=False
     )

@@ -27,7 +27,6 @@ class Recipe:
         average: Over what part of the iterations the weights are averaged that the detector ends with; 0: it ends
             with the last ones.
         flip: Probability with which an image is mirrored.
-        scales: Between which factors images are enlarged and reduced.
         max_grad_norm: Where ``train_detector`` is not told another.
     """
 
@@ -35,7 +34,6 @@ class Recipe:
     adam: bool = False
     average: float = 0.0
     flip: float = 0.0
-    scales: tuple[float, float] = (1.0, 1.0)
     max_grad_norm: float | None = None
 
     @property
@@ -63,7 +61,7 @@ class Recipe:
     @property
     def augments(self) -> bool:
         """Whether batches are altered at all."""
-        return self.flip > 0 or self.scales != (1.0, 1.0)
+        return self.flip > 0
 
 
 def steps(iteration: int, max_iters: int) -> float:

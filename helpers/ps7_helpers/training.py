@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from ps7_helpers.augmentation import augment_batch
 from ps7_helpers.batches import ResumableBatches, random_state, set_random_state
 from ps7_helpers.checkpoints import (
+    MAY_CHANGE,
     check_same_training,
+    data_of,
+    make_folder,
     plain_attributes,
+    plain_number,
     read_checkpoint,
     set_plain_attributes,
     write_checkpoint,
@@ -23,7 +27,7 @@ from ps7_helpers.losses import LossHistory
 from ps7_helpers.nonfinite import NonFiniteLoss, explain_nonfinite, named_bad
 from ps7_helpers.precision import Precision, half_type, networks_in_half
 from ps7_helpers.progress import progress, say
-from ps7_helpers.recipes import RECIPES, AveragedWeights, Recipe, steps
+from ps7_helpers.recipes import RECIPES, AveragedWeights, Recipe
 from ps7_helpers.utils import reset_seed
 
 Batch = tuple[Sequence[str], Tensor, Tensor]
@@ -71,13 +75,14 @@ def train_detector(
             end the running average of the weights.
         checkpoint: A file that gets the state of the training every ``checkpoint_period`` iterations and at
             the end. Where it is there already, training goes on from it and ends with the numbers it would
-            have ended with; the same settings, data and detector are needed. A finished training is not
-            repeated: delete the file for that.
+            have ended with; the same settings, data and detector are needed, but for ``learning_rate`` and
+            ``max_grad_norm``, from there on. A finished training is not repeated: delete the file for that.
         checkpoint_period: Iterations between two checkpoints.
         precision: ``"half"``: the networks compute in 16 bits, their results and the losses in 32. Quicker and
             smaller on a GPU, slower on most CPUs.
-        seed: If given, all random generators are seeded with it first. The same seed gives the same order of
-            batches, and on a CPU with the same number of threads the same weights to the last bit.
+        seed: If given, Python's, numpy's and torch's random generators are seeded with it first. The same seed then
+            gives the same order of batches, unless the loader brings a generator of its own, and on a CPU with the
+            same number of threads the same weights to the last bit.
 
     Returns:
         The losses of every iteration, those before a checkpoint included.
@@ -87,6 +92,7 @@ def train_detector(
             is left as it was before that batch. It names iteration, images and the first tensor that went wrong.
         TypeError: The detector returns something else than a dictionary of scalar tensors.
         ValueError: The loader has no batch, a choice is unknown, or the checkpoint is of another training.
+        FileNotFoundError: The folder above the checkpoint's is missing, as where Google Drive is not mounted.
     """
     if recipe not in RECIPES:
         raise ValueError(f"There is no recipe {recipe!r}: choose one of {', '.join(RECIPES)}.")
@@ -99,9 +105,12 @@ def train_detector(
     settings |= {"recipe": recipe, "precision": precision, "max_grad_norm": max_grad_norm}
     if RECIPES[recipe].adam:
         settings["optimizer"] = "AdamW"
+    settings = {name: plain_number(value) for name, value in settings.items()}
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None:
+        make_folder(path)
     detector.to(device).train()
     run = _Run(detector, train_loader, RECIPES[recipe], settings, device)
-    path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         run.resume(path)
     plot = LivePlot()
@@ -119,11 +128,6 @@ def train_detector(
     run.finish()
     plot.finish(run.history)
     return run.history
-
-
-def learning_rate_at(iteration: int, max_iters: int, learning_rate: float) -> float:
-    """The learning rate of an iteration, counted from 0: divided by ten after 60% and after 90% of them."""
-    return learning_rate * steps(iteration, max_iters)
 
 
 class _Run:
@@ -159,7 +163,7 @@ class _Run:
         images = images.to(self.device, non_blocking=True)
         gt_boxes = gt_boxes.to(self.device, non_blocking=True)
         if self.recipe.augments:
-            images, gt_boxes = augment_batch(images, gt_boxes, self.recipe.flip, self.recipe.scales)
+            images, gt_boxes = augment_batch(images, gt_boxes, self.recipe.flip, scales=(1.0, 1.0))
         rate = self.peak_rate * self.recipe.rate(iteration, self.settings["max_iters"])
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -188,13 +192,17 @@ class _Run:
     def _moving_parts(self) -> dict[str, Any]:
         """What a forward pass changes: buffers, numbers kept as attributes, random generators."""
         buffers = {name: buffer.clone() for name, buffer in self.detector.named_buffers()}
-        return {"buffers": buffers, "plain": plain_attributes(self.detector), "random": torch.get_rng_state()}
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        random = {"random": torch.get_rng_state(), "cuda": cuda}
+        return {"buffers": buffers, "plain": plain_attributes(self.detector), **random}
 
     def _put_back(self, before: dict[str, Any]) -> None:
         for name, buffer in self.detector.named_buffers():
             buffer.data.copy_(before["buffers"][name])
-        set_plain_attributes(self.detector, before["plain"])
+        set_plain_attributes(self.detector, before["plain"], self.device)
         torch.set_rng_state(before["random"])
+        if before["cuda"] is not None:
+            torch.cuda.set_rng_state(before["cuda"], self.device)
 
     def _require_finite(self, values: dict[str, float], norm: float, before: dict[str, Any], place: Any) -> None:
         """Stop where a number is none, before the step, with the detector as it was before the batch."""
@@ -222,6 +230,7 @@ class _Run:
         write_checkpoint(
             {
                 "training": self.settings,
+                "data": data_of(self.loader),
                 "detector": state,
                 "plain": plain_attributes(self.detector),
                 "optimizer": self.optimizer.state_dict(),
@@ -237,25 +246,28 @@ class _Run:
     def resume(self, path: Path) -> None:
         """Take up a checkpoint."""
         state = read_checkpoint(path)
-        check_same_training(path, state["training"], self.settings)
+        done, wanted = max(map(len, state["history"].values()), default=0), self.settings["max_iters"]
+        data = data_of(self.loader)
+        there = state["training"] | state.get("data", data)
+        changed = check_same_training(path, there, self.settings | data, MAY_CHANGE if done < wanted else ())
         try:
             self.detector.load_state_dict(state["detector"])
         except RuntimeError as error:
             raise ValueError(
                 f"{path} is the checkpoint of another detector: {error} Delete it to begin anew, or name another file."
             ) from error
-        set_plain_attributes(self.detector, state["plain"])
+        set_plain_attributes(self.detector, state["plain"], self.device)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none where half precision was bfloat16: then float16 begins with its own scale
+            self.scaler.load_state_dict(state["scaler"])
         if self.average is not None and state["average"] is not None:
             self.average.count = state["average"]["count"]
             self.average.values = {k: v.to(self.device) for k, v in state["average"]["values"].items()}
         self.history.losses.update(state["history"])
-        done, wanted = len(self.history), self.settings["max_iters"]
         if done >= wanted:
             say(f"{path} holds this training, finished. The detector has its weights; delete the file to train anew.")
             return
-        say(f"Going on from {path} at iteration {done} of {wanted}.")
+        say(f"Going on from {path} at iteration {done} of {wanted}" + "".join(f"; {c}" for c in changed) + ".")
         self.batches.resume(state["batches"])
         set_random_state(state["random"], self.loader)
 

@@ -11,6 +11,10 @@ from torch import Tensor
 T = TypeVar("T")
 TensorLike = Tensor | Sequence[float] | float
 
+NO_BATCH = (
+    "The loader gave no batch. Its data set is empty, or smaller than one batch while drop_last=True, or it is an "
+    "iterator that can be run through only once; hand in a DataLoader with enough images."
+)
 _TINY = 1e-10
 
 
@@ -68,8 +72,4 @@ def infinite_loader(loader: Iterable[T]) -> Iterator[T]:
             empty = False
             yield batch
         if empty:
-            raise ValueError(
-                "The loader gave no batch. Its data set is empty, or smaller than one batch while "
-                "drop_last=True, or it is an iterator that can be run through only once; hand in a "
-                "DataLoader with enough images."
-            )
+            raise ValueError(NO_BATCH)

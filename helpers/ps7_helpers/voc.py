@@ -3,10 +3,11 @@
 A *list* is what ``voc07_train.json`` and ``voc07_val.json`` hold: in the order of
 ``ImageSets/Main/<split>.txt`` one ``[path, [{"name": ..., "xyxy": [x1, y1, x2, y2]}, ...]]`` per image.
 Paths are relative to the folder that holds the list, coordinates are those of the XML (pixels, counted from
-1), and objects marked ``difficult`` are left out.
+1), and objects marked ``difficult`` are left out. Older lists begin their paths with ``./here/``.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -43,6 +44,8 @@ class ListedObject(TypedDict):
     name: str
     xyxy: list[float]
 
+
+_OLD_PREFIX = "./here/"
 
 ListedImage = tuple[str, list[ListedObject]]
 """One image in a list: its path and its objects. JSON turns the tuple into a two-element list."""
@@ -122,7 +125,8 @@ def make_list(voc_dir: Path, split: str, relative_to: Path) -> list[ListedImage]
             "Give the folder that holds Annotations, ImageSets and JPEGImages (VOCdevkit/VOC2007 in the "
             "archive)."
         )
-    folder = voc_dir.resolve().relative_to(relative_to.resolve()).as_posix()
+    inside, above = map(os.path.abspath, (voc_dir, relative_to))  # resolve() would follow a link, perhaps out of it
+    folder = Path(inside).relative_to(above).as_posix()
     prefix = "" if folder == "." else f"{folder}/"
     listed: list[ListedImage] = []
     for line in split_file.read_text(encoding="utf-8").splitlines():
@@ -148,12 +152,17 @@ def read_list(path: Path) -> list[ListedImage]:
     Args:
         path: A ``voc07_<split>.json``.
 
+    Returns:
+        Its images, without the prefix of older lists.
+
     Raises:
         ValueError: The file is not a list of images as described at the top of this module.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return [(str(image), [_listed_object(o) for o in objects]) for image, objects in entries]
+        return [
+            (str(image).removeprefix(_OLD_PREFIX), [_listed_object(o) for o in objects]) for image, objects in entries
+        ]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f'{path} is not a list of images ([path, [{{"name", "xyxy"}}, ...]] each): {error!r}. '

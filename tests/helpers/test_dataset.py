@@ -1,20 +1,15 @@
 """VOC2007Detection: items, boxes, paths, and what it says when something is missing."""
 
-import hashlib
 import json
 import pickle
-import shutil
-import tarfile
 from pathlib import Path
 
-import gdown
 import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from ps7_helpers import VOC2007Detection, denormalize
-from ps7_helpers.download import download_voc2007
 from ps7_helpers.images import IMAGENET_MEAN, pad_to_multiple
 from ps7_helpers.shapes import write_voc
 from ps7_helpers.voc import VOC_CLASSES
@@ -275,83 +270,3 @@ def test_unknown_class(tmp_path):
     root = one_image_voc(tmp_path, (64, 64), [("zebra", [1.0, 1.0, 9.0, 9.0])])
     with pytest.raises(ValueError, match="zebra"):
         VOC2007Detection(root, "train")
-
-
-def packed_voc(root: Path) -> tuple[str, str]:
-    """A small archive in VOC's layout: its URL and its checksum."""
-    write_voc(root / "source", train=2, val=1)
-    archive = root / "voc.tar"
-    with tarfile.open(archive, "w") as tar:
-        tar.add(root / "source" / "VOCdevkit", arcname="VOCdevkit")
-    return archive.as_uri(), hashlib.md5(archive.read_bytes()).hexdigest()
-
-
-def test_download(tmp_path):
-    """A download gives images, annotations and both lists, and nothing else stays behind."""
-    url, md5 = packed_voc(tmp_path)
-    target = tmp_path / "data"
-    download_voc2007(target, url, md5)
-    assert sorted(p.name for p in target.iterdir()) == ["VOCdevkit", "voc07_train.json", "voc07_val.json"]
-    for split in ("train", "val"):
-        made = (target / f"voc07_{split}.json").read_bytes()
-        assert made == (tmp_path / "source" / f"voc07_{split}.json").read_bytes()
-    assert len(VOC2007Detection(target, "train", download=True)) == 2  # there already: nothing is fetched
-
-
-def test_download_of_something_else(tmp_path):
-    """An archive with another checksum is refused and deleted."""
-    url, _ = packed_voc(tmp_path)
-    target = tmp_path / "data"
-    with pytest.raises(ValueError, match="is not the archive"):
-        download_voc2007(target, url, "0" * 32)
-    assert list(target.iterdir()) == []
-
-
-def test_download_offline(tmp_path):
-    """Without a connection the error says so, names the ways on, and nothing stays behind."""
-    with pytest.raises(ConnectionError, match=r"could not be fetched.*ShapesDetection"):
-        download_voc2007(tmp_path / "data", (tmp_path / "nowhere.tar").as_uri())
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_download_stays_inside(tmp_path):
-    """An archive whose members point outside the folder is not unpacked."""
-    archive = tmp_path / "evil.tar"
-    (tmp_path / "payload").write_text("x")
-    with tarfile.open(archive, "w") as tar:
-        tar.add(tmp_path / "payload", arcname="VOCdevkit/VOC2007/JPEGImages/../../../../../evil.jpg")
-    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    with pytest.raises(ValueError, match=r"points out of its folder"):
-        download_voc2007(tmp_path / "deep" / "data", archive.as_uri(), md5)
-    assert not list(tmp_path.rglob("evil.jpg"))
-
-
-def fake_drive(monkeypatch, archive):
-    """Let gdown answer with a file, or fail as it does when the file's quota is used up."""
-
-    def download(*, id, output, quiet):
-        if archive is None:
-            raise gdown.exceptions.FileURLRetrievalError("Too many users have viewed this file recently.\nLater.")
-        shutil.copyfile(archive, output)
-
-    monkeypatch.setattr(gdown, "download", download)
-
-
-def test_download_from_drive(tmp_path, monkeypatch):
-    """A copy on Google Drive with the right checksum is used; the home is not asked."""
-    _, md5 = packed_voc(tmp_path)
-    fake_drive(monkeypatch, tmp_path / "voc.tar")
-    download_voc2007(tmp_path / "data", (tmp_path / "nowhere.tar").as_uri(), md5, drive_id="abc")
-    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
-
-
-@pytest.mark.parametrize("answer", ["quota", "page"])
-def test_download_where_drive_fails(tmp_path, monkeypatch, capsys, answer):
-    """Drive's quota, or a page in place of the file: it is said in one line, and the home is asked."""
-    url, md5 = packed_voc(tmp_path)
-    (tmp_path / "page.html").write_text("<html>Google Drive - Quota exceeded</html>")
-    fake_drive(monkeypatch, tmp_path / "page.html" if answer == "page" else None)
-    download_voc2007(tmp_path / "data", url, md5, drive_id="abc")
-    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
-    (said,) = capsys.readouterr().out.strip().splitlines()
-    assert "Google Drive" in said and "home instead" in said

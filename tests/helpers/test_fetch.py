@@ -1,8 +1,6 @@
 """Downloads from a server that misbehaves: cut connections, wrong bytes, web pages, no ranges."""
 
 import hashlib
-import http.server
-import threading
 
 import pytest
 
@@ -14,51 +12,11 @@ QUOTA_PAGE = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</
 LOGIN_PAGE = b"\n <html><head><title>Campus\n login</title></head></html>"
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Answers as a list of behaviours says, one request after the other; the last one goes on for ever."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviours, self.ranges = [], []
-        self.url = f"http://127.0.0.1:{self.server_port}/voc.tar"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One answer."""
-
-    def do_GET(self):
-        """Send what the behaviour says."""
-        server = self.server
-        behaviour = server.behaviours.pop(0) if len(server.behaviours) > 1 else server.behaviours[0]
-        asked = self.headers.get("Range")
-        server.ranges.append(asked)
-        body, cut = behaviour.get("body", DATA), behaviour.get("cut")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and behaviour.get("ranges", True) else 0
-        if asked and start >= len(body):
-            self.send_error(416)
-            return
-        self.send_response(behaviour.get("status", 206 if start else 200))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        if not behaviour.get("no_length"):
-            self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start : start + cut] if cut is not None else body[start:])
-
-    def log_message(self, *args):
-        """Say nothing."""
-
-
 @pytest.fixture
-def server():
-    """A server on this machine, for one test."""
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
-    thread.join()
+def server(server):
+    """A server that has the file."""
+    server.body = DATA
+    return server
 
 
 def left(folder):
@@ -140,13 +98,44 @@ def test_a_web_page(server, tmp_path, page, message):
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize(("status", "requests"), [(404, 1), (403, 1), (503, 3)])
-def test_refusals(server, tmp_path, status, requests):
-    """What the server refuses for good is asked for once, what it cannot do now again; the reason is named."""
+@pytest.mark.parametrize("page", [QUOTA_PAGE, LOGIN_PAGE])
+def test_a_web_page_after_a_cut(server, tmp_path, page):
+    """A page that answers in place of the rest does not destroy what has come: that is said, and gone on from."""
+    server.behaviours = [{"cut": 900_000}, {"body": page, "ranges": False}]
+    with pytest.raises(ValueError, match=r"(quota|web page).*0\.9 MB are kept; the same call goes on"):
+        fetch_file(server.url, tmp_path / "voc.tar", MD5)
+    server.behaviours, server.ranges = [{}], []
+    fetch_file(server.url, tmp_path / "voc.tar", MD5)
+    assert (tmp_path / "voc.tar").read_bytes() == DATA and server.ranges == ["bytes=900000-"]
+
+
+@pytest.mark.parametrize("have", [0, 1000])
+@pytest.mark.parametrize("no_length", [True, False])
+def test_an_empty_answer(server, tmp_path, have, no_length):
+    """An answer without a byte is no file: it is asked for again, and destroys nothing that has come."""
+    (tmp_path / "voc.tar.part").write_bytes(DATA[:have])
+    server.behaviours = [{"body": b"", "ranges": False, "no_length": no_length}]
+    with pytest.raises(ConnectionError, match="could not be fetched: it ended early"):
+        fetch_file(server.url, tmp_path / "voc.tar", MD5, attempts=2)
+    assert len(server.ranges) == 2 and (tmp_path / "voc.tar.part").read_bytes() == DATA[:have]
+
+
+@pytest.mark.parametrize(("status", "requests"), [(404, 1), (403, 1), (503, 4)])
+def test_refusals(server, tmp_path, pauses, status, requests):
+    """What the server refuses for good is asked for once, what it cannot do now again and later; why is named."""
     server.behaviours = [{"status": status, "body": b""}]
     with pytest.raises(ConnectionError, match=f"HTTP Error {status}"):
-        fetch_file(server.url, tmp_path / "voc.tar", MD5, attempts=3)
+        fetch_file(server.url, tmp_path / "voc.tar", MD5, attempts=4)
     assert len(server.ranges) == requests and left(tmp_path) == []
+    assert pauses == [1.0, 2.0, 4.0][: requests - 1]
+
+
+def test_no_pause_while_bytes_come(server, tmp_path, pauses):
+    """After an outage the pauses begin anew; where an answer brought something, the next is asked for at once."""
+    outage = {"status": 503, "body": b"", "ranges": False}
+    server.behaviours = [outage, outage, {"cut": 300_000}, {"cut": 300_000}, outage, {}]
+    fetch_file(server.url, tmp_path / "voc.tar", MD5)
+    assert (tmp_path / "voc.tar").read_bytes() == DATA and pauses == [1.0, 2.0, 1.0]
 
 
 def test_nobody_there(server, tmp_path):

@@ -132,6 +132,18 @@ def test_the_cache_is_shared_with_workers(tmp_path):
     assert pickle.loads(pickle.dumps(dataset))._cache.get(3) is not None
 
 
+def test_a_cache_of_two_data_sets(tmp_path):
+    """Two data sets of one length may share a folder: each gets its own pixels, not those of the other."""
+    for name, seed in (("one", 0), ("two", 1)):
+        write_voc(tmp_path / name, train=2, val=1, seed=seed)
+        plain, cached = (
+            VOC2007Detection(tmp_path / name, "train", image_size=SIZE, cache=cache)
+            for cache in (None, tmp_path / "cache")
+        )
+        for _ in range(2):
+            assert all(torch.equal(cached[i][1], plain[i][1]) for i in range(2))
+
+
 def test_a_cache_of_something_else(tmp_path):
     """A file of another length is begun anew; an image that is not there is not given as black."""
     PixelCache(tmp_path / "a.pixels", 3, 4).put(1, np.full((4, 4, 3), 7, dtype=np.uint8))

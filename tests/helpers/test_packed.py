@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from ps7_helpers import VOC2007Detection, download_packed_voc2007, write_voc
-from ps7_helpers.packed import PACKED_FOLDER, read_sizes
+from ps7_helpers.packed import PACKED_FOLDER, lists_of, read_sizes, write_packed
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,8 +62,6 @@ def test_real_images(shared_data, tmp_path):
     """Packed, real VOC keeps its boxes to the bit and its pixels to within three grey levels on average."""
     root = shared_data("voc2007-mini")
     out = tmp_path / "packed.tar"
-    from ps7_helpers.packed import lists_of, write_packed
-
     list(write_packed(root, lists_of(root), out, 224))
     download_packed_voc2007(tmp_path / "data", hashlib.md5(out.read_bytes()).hexdigest(), url=out.as_uri())
     whole, small = VOC2007Detection(root, "train"), VOC2007Detection(tmp_path / "data", "train")
@@ -148,15 +147,38 @@ def test_nothing_lands_outside(packed, tmp_path):
 def test_from_drive_alone(packed, tmp_path, monkeypatch):
     """Drive's quota without another source is an error that says what it is and when it ends."""
 
-    def refuse(*, id, output, quiet):
+    def refuse(*, id, output, quiet, resume):
         raise gdown.exceptions.FileURLRetrievalError("Too many users have viewed or downloaded this file recently.")
 
     monkeypatch.setattr(gdown, "download", refuse)
-    with pytest.raises(ConnectionError, match=r"quota for this file is used up.*24 hours.*ShapesDetection"):
+    with pytest.raises(ConnectionError, match=r"quota .* used up.*24 hours.*download_voc2007.*ShapesD") as caught:
         download_packed_voc2007(tmp_path / "data", packed[2], drive_id="abc")
+    assert "VOCdevkit" not in str(caught.value)  # which would not help: this call does not look there
     assert list((tmp_path / "data").iterdir()) == []
     with pytest.raises(ValueError, match="drive_id, its url"):
         download_packed_voc2007(tmp_path / "data", packed[2])
+
+
+def test_older_lists(packed, tmp_path):
+    """Lists whose paths begin with ./here/ are packed as others are."""
+    root = tmp_path / "voc"
+    shutil.copytree(packed[0], root)
+    for split in ("train", "val"):
+        path = root / f"voc07_{split}.json"
+        path.write_text(json.dumps([[f"./here/{image}", o] for image, o in json.loads(path.read_text())]))
+    script("pack_voc").main([str(root), "--out", str(tmp_path / "out.tar")])
+    assert (tmp_path / "out.tar").read_bytes() == packed[1].read_bytes()
+
+
+def test_packing_what_is_packed(unpacked, tmp_path, capsys):
+    """Packed images are not packed again, which would take their sizes for the original ones; nothing is fetched."""
+    with pytest.raises(SystemExit):
+        script("pack_voc").main(
+            [str(unpacked), "--archive", str(tmp_path / "nowhere.tar"), "--out", str(tmp_path / "o")]
+        )
+    assert "are packed already" in capsys.readouterr().err and not (tmp_path / "o").exists()
+    with pytest.raises(ValueError, match="are packed already"):
+        list(write_packed(unpacked, lists_of(unpacked), tmp_path / "o", 224))
 
 
 def test_lists_of_the_packed_form(unpacked):

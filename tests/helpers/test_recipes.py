@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ps7_helpers import train_detector
+from ps7_helpers import train_detector, training
 from ps7_helpers.live import LivePlot
 from ps7_helpers.losses import LossHistory
 from ps7_helpers.precision import networks_in_half
@@ -22,11 +22,11 @@ class Toy(nn.Module):
         super().__init__()
         self.mean = nn.Parameter(torch.tensor(4.0))
         self.net = nn.Conv2d(3, 2, 3)
-        self.seen = []
+        self.seen, self.last = [], None
 
     def forward(self, images, gt_boxes):
         """One loss."""
-        out = self.net.forward(images)
+        self.last = out = self.net.forward(images)
         self.seen.append((out.dtype, self.net.weight.dtype, images[0, 0, 0, 0].item()))
         return {"loss_cls": (self.mean - 1.0) ** 2 + 0 * out.mean()}
 
@@ -85,6 +85,22 @@ def test_strong(figures, monkeypatch):
     assert average == pytest.approx(1.0, abs=0.4)
 
 
+@pytest.mark.parametrize(("recipe", "limit", "length"), [("strong", None, 10), ("strong", 3, 3), ("plain", None, 600)])
+def test_gradients_of_the_recipes(figures, monkeypatch, recipe, limit, length):
+    """The strong recipe shortens gradients to 10 unless told otherwise; the plain one leaves them as they are."""
+
+    class Steep(Toy):
+        def forward(self, images, gt_boxes):
+            return {name: 100 * loss for name, loss in super().forward(images, gt_boxes).items()}
+
+    lengths = []
+    optimizer = torch.optim.AdamW if recipe == "strong" else torch.optim.SGD
+    monkeypatch.setattr(optimizer, "step", lambda self: lengths.append(toy.mean.grad.abs().item()))
+    toy = Steep()
+    train_detector(toy, batches(), max_iters=1, recipe=recipe, max_grad_norm=limit)
+    assert lengths == pytest.approx([length], rel=1e-4)
+
+
 def test_weight_decay_is_converted():
     """Where there is no gradient, the weights shrink as fast in one recipe as in the other."""
     left = {}
@@ -125,8 +141,17 @@ def test_half_precision(figures):
     assert torch.equal(got, got.bfloat16().float()) and not torch.equal(wanted, wanted.bfloat16().float())
     torch.testing.assert_close(got, wanted, atol=0.05, rtol=0.05)
     assert "forward" not in vars(toy.net) and torch.equal(toy.net(images), wanted)
-    train_detector(toy, batches(), max_iters=3, precision="half")
-    assert {(out, weight) for out, weight, _ in toy.seen} == {(torch.float32, torch.float32)}
+
+
+def test_training_in_half_precision(figures):
+    """Where asked for, networks compute in 16 bits in training, too, their results and weights in 32."""
+    results = {}
+    for precision in ("float32", "half"):
+        toy = Toy()
+        train_detector(toy, batches(), max_iters=2, precision=precision)
+        assert {(out, weight) for out, weight, _ in toy.seen} == {(torch.float32, torch.float32)}
+        results[precision] = torch.equal(toy.last, toy.last.bfloat16().float())
+    assert results == {"float32": False, "half": True}
 
 
 def test_half_precision_is_left_on_errors():
@@ -194,3 +219,28 @@ def test_a_short_training_has_one_plot(notebook, figures):
     """A training that is over before the first drawing is plotted once, at the end."""
     train_detector(Toy(), batches(), max_iters=3)
     assert notebook == [] and len(figures) == 1
+
+
+def test_the_plot_grows_while_it_trains(notebook, figures, monkeypatch):
+    """In a notebook the losses are drawn before the training is over, and its end takes the same place."""
+    monkeypatch.setattr(training, "LivePlot", lambda: LivePlot(period_s=0.0))
+    train_detector(Toy(), batches(), max_iters=3)
+    (handle,) = notebook
+    assert len(handle.pictures) >= 2 and handle.pictures[0] != handle.pictures[-1] and figures == []
+
+
+def test_a_bar_shows_how_far_it_is(figures, monkeypatch, tmp_path):
+    """A training goes through a bar over all its iterations, which begins where a checkpoint left off."""
+    bars, path = [], tmp_path / "run.pt"
+
+    def bar(iterations, total, description, done):
+        bars.append((list(iterations), total, done))
+        for i in iterations:
+            if i == 4:  # as by the stop button
+                raise KeyboardInterrupt
+            yield i
+
+    monkeypatch.setattr(training, "progress", bar)
+    for _ in range(2):
+        train_detector(Toy(), batches(), max_iters=6, checkpoint=path, checkpoint_period=2)
+    assert bars == [([0, 1, 2, 3, 4, 5], 6, 0), ([4, 5], 6, 4)]

@@ -8,7 +8,7 @@ from torch import nn
 
 from ps7_helpers import LossHistory, plot_losses, train_detector
 from ps7_helpers.losses import running_mean
-from ps7_helpers.training import learning_rate_at
+from ps7_helpers.recipes import steps
 
 LINE = re.compile(r"\[Iter (\d+)\]\[loss: (\d+\.\d{3})\]\[loss_cls: (\d+\.\d{3})\]\[loss_box: (\d+\.\d{3})\]")
 
@@ -104,7 +104,7 @@ def test_long_gradients_are_shortened(figures):
 @pytest.mark.parametrize("max_iters", [1, 2, 5, 10, 500, 9000])
 def test_learning_rate_drops(max_iters):
     """The first 60% of the iterations have the full rate, the next 30% a tenth, the rest a hundredth."""
-    rates = [learning_rate_at(i, max_iters, 1.0) for i in range(max_iters)]
+    rates = [steps(i, max_iters) for i in range(max_iters)]
     for i, rate in enumerate(rates):
         wanted = 1.0 if 10 * i < 6 * max_iters else 0.1 if 10 * i < 9 * max_iters else 0.01
         assert rate == pytest.approx(wanted)

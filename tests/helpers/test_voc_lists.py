@@ -93,6 +93,32 @@ def test_list(tmp_path):
     assert [p.name for p in tmp_path.glob("list*")] == ["list.json"]
 
 
+def test_older_lists(tmp_path):
+    """Paths that begin with ./here/, as in older lists, are read without it."""
+    (tmp_path / "list.json").write_text('[["./here/JPEGImages/1.jpg", []]]')
+    assert read_list(tmp_path / "list.json") == [("JPEGImages/1.jpg", [])]
+
+
+def test_a_list_cut_while_it_is_written(tmp_path, monkeypatch):
+    """A kill in the middle of writing leaves no half list, and the one before as it was."""
+    write = Path.write_text
+    path = tmp_path / "list.json"
+
+    def half(self, text, **options):
+        write(self, text[: len(text) // 2], **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_text", half)
+        write_list([("1.jpg", [])], path)
+    assert not path.exists()
+    write_list([("1.jpg", [])], path)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_text", half)
+        write_list([("2.jpg", [])], path)
+    assert read_list(path) == [("1.jpg", [])]
+
+
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
