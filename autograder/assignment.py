@@ -32,7 +32,7 @@ class Exercise:
         names: The functions and classes that a student defines for it.
         canned: Names of earlier exercises that `suites/public/stand_ins.py` replaces, in notebooks too.
         solved: Names of earlier exercises that the instructor's solution replaces, when graded.
-        follows: For an earlier exercise's id a name (such as "FCOS.forward") that the solution replaces if
+        follows: Pairs of an earlier exercise's id and a name (such as "FCOS.forward") that the solution replaces if
             that exercise lost points, so that its mistake is not charged twice.
         slow: Takes seconds (it trains); `fcoskit validate` leaves it out where it cannot matter.
     """
@@ -272,7 +272,7 @@ def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
         names=texts(entry, "names", where),
         canned=texts(entry, "canned", where, []),
         solved=texts(entry, "solved", where, []),
-        follows=tuple((name, text(follows, name, f"follows of {where}")) for name in follows),
+        follows=tuple((other, name) for other in follows for name in _replaced(follows, other, where)),
         slow=flag(entry, "slow", where),
     )
     if not made.names:
@@ -284,6 +284,12 @@ def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
     if unknown := sorted(set(follows) - {other.id for other in earlier}):
         raise ValueError(f'follows in {where}: there is no earlier exercise "{unknown[0]}"')
     return made
+
+
+def _replaced(follows: dict[str, Any], other: str, where: str) -> tuple[str, ...]:
+    """One name, or a list of them."""
+    place = f"follows of {where}"
+    return texts(follows, other, place) if isinstance(follows[other], list) else (text(follows, other, place),)
 
 
 def _inside(root: Path, relative: str) -> Path:

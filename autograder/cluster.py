@@ -248,7 +248,11 @@ class Cluster:
 
     def _order(self, worker: _Worker, job: _Job, figure_seed: int | None) -> None:
         assert worker.place is not None
-        parcel = pack(job.submission, self._assignment)
+        try:
+            parcel = pack(job.submission, self._assignment)
+        except OSError as error:
+            self._set_aside(job, f"{job.submission.path.name} cannot be read: {error.strerror}.")
+            return
         what = (worker.place.process, self._assignment.id, self._sandbox, self._decides[SUITES])
         self._send(worker, job, grade_one, Order(*what, parcel, job.seed, figure_seed))
 
@@ -263,14 +267,21 @@ class Cluster:
 
     def _land(self, strict: bool = False) -> None:
         """Take what has come back, waiting a little for the first. `strict` refuses a worker that differs."""
-        with contextlib.suppress(queue.Empty):
+        unfetched = []
+        try:
             key = self._landed.get(timeout=_LOOK_SECONDS)
             while True:
-                if key in self._flights:
-                    self._take(key, strict)
+                if key in self._flights and not self._take(key, strict):
+                    unfetched.append(key)
                 key = self._landed.get_nowait()
+        except queue.Empty:
+            pass
+        finally:
+            for key in unfetched:  # for next time: if its worker is gone, the look between says so
+                self._landed.put(key)
 
-    def _take(self, key: str, strict: bool) -> None:
+    def _take(self, key: str, strict: bool) -> bool:
+        """Take one answer; whether there is nothing left to fetch of it."""
         from distributed import CancelledError, TimeoutError
         from distributed.scheduler import KilledWorker
 
@@ -278,11 +289,10 @@ class Cluster:
         try:
             answer = flight.future.result(timeout=_FETCH_SECONDS)
         except TimeoutError:
-            self._landed.put(key)  # if its worker is gone, the next look says so
-            return
+            return False
         except (CancelledError, KilledWorker):
             self._lose(flight.worker)
-            return
+            return True
         except Exception as error:
             answer = error
         self._flights.pop(key)
@@ -291,6 +301,7 @@ class Cluster:
             self._introduce(flight.worker, answer, strict)
         else:
             self._settle(flight.worker, flight.job, answer)
+        return True
 
     def _introduce(self, worker: _Worker, place: Any, strict: bool) -> None:
         """Accept a worker, or refuse it."""
@@ -307,7 +318,7 @@ class Cluster:
     def _settle(self, worker: _Worker, job: _Job, answer: Any) -> None:
         """What came of a submission."""
         if isinstance(answer, Answer) and answer.stranger:
-            self._again(job)
+            self._waiting.appendleft(job)  # its worker has been started anew and did not begin: no try of the job's
             self._lose(worker)
         elif isinstance(answer, Answer) and answer.refused:
             raise KitError(f"Worker {worker.shown} cannot grade: {answer.refused} What was graded is kept.")
@@ -355,7 +366,11 @@ class Cluster:
         if job.lost < TRIES:
             self._suspects.append(job)
             return
-        self._note(f"{job.submission.key}: set aside after {TRIES} tries: {why}")
+        self._set_aside(job, why, f" after {TRIES} tries")
+
+    def _set_aside(self, job: _Job, why: str, when: str = "") -> None:
+        """No score: staff will look."""
+        self._note(f"{job.submission.key}: set aside{when}: {why}")
         self._reports.append((job.submission, failed_report(self._assignment, job.submission, job.seed, why)))
 
     def _note(self, text: str) -> None:

@@ -42,7 +42,8 @@ def stand_ins(
     """
     lost = {result.id for result in earlier if result.earned < result.max_points}
     replaced = [name for exercise_id, name in exercise.follows if exercise_id in lost]
-    if replaced and len(replaced) < len(exercise.follows):  # else nothing of the student's own would be left
+    followed = {exercise_id for exercise_id, _ in exercise.follows}
+    if replaced and (len(followed) == 1 or not followed <= lost):  # else nothing of the student's own would be left
         yield _bound(assignment, exercise, [*exercise.solved, *replaced])
     yield _bound(assignment, exercise, [*exercise.solved])
 

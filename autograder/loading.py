@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import functools
 import linecache
 import types
 import warnings
@@ -45,8 +46,7 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
         _run_whole_cells(namespace, request, failed, flags, given)
     broken = {name: _broken(*problem) for name, problem in request["broken"].items() if name not in namespace}
     broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    for stand_in in request.get("stand_ins", []):
-        bind(namespace, stand_in_module(stand_in), stand_in["names"])
+    _bind_all(namespace, request.get("stand_ins", []))
     return Workbench(namespace, request["missing"], broken), [error.message for error in failed.values()]
 
 
@@ -65,6 +65,17 @@ def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
     return module
 
 
+def _bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> None:
+    """Bind stand-ins over a notebook's names, and each over those of the next: a solution's method finds them, too."""
+    bound: list[tuple[types.ModuleType, list[str]]] = []
+    for stand_in in stand_ins:
+        module = stand_in_module(stand_in)
+        for other, names in bound:
+            bind(module.__dict__, other, names)
+        bind(namespace, module, stand_in["names"])
+        bound.append((module, stand_in["names"]))
+
+
 def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) -> dict[str, Any]:
     """Bind stand-ins over a notebook's own names; "FCOS.forward" replaces a method of its class.
 
@@ -79,8 +90,21 @@ def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) 
             namespace[name] = module.__dict__[name]
         elif isinstance(namespace.get(holder), type):
             before[name] = namespace[holder].__dict__.get(attribute)
-            setattr(namespace[holder], attribute, module.__dict__[holder].__dict__[attribute])
+            setattr(
+                namespace[holder], attribute, _moved(module.__dict__[holder].__dict__[attribute], namespace[holder])
+            )
     return before
+
+
+def _moved(value: Any, holder: type) -> Any:
+    """A method as if another class had defined it: `super()` asks for the class that it was written in."""
+    if not isinstance(value, types.FunctionType) or "__class__" not in value.__code__.co_freevars:
+        return value
+    cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+    closure = tuple(types.CellType(holder) if name == "__class__" else cell for name, cell in cells)
+    made = types.FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
+    made.__kwdefaults__ = value.__kwdefaults__
+    return functools.wraps(value)(made)
 
 
 def unbind(namespace: dict[str, Any], before: dict[str, Any]) -> None:

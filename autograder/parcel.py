@@ -52,11 +52,15 @@ class Parcel(Submission):
 
 
 def pack(submission: Submission, assignment: Assignment) -> Parcel:
-    """Read a submission, within the assignment's limits, to be sent."""
+    """Read a submission, within the assignment's limits, to be sent.
+
+    Raises:
+        OSError: A file cannot be read, which is not the student's fault.
+    """
     content, unread = b"", ""
     try:
         content = submission.read(assignment.limits.notebook_megabytes)
-    except (SubmissionError, OSError) as error:
+    except SubmissionError as error:
         unread = str(error)
     return Parcel(
         student=submission.student,
@@ -76,6 +80,6 @@ def _packed(weights: Weights | None, assignment: Assignment) -> CarriedWeights |
     content, problem = b"", ""
     try:
         content = weights.read(assignment.map.weights_megabytes)
-    except (SubmissionError, OSError) as error:
+    except SubmissionError as error:
         problem = str(error)
     return CarriedWeights(weights.name, Path(weights.name), problem=problem, content=content)

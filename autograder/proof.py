@@ -107,7 +107,8 @@ def _same_slices(assignment: Assignment, path: Path) -> set[str]:
         _SOLUTION.clear()
         _SOLUTION[key] = _slices(assignment, nbformat.writes(solved(assignment)).encode(), ".ipynb")
     slices = _slices(assignment, path.read_bytes(), path.suffix)
-    return {e.id for e in assignment.exercises if not e.follows and slices[e.id] == _SOLUTION[key][e.id]}
+    same = {e.id for e in assignment.exercises if slices[e.id] == _SOLUTION[key][e.id]}
+    return {e.id for e in assignment.exercises if {e.id, *(other for other, _ in e.follows)} <= same}
 
 
 _SOLUTION: dict[bytes, dict[str, Slice]] = {}

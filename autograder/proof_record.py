@@ -11,6 +11,7 @@ from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
 from autograder.report.files import write_whole
 from autograder.samples import solved_code
+from autograder.versions import shipped
 
 
 def write_record(assignment: Assignment, problems: list[str]) -> None:
@@ -34,12 +35,12 @@ def last_problems(assignment: Assignment) -> list[str] | None:
 
 
 def digest(assignment: Assignment) -> str:
-    """A digest of what a validation depends on: engine, suites, settings, cases, and the solution's code.
+    """A digest of what a validation depends on: engine, suites, helpers, settings, cases, and the solution's code.
 
     Raises:
         KitError: The source cannot be read.
     """
-    folders = [PACKAGE, assignment.suites, assignment.reference]
+    folders = [PACKAGE, assignment.suites, assignment.reference, *shipped(assignment)]
     folders += [assignment.proof / name for name in ("mutants", "variants", "unseen")]
     kinds = {".py", ".ini", ".safetensors", ".toml"}
     files = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}

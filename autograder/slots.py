@@ -19,7 +19,7 @@ from typing import Any
 from autograder.assignment import Assignment, load_assignment
 from autograder.errors import KitError, SubmissionError
 from autograder.report.model import Report
-from autograder.result import CheckResult
+from autograder.result import CheckResult, ExerciseResult
 from autograder.submissions import Submission
 from autograder.versions import suites_digest
 
@@ -121,6 +121,9 @@ def failed_report(assignment: Assignment, submission: Submission, seed: int, why
 
     report = blank_report(assignment, submission.student, submission.name, suites_digest(assignment), seed)
     report.outcome, report.problem = "grader_error", f"Our fault, and it costs nothing: {why}"
+    report.exercises = [
+        ExerciseResult(e.id, e.title, e.points) for e in assignment.exercises if e.id not in submission.skip
+    ]
     return report
 
 

@@ -165,6 +165,12 @@ class LocalStudent(BaseStudent):
         super().__init__()
         self.workbench = Workbench(namespace)
 
+    def let_go(self) -> None:
+        """Forget all modules that were made, and what was found out with them: a solution outlives many submissions."""
+        self.workbench.objects.clear()
+        self._shared.clear()
+        self._known.clear()
+
     def do(self, operation: str, **arguments: Any) -> Any:
         """See `Student.do`."""
         try:

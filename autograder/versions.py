@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from pathlib import Path
 
 from autograder import __version__
 from autograder.assignment import PACKAGE, Assignment
@@ -17,14 +18,19 @@ _PACKAGES = ("torch", "torchvision", "numpy")
 
 
 def suites_digest(assignment: Assignment) -> str:
-    """A digest of everything that decides a verdict: engine, suites, reference tensors, solution, settings."""
-    folders = [PACKAGE, assignment.suites, assignment.reference, assignment.folder]
+    """A digest of everything that decides a verdict: engine, suites, references, solution, settings, helpers."""
+    folders = [PACKAGE, assignment.suites, assignment.reference, assignment.folder, *shipped(assignment)]
     kinds = {".py", ".ini", ".safetensors", ".toml"}
     files = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def shipped(assignment: Assignment) -> tuple[Path, ...]:
+    """Packages that students are given and their code may import, such as `ps7_helpers`."""
+    return tuple((assignment.root / entry).resolve() for entry in assignment.ship)
 
 
 def images_digest(assignment: Assignment) -> str:

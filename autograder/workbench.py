@@ -84,6 +84,7 @@ class Workbench:
         self.missing = missing or {}
         self.broken = broken or {}
         self.objects: dict[int, Any] = {}
+        self._made = 0  # a number is never given twice, also where objects were let go
 
     def do(self, operation: str, **arguments: Any) -> Any:
         """Perform an operation.
@@ -115,8 +116,9 @@ class Workbench:
         made = _made_shallow(make, args, kwargs) if shallow else make(*args, **kwargs)
         if not isinstance(made, torch.nn.Module):
             raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
-        self.objects[len(self.objects)] = made
-        return len(self.objects) - 1
+        self._made += 1
+        self.objects[self._made] = made
+        return self._made
 
     def _in_mode(self, handle: int, train: bool | None) -> Any:
         """A module, in training or evaluation mode, or (None) as it is."""

@@ -13,7 +13,8 @@ from autograder.report import Report
 from autograder.report.files import read_report, write_report
 from autograder.report.html import feedback_page
 from autograder.result import CheckResult, ExerciseResult
-from autograder.submissions import find_submissions
+from autograder.slots import failed_report
+from autograder.submissions import Submission, find_submissions
 
 HEAD = "student,exercise,points,reason\n"
 
@@ -49,6 +50,16 @@ def test_a_check_of_ours_that_broke_can_be_settled_by_hand():
     assert made.score is None
     apply_by_hand(made, {("alice", "7.1d"): HandGrade(10, "checked by eye")})
     assert made.score == 10 and made.status == "graded"
+
+
+def test_a_submission_that_we_failed_on_can_be_graded_by_hand(assignment, tmp_path):
+    """One that was set aside, or whose grading process died: points for each exercise make a score, on the page too."""
+    why = failed_report(assignment, Submission("alice", "alice", tmp_path / "alice.ipynb"), 1, "the process died")
+    grades = {("alice", e.id): HandGrade(e.points, "by eye") for e in assignment.exercises}
+    one = dict([grades.popitem()])
+    assert why.score is None and apply_by_hand(why, grades) and why.score is None
+    assert apply_by_hand(why, grades | one) and (why.status, why.score) == ("graded", 100.0)
+    assert "by eye" in feedback_page(why) and Report.from_json(why.to_json()).score == 100.0
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,10 @@ class Report:
 
     @property
     def status(self) -> str:
-        """The outcome, or `grader_error` if any check of ours broke."""
+        """The outcome, or `grader_error` if any check of ours broke; points set by hand settle that."""
         broke = any(exercise.status == "grader_error" and exercise.by_hand is None for exercise in self.exercises)
-        return "grader_error" if broke else self.outcome
+        settled = bool(self.exercises) and all(exercise.by_hand is not None for exercise in self.exercises)
+        return "grader_error" if broke else "graded" if settled and self.outcome == "grader_error" else self.outcome
 
     @property
     def score(self) -> float | None:

@@ -16,7 +16,8 @@ from typing import IO
 from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
 from autograder.sandbox import seccomp
-from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings, shipped
+from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings
+from autograder.versions import shipped
 
 KIT = "/kit"
 VENV = "/venv"

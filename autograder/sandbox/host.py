@@ -17,8 +17,9 @@ from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
 from autograder.sandbox import bwrap, uid
 from autograder.sandbox.cgroup import Cgroup
-from autograder.sandbox.launch import Launch, SandboxFailed, environment, settings, shipped
+from autograder.sandbox.launch import Launch, SandboxFailed, environment, settings
 from autograder.sandbox.limits import ENDED
+from autograder.versions import shipped
 
 START_SECONDS = 180.0  # importing torch from a cold disk
 ANSWER_SECONDS = 20.0

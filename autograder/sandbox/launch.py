@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.versions import shipped
 
 # Our files that the worker needs. Suites, reference tensors and the engine are not among them.
 WORKER_FILES = (
@@ -51,11 +51,6 @@ class Launch:
     command: list[str]
     environment: dict[str, str] | None = None
     descriptors: list[int] = field(default_factory=list)
-
-
-def shipped(assignment: Assignment) -> tuple[Path, ...]:
-    """Packages that students are given and their code may import, such as `ps7_helpers`."""
-    return tuple((assignment.root / entry).resolve() for entry in assignment.ship)
 
 
 def settings(assignment: Assignment, home: dict[str, Any], scratch_bytes: int = 0) -> str:

@@ -27,7 +27,8 @@ from typing import Any
 from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
 from autograder.sandbox import seccomp, sweep
-from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings, shipped
+from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings
+from autograder.versions import shipped
 
 FIRST_UID = 60600  # between the ranges that systemd, distributions and containers give away
 SLOTS = 200

@@ -26,7 +26,7 @@ import torch
 
 from autograder.errors import StudentError
 from autograder.result import CheckResult
-from autograder.student import Student
+from autograder.student import LocalStudent, Student
 from autograder.suites.compare import CheckFailed
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
@@ -178,6 +178,8 @@ class SuitePlugin:
             results.append(self._outcome)
         self._name_fault(exercise, results)
         self._outcome = self.student = None
+        if isinstance(known := self._solutions.get(exercise), LocalStudent):
+            known.let_go()
         return results
 
     def _answer_broke(self, item: pytest.Item) -> bool:
@@ -229,6 +231,8 @@ class SuitePlugin:
             self.student, self._outcome = student, _blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
             self._faults_told[key] = _told(self._outcome)
+            if isinstance(student, LocalStudent):
+                student.let_go()
         return self._faults_told[key]
 
 
