@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="on idle cores: waiting for a busy one counts")
     parser.add_argument("--workers", type=int, default=2, help="of the loaders, on a GPU")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
