@@ -90,13 +90,13 @@ def download_packed_voc2007(dataset_dir: str | Path, md5: str, *, drive_id: str 
 
 
 def _fetched(archive: Path, url: str, md5: str, drive_id: str, ways_on: str) -> Path:
-    """The archive, fetched and verified; what other tries left of it is gone."""
+    """The archive, fetched and verified; what other tries left of it, or of the other form, is gone."""
     if not archive.exists() and not (drive_id and _fetch_from_drive(drive_id, archive, md5, ways_on, bool(url))):
         try:
             fetch_file(url, archive, md5)
         except ConnectionError as error:
             raise ConnectionError(f"Pascal VOC 2007: {error} {ways_on}") from error
-    for part in archive.parent.glob(f"{archive.name}.*"):
+    for part in archive.parent.glob(".voc2007*.tar.*"):
         part.unlink()
     return archive
 

@@ -188,7 +188,9 @@ def test_parts_of_drive_that_lie_about(drive, tmp_path, largest):
 
 
 def test_drive_cut_then_home(drive, tmp_path):
-    """Where the home has the rest of the data, nothing that Drive gave before stays behind."""
+    """Where the home has the data, nothing that Drive gave before stays behind, of the packed form neither."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".voc2007-packed.tar.driveaaaaaaaa.part").write_bytes(b"some")
     drive.behaviours = [NAME | {"cut": BLOCK}, QUOTA]
     download_voc2007(tmp_path / "data", (tmp_path / "voc.tar").as_uri(), drive.md5, drive_id="abc")
     assert not list((tmp_path / "data").glob(".*")) and len(VOC2007Detection(tmp_path / "data", "train")) == 2
