@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import queue
 import secrets
 import socket
@@ -31,6 +30,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autograder.assignment import Assignment
+from autograder.cluster_connection import connected, said
 from autograder.cluster_worker import LOG, Answer, Order, Workplace, describe, grade_one
 from autograder.errors import KitError
 from autograder.parcel import pack
@@ -40,11 +40,8 @@ from autograder.submissions import Submission
 from autograder.versions import IMAGES, SUITES, what_decides
 
 TRIES = 2
-INSTALL = 'pip install "distributed>=2026.8"'
-_CONNECT_SECONDS = 10
 _FETCH_SECONDS = 10  # for an answer that is ready, to come from its worker
 _LOOK_SECONDS = 0.5
-_SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1TB"}  # our tasks are large: they hold a submission
 _SET_ASIDE = (
     "the machine that graded this submission was lost, and so was a second one, which had nothing else to grade. The "
     "submission may be what ends them. A person has to look at it."
@@ -104,7 +101,7 @@ def open_cluster(address: str, assignment: Assignment, sandbox: str, out: Path, 
     Raises:
         KitError: No `distributed`, no scheduler, no workers within the time, or one that would grade differently.
     """
-    client = _connected(address)
+    client = connected(address)
     cluster = Cluster(client, address, assignment, sandbox, out / LOG, say)
     try:
         cluster.gather_workers()
@@ -325,10 +322,10 @@ class Cluster:
         else:
             try:
                 if not isinstance(answer, Answer):
-                    raise ValueError(_said(answer))
+                    raise ValueError(said(answer))
                 report = Report.from_json(json.loads(answer.report))
             except (ValueError, KeyError, TypeError) as error:
-                self._say(f"Worker {worker.shown}, grading {job.submission.key}: {_said(error)}")
+                self._say(f"Worker {worker.shown}, grading {job.submission.key}: {said(error)}")
                 self._again(job, "two machines of the cluster failed on it, not the code in it. Staff will look.")
                 return
             self._reports.append((job.submission, self._checked(worker, job, report, answer.log)))
@@ -379,75 +376,11 @@ class Cluster:
             stream.write(f"{text}\n")
 
 
-def _connected(address: str) -> Any:
-    try:
-        import dask
-        import distributed
-    except ImportError as error:
-        raise KitError(
-            f"--scheduler needs the package distributed, which is not installed here: {INSTALL}. Without --scheduler "
-            "this machine grades alone."
-        ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in a sentence
-    dask.config.set(_SETTINGS)
-    security = _security(address)
-    _knock(address)
-    try:
-        return distributed.Client(
-            address, timeout=_CONNECT_SECONDS, set_as_default=False, name="fcoskit", security=security
-        )
-    except Exception as error:  # Dask raises many kinds
-        raise KitError(
-            f"What answers at {address} is no scheduler that this machine can use: {_said(error)}"
-        ) from error
-
-
-def _security(address: str) -> Any:
-    """Dask's settings for a connection; certificates are theirs to name."""
-    import distributed
-
-    parts = urlsplit(address)
-    try:
-        usable = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
-    except ValueError:
-        usable = False
-    if not usable:
-        raise KitError(f"{address} is not the address of a scheduler: tcp://HOST:8786, or tls:// with certificates.")
-    try:
-        security = distributed.Security()
-        certified = security.get_connection_args("client").get("ssl_context") is not None
-    except OSError as error:
-        raise KitError(f"The certificates that Dask's settings name cannot be read: {error}.") from error
-    if parts.scheme == "tls" and not certified:
-        raise KitError(
-            f"{address} asks for certificates, and Dask's settings name none for a client: see docs/scale.md, "
-            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and its like."
-        )
-    return security
-
-
-def _knock(address: str) -> None:
-    """See that something listens: a scheduler may be a moment late. Dask itself would take a minute to say no."""
-    parts = urlsplit(address)
-    last = time.monotonic() + _CONNECT_SECONDS
-    while True:
-        try:
-            socket.create_connection((str(parts.hostname), int(parts.port or 0)), _CONNECT_SECONDS).close()
-            return
-        except OSError as error:
-            if time.monotonic() > last:
-                raise KitError(
-                    f"No scheduler answers at {address} ({error.strerror or error}). Start one with `dask scheduler`, "
-                    "see that this machine may reach it, and give the address that it prints."
-                ) from error
-        time.sleep(_LOOK_SECONDS)
-
-
 def _difference(worker: _Worker, place: Any, here: dict[str, str]) -> str:
     """Why a worker may not grade, in a sentence or two; "" if it may."""
     if not isinstance(place, Workplace):
         return (
-            f"Worker {worker.shown} cannot load the kit ({_said(place)}). The same kit has to be installed for every "
+            f"Worker {worker.shown} cannot load the kit ({said(place)}). The same kit has to be installed for every "
             "worker and for the scheduler."
         )
     if place.problem:
@@ -459,9 +392,3 @@ def _difference(worker: _Worker, place: Any, here: dict[str, str]) -> str:
         if place.decides.get(name) != value
     ]
     return f"Worker {worker.shown} would not give the same verdicts: {'; '.join(wrong)}." if wrong else ""
-
-
-def _said(error: object) -> str:
-    """The first line of an error, short."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autograder import cli, cluster
+from autograder import cli, cluster_connection
 from autograder.assignment import load_assignment
 from autograder.errors import KitError, SubmissionError
 from autograder.grade import Run, grade_submissions
@@ -162,10 +162,10 @@ def test_a_parcel_says_what_could_not_be_read(tmp_path):
 def test_without_distributed_it_says_what_to_install(tmp_path, monkeypatch):
     """The command that it gives asks for the version that the project asks for."""
     monkeypatch.setitem(sys.modules, "dask", None)
-    with pytest.raises(KitError, match="not installed here: " + re.escape(cluster.INSTALL)):
+    with pytest.raises(KitError, match="not installed here: " + re.escape(cluster_connection.INSTALL)):
         graded(write_class(tmp_path / "class", {"ann": ""}), tmp_path / "out", "tcp://127.0.0.1:1", [])
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert table["optional-dependencies"]["cluster"][0] in cluster.INSTALL
+    assert table["optional-dependencies"]["cluster"][0] in cluster_connection.INSTALL
 
 
 @pytest.mark.usefixtures("distributed")
@@ -180,7 +180,7 @@ def test_without_distributed_it_says_what_to_install(tmp_path, monkeypatch):
 )
 def test_no_scheduler_is_a_sentence(address, why, tmp_path, monkeypatch, capsys):
     """A scheduler that is not there, or an address that is none: a sentence, exit code 2, no traceback."""
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_connection, "CONNECT_SECONDS", 0.1)
     write_class(tmp_path / "class", {"ann": ""})
     arguments = ["grade", str(tmp_path / "class"), "--out", str(tmp_path / "out"), "--scheduler", address]
     monkeypatch.setattr(sys, "argv", ["fcoskit", *arguments])
