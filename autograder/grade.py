@@ -43,8 +43,19 @@ LEADERBOARD, FIGURE_SEED, KEY = "map.csv", "map.seed", "pseudonyms.key"
 
 Progress = Callable[[Report, bool], None]
 Keep = Callable[[Submission, Report], None]  # writes the report of a submission
-SlotPool = queue.LifoQueue[Slot]
 Seeds = tuple[int | None, int | None]  # of the checks' random inputs, of the images that weights are measured by
+
+
+class SlotPool(queue.LifoQueue[Slot]):
+    """Slots that wait for a submission.
+
+    Args:
+        made: All there are; none waits before it is put here.
+    """
+
+    def __init__(self, made: list[Slot]) -> None:
+        super().__init__()
+        self.made = made
 
 
 @dataclass
@@ -243,15 +254,19 @@ def _grade_all(todo: list[Submission], slots: SlotPool, seeds: Seeds, keep: Keep
 
     with ThreadPoolExecutor(slots.qsize()) as pool:
         futures = {pool.submit(grade, submission): submission for submission in todo}
+        left = dict(futures)
         try:
             for future, submission in _as_done(futures):
-                report = future.result()
-                if report is not None:
+                del left[future]
+                if (report := future.result()) is not None:
                     keep(submission, report)
         except BaseException:
             stop.set()
-            for slot in list(slots.queue):
-                slot.close()
+            for slot in slots.made:
+                slot.stop()
+            for future in wait(left).done:  # what was ready when the stop came
+                if not future.exception() and (report := future.result()) is not None and report.score is not None:
+                    keep(left[future], report)
             raise
 
 
@@ -281,7 +296,7 @@ def open_slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> It
     """
     kind = probe.choose(sandbox).kind
     made = [Slot(assignment, kind, log.resolve()) for _ in range(jobs)]
-    slots: SlotPool = queue.LifoQueue()
+    slots = SlotPool(made)
     try:
         with ThreadPoolExecutor(jobs) as pool:
             for future in [pool.submit(slot.start) for slot in made]:
@@ -290,6 +305,8 @@ def open_slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> It
             slots.put(slot)
         yield slots
     finally:
+        for slot in made:
+            slot.hang_up()
         for slot in made:
             slot.close()
 

@@ -24,6 +24,7 @@ from autograder.submissions import Submission
 from autograder.versions import suites_digest
 
 _START_SECONDS = 300
+_LEAVE_SECONDS = 3.0  # for a process with nothing to do, to end its sandbox and itself
 _TRIES = 2
 
 
@@ -40,6 +41,7 @@ class Slot:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
+        self._stopped = False
         self.checks: list[CheckResult] = []
 
     def start(self) -> None:
@@ -75,7 +77,7 @@ class Slot:
             if kind == "report":
                 return Report.from_json(content)
             self.close()
-            if kind != "died":
+            if kind != "died" or self._stopped:
                 break
         return failed_report(self._assignment, submission, seed, content)
 
@@ -105,11 +107,23 @@ class Slot:
         except (EOFError, OSError):
             return "died", f"The grading process died. The log is {self._log}."
 
-    def close(self) -> None:
-        """End the process and what it started."""
+    def stop(self) -> None:
+        """End the process in the middle of whatever it does; `grade`, in another thread, comes to an end at once."""
+        self._stopped = True
+        if (process := self._process) is not None and process.pid is not None:
+            process.kill()
+
+    def hang_up(self) -> None:
+        """Tell the process that nothing more comes: it tidies up and ends."""
         if self._connection is not None:
             self._connection.close()
+
+    def close(self) -> None:
+        """End the process and what it started."""
+        self.hang_up()
         if self._process is not None and self._process.pid is not None:
+            if not self._stopped:
+                self._process.join(_LEAVE_SECONDS)
             self._process.kill()
             self._process.join()
         self._process = self._connection = None

@@ -15,7 +15,7 @@ import pytest
 
 from autograder.assignment import load_assignment
 from autograder.errors import KitError
-from autograder.grade import alone_in, claim, grade_submissions
+from autograder.grade import SlotPool, _grade_all, alone_in, claim, grade_submissions
 from autograder.notebook import read_notebook
 from autograder.report.files import PART, read_report
 from autograder.report.model import Report
@@ -24,6 +24,7 @@ from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.sandbox.launch import SandboxFailed
 from autograder.slicing import make_slice
+from autograder.slots import failed_report
 from autograder.submissions import Submission, find_submissions
 from tests.conftest import ROOT
 
@@ -181,6 +182,48 @@ def test_ctrl_c_stops_and_keeps(handed_in, tmp_path):
     assert 2 <= len(done) < len(expected(handed_in))
     rows = (out / "grades.csv").read_text().splitlines()[1:]
     assert {row.split(",")[0] for row in rows} == done
+
+
+class StubSlot:
+    """A slot whose grading ends when it is stopped, or at once.
+
+    Args:
+        loops: Whether the code that it grades never ends.
+    """
+
+    def __init__(self, loops: bool) -> None:
+        self._stopped = threading.Event()
+        self._loops = loops
+
+    def grade(self, submission: Submission, seed: int, figure_seed: int | None) -> Report:
+        """A report; of one that was stopped without a score."""
+        if self._loops:
+            self._stopped.wait()
+            return failed_report(ASSIGNMENT, submission, seed, "it died")
+        return Report(ASSIGNMENT.id, "", submission.key, "", "", "", seed, 100.0)
+
+    def stop(self) -> None:
+        """End it."""
+        self._stopped.set()
+
+
+def test_ctrl_c_does_not_wait_for_code_that_never_ends(tmp_path):
+    """Busy slots are stopped as well; what was graded is kept, what the stop ended is not taken for our failure."""
+    made = [StubSlot(loops=True), StubSlot(loops=False)]
+    pool = SlotPool(made)
+    for slot in made:
+        pool.put(slot)
+    todo = [Submission(name, name, tmp_path / name) for name in ("one", "two", "three")]
+    kept = []
+
+    def keep(submission: Submission, report: Report) -> None:
+        kept.append((submission.key, report.score))
+        if len(kept) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _grade_all(todo, pool, (1, 1), keep)
+    assert kept and all(score is not None for _, score in kept)
 
 
 def test_a_second_run_in_the_same_folder_stops(tmp_path):

@@ -3,6 +3,7 @@
 On a fake tree; and on the machine's own, where that is version 2 and hands out memory and pids to this user.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -130,3 +131,15 @@ def test_a_real_one_ends_what_outgrows_it():
     finally:
         made.close()
     assert not made._folder.exists()
+
+
+def test_what_killed_processes_left_is_removed(tree):
+    """An empty group of a process that is no more goes, one of a living process and one with something in it stay."""
+    mount, own = tree
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    for name in (f"fcoskit-{gone.pid}-1", f"fcoskit-{gone.pid}-2/inside", f"fcoskit-{os.getpid()}-1", "fcoskit-x"):
+        (mount / "top" / name).mkdir(parents=True)
+    Cgroup.make(mount, own)
+    left = {folder.name for folder in (mount / "top").glob("fcoskit-*")}
+    assert left == {f"fcoskit-{gone.pid}-2", f"fcoskit-{os.getpid()}-1", "fcoskit-x"}

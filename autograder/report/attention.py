@@ -52,11 +52,11 @@ def who_needs_a_human(reports: list[Report]) -> list[Attention]:
 
 def _reasons(report: Report) -> Iterator[tuple[str, str]]:
     if report.outcome == "undecided":
-        yield URGENT, f"a human has to choose: {report.problem}"
-    elif report.outcome == "grader_error":
-        yield URGENT, f"grading broke: {report.problem}"
+        yield URGENT, f"a human has to choose: {report.trouble}"
+    elif report.status == "grader_error" and report.problem:
+        yield URGENT, f"grading broke: {report.trouble}"
     elif report.outcome == "unreadable":
-        yield LOOK, f"the file cannot be read, 0 points: {report.problem}"
+        yield LOOK, f"the file cannot be read, 0 points: {report.trouble}"
     for exercise in report.exercises:
         broke = [check for check in exercise.checks if check.status == "grader_error"]
         if (broke or not exercise.checks) and exercise.by_hand is None:

@@ -55,15 +55,15 @@ def _summary(report: Report) -> list[str]:
     """What concerns the whole submission, a paragraph each."""
     parts = []
     if report.score is None:
-        why = report.problem or "One of the checks broke. That is our fault and costs you nothing; staff will look."
+        why = report.trouble or "One of the checks broke. That is our fault and costs you nothing; staff will look."
         parts.append(f"No score yet. {why if report.outcome != 'grader_error' else _OURS}")
-    elif report.problem:
-        parts.append(f"Nothing could be graded. {report.problem}")
-    if report.exercises and not report.problem:
+    elif report.trouble:
+        parts.append(f"Nothing could be graded. {report.trouble}")
+    if report.exercises and not report.trouble:
         parts.append("\n".join(_line(exercise, report.score is not None) for exercise in report.exercises))
     parts += [f"Note. {note}" for note in report.notes]
     parts += [_figure(figure) for figure in report.figures]
-    if report.exercises and not report.problem:
+    if report.exercises and not report.trouble:
         parts.append(_CELLS)
     return parts
 
@@ -121,7 +121,7 @@ def _about(report: Report) -> dict[str, Any]:
     """What staff need to look again: the seed, versions, the file."""
     lines = [f"file {report.file}", f"sha256 {report.sha256}", f"suites {report.suites}", f"seed {report.seed}"]
     lines += [f"{name} {version}" for name, version in report.versions.items()]
-    lines += [f"problem {report.problem}"] if report.problem else []
+    lines += [f"problem {report.trouble}"] if report.trouble else []
     lines += [f"{e.id} {sum(c.seconds for c in e.checks):.1f} s, {e.peak_megabytes:g} MB" for e in report.exercises]
     lines += [
         f"{f.id} seed {f.seed}, {f.seconds:.1f} s, sha256 {f.sha256}\n{f.details}".strip() for f in report.figures

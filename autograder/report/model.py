@@ -66,6 +66,11 @@ class Report:
         return "grader_error" if broke else "graded" if settled and self.outcome == "grader_error" else self.outcome
 
     @property
+    def trouble(self) -> str:
+        """Why there is no verdict on the whole; "" also where points set by hand have settled it."""
+        return "" if self.status == "graded" else self.problem
+
+    @property
     def score(self) -> float | None:
         """Points, or None where there is no verdict: our own error neither gives points nor costs any."""
         if self.status in ("grader_error", "undecided"):

@@ -52,8 +52,8 @@ def _figure(report: Report, name: str) -> str:
 
 def first_fault(report: Report, length: int = 160) -> str:
     """One line: the problem of the whole, or what the first check that failed says."""
-    if report.problem:
-        return printable(report.problem, line=True)[:length]
+    if report.trouble:
+        return printable(report.trouble, line=True)[:length]
     for exercise in report.exercises:
         for check in exercise.checks:
             if check.status != "passed":

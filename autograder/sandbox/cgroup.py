@@ -9,14 +9,14 @@ the tree, version 1, a container that shows it read-only), the watch stands alon
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import time
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
-_COUNT = itertools.count()
+_PREFIX = "fcoskit-"
 _NEEDED = {"memory", "pids"}
 
 
@@ -37,7 +37,8 @@ class Cgroup:
         parent = find_parent(mount, own)
         if parent is None:
             return None
-        folder = parent / f"fcoskit-{os.getpid()}-{next(_COUNT)}"
+        _sweep(parent)
+        folder = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         try:
             folder.mkdir()
         except OSError:
@@ -90,6 +91,15 @@ class Cgroup:
                 return
             except OSError:
                 time.sleep(0.01)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove groups of processes of ours that were killed before they could."""
+    for folder in parent.glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            with contextlib.suppress(OSError):  # something in it has not ended yet
+                folder.rmdir()
 
 
 def find_parent(mount: Path = MOUNT, own: Path = OWN) -> Path | None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import IO
 
 from autograder.assignment import PACKAGE, Assignment
 from autograder.errors import KitError
@@ -60,7 +60,7 @@ class Host:
         self._assignment, self._kind = assignment, kind
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._said: Path | None = None
+        self._said: IO[bytes] | None = None
         self._drain: threading.Thread | None = None
         self._lease: uid.Lease | None = None
         self._cgroup: Cgroup | None = None
@@ -161,7 +161,7 @@ class Host:
             self._process.kill()
             self._process.wait()
         if self._said is not None:
-            self._said.unlink(missing_ok=True)
+            self._said.close()
         if self._lease is not None:
             self._lease.close()
         if self._cgroup is not None:
@@ -184,8 +184,7 @@ class Host:
         self.close()
         self.died = False
         ours, theirs = socket.socketpair()
-        descriptor, name = tempfile.mkstemp(prefix="fcoskit-sandbox-")
-        self._said = Path(name)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the sandbox; nameless: nothing is left)
         launch = Launch([])
         try:
             launch = self._launch(theirs.fileno())
@@ -193,8 +192,8 @@ class Host:
             self._process = subprocess.Popen(
                 [*(self._cgroup.wrapper if self._cgroup else ()), *launch.command],
                 stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
+                stdout=self._said,
+                stderr=self._said,
                 pass_fds=[theirs.fileno(), *launch.descriptors],
                 env=launch.environment,
                 cwd="/",
@@ -205,7 +204,7 @@ class Host:
             raise SandboxFailed(f"the sandbox did not start: {error}") from error
         finally:
             theirs.close()
-            for each in (descriptor, *launch.descriptors):
+            for each in launch.descriptors:
                 os.close(each)
         self._control = ours
         ours.settimeout(START_SECONDS)
@@ -213,7 +212,8 @@ class Host:
         with contextlib.suppress(OSError):
             answer = ours.recv(16)
         if answer != b"ready":
-            said = self._said.read_text(errors="replace").strip()[-600:]
+            self._said.seek(0)
+            said = self._said.read().decode(errors="replace").strip()[-600:]
             self.close()
             raise SandboxFailed(f"the sandbox did not start: {said or 'it said nothing'}")
         ours.settimeout(ANSWER_SECONDS)
