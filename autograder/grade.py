@@ -127,7 +127,8 @@ def grade_submissions(
 
 def _secrets(out: Path, submissions: list[Submission]) -> list[Path]:
     """What student code must not read."""
-    return [out, *(submission.path for submission in submissions)]
+    weights = [submission.weights.path for submission in submissions if submission.weights]
+    return [out, *weights, *(submission.path for submission in submissions)]
 
 
 def _grade_into(

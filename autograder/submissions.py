@@ -112,8 +112,8 @@ def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str,
     Returns:
         It, or one that says why it cannot be graded.
     """
-    files = [replace(file, parts=(student, *file.parts)) for file in found_below(folder)]
-    return with_weights(_of_student(student, files, folder, notebook), notebook, weights)
+    files = list(found_below(folder))
+    return with_weights(_of_student(student, files, folder, notebook, own=True), notebook, weights)
 
 
 def with_weights(submission: Submission, notebook: str, weights: tuple[str, ...]) -> Submission:
@@ -172,21 +172,28 @@ def _group(student: str, files: list[Found], root: Path, notebook: str, assignme
     return [_of_student(student, files, root, notebook)]
 
 
-def _of_student(student: str, files: list[Found], root: Path, notebook: str) -> Submission:
-    """The submission among a student's files; a zip counts where no notebook lies beside it."""
+def _of_student(student: str, files: list[Found], root: Path, notebook: str, own: bool = False) -> Submission:
+    """The submission among a student's files; a zip counts where no notebook lies beside it.
+
+    Args:
+        student: Whose.
+        files: Theirs.
+        root: The folder that was searched.
+        notebook: Stem of the released notebook.
+        own: That folder is the student's; else files at its top lie beside the student's folder.
+    """
     loose = [file for file in files if not file.is_zip]
-    zips = [file for file in files if file.is_zip and not (loose and len(file.parts) > 1)]
+    zips = [file for file in files if file.is_zip and not (loose and (own or len(file.parts) > 1))]
     if not zips:
-        return _chosen(student, loose, root, notebook)
+        return _chosen(student, loose, root, notebook, own)
     if loose:
         return _ambiguous(_submission(student, loose[0].path), [file.shown for file in files])
     try:
-        inside = [
-            replace(file, parts=(*zipped.parts, *file.parts)) for zipped in zips for file in found_in_zip(zipped.path)
-        ]
+        pairs = [(zipped, file) for zipped in zips for file in found_in_zip(zipped.path)]
     except KitError as error:
         return _unreadable(student, zips[0].path, error)
-    return _chosen(student, [replace(file, parts=(student, *file.parts)) for file in inside], root, notebook)
+    inside = [replace(file, parts=(*zipped.parts, *file.parts)) for zipped, file in pairs]
+    return _chosen(student, inside, root, notebook, own=True)
 
 
 def _unreadable(student: str, path: Path, error: KitError) -> Submission:
@@ -246,13 +253,13 @@ def _is_everybodys(file: Found, notebook: str, assignment_id: str) -> bool:
     return re.fullmatch(re.escape(name) + r"([ _]?\(\d+\))?", file.stem) is not None
 
 
-def _chosen(student: str, files: list[Found], root: Path, notebook: str) -> Submission:
+def _chosen(student: str, files: list[Found], root: Path, notebook: str, own: bool = False) -> Submission:
     """The one file that counts, or a submission that says why there is none."""
     if not files:
         problem = "No notebook in this folder: nothing that can be graded was handed in."
         return replace(_submission(student, root / student), problem=problem)
     named = [file for file in files if file.stem == notebook]
-    parted = len({len(file.parts) > 1 for file in files}) > 1  # one in the student's folder, one beside it
+    parted = not own and len({len(file.parts) > 1 for file in files}) > 1  # one in the student's folder, one beside it
     best = named if len(named) == 1 and not parted else files
     if len(best) == 1:
         return _submission(student, best[0].path, best[0].member)

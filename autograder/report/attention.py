@@ -59,7 +59,7 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
         yield LOOK, f"the file cannot be read, 0 points: {report.trouble}"
     for exercise in report.exercises:
         broke = [check for check in exercise.checks if check.status == "grader_error"]
-        if (broke or not exercise.checks) and exercise.by_hand is None:
+        if (broke or not (exercise.checks or report.problem)) and exercise.by_hand is None:
             yield URGENT, f"{exercise.id}: {_many(len(broke), 'check')} of ours broke"
         if exercise.by_hand is not None:
             why = f" ({exercise.reason})" if exercise.reason else ""
