@@ -123,13 +123,15 @@ def _slices(assignment: Assignment, data: bytes, suffix: str) -> dict[str, Slice
 def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:
     """Slow exercises that cannot see a fault, because stand-ins replace all that it touches.
 
-    A method that `follows` replaces counts only where the sample must lose points for it: then it is replaced.
+    A method that `follows` replaces counts only where the sample must lose points for it: then it is replaced. A
+    class's `__init__` does not count: its other methods may lean on what it sets.
     """
     touched = touched_names(assignment, sample)
     found = set()
     for exercise in assignment.exercises:
         replaced = {*exercise.canned, *exercise.solved}
-        replaced |= {name for earlier, name in exercise.follows if earlier in sample.loses}
+        followed = {name for earlier, name in exercise.follows if earlier in sample.loses}
+        replaced |= {name for name in followed if not name.endswith(".__init__")}
         parts = {name if name in replaced else name.partition(".")[0] for name in touched}
         if exercise.slow and touched and parts <= replaced:
             found.add(exercise.id)

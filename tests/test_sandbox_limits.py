@@ -129,7 +129,7 @@ def test_time_in_which_the_grader_itself_is_stopped_does_not_count(sandbox_with_
     student = sandbox_with_limits.student("import time\ndef f(seconds):\n    time.sleep(seconds)\n    return 1")
     assert student.call("f", 0) == 1
     monkeypatch.setattr(time, "monotonic", lambda: clock() + asleep[0])
-    monkeypatch.setattr("autograder.sandbox.client.select.select", stopped_at_first)
+    monkeypatch.setattr("autograder.sandbox.meter.select.select", stopped_at_first)
     assert student.call("f", 0.6) == 1
 
 

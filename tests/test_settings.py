@@ -39,7 +39,7 @@ SLIPS = [
     ('canned = ["DetectorBackboneWithFPN",', 'canned = ["FCOS",', 'no earlier exercise has the name "FCOS"'),
     ("slow = true", 'slow = "yes"', "slow in .* has to be true or false"),
     ('follows = { "7.1i-losses"', 'follows = { "7.1i-loss"', 'there is no earlier exercise "7.1i-loss"'),
-    ('follows = { "7.1i-losses" = "FCOS.forward", "7.1i-inference" = "FCOS.inference" }', 'follows = ["a"]', "a table"),
+    ('follows = { "7.1i-losses" = "FCOS.__init__" }', 'follows = ["a"]', "a table"),
     (
         'files = ["fcos_detector.safetensors", "fcos_detector.pt"]',
         'files = "weights"',
