@@ -39,7 +39,7 @@ UNAVERAGED = "strong, its last weights"
 def mean_average_precision(solution: dict[str, Any], recipe: str, seed: int, iterations: int) -> float:
     """Train as the notebook's short run does, and evaluate on all validation images."""
     reset_seed(seed)
-    train, val = (ShapesDetection(split, image_size=SIZE) for split in ("train", "val"))
+    train, val = (ShapesDetection(split, image_size=SIZE, keep=True) for split in ("train", "val"))
     with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as scratch:
         detector = solution["FCOS"](num_classes=20, fpn_channels=CHANNELS, stem_channels=[CHANNELS, CHANNELS])
         loader = DataLoader(train, batch_size=16, shuffle=True)

@@ -157,14 +157,15 @@ if not SHORT_RUN and LAST_FILE.exists():
     val_dataset = VOC2007Detection(str(DATASET_PATH), "val", image_size=IMAGE_SHAPE[0])
 else:
     print("Using the built-in shapes" + ("." if SHORT_RUN else ": there is no VOC 2007 in data/."))
-    train_dataset = ShapesDetection("train", image_size=SHAPES_SIZE)
-    val_dataset = ShapesDetection("val", image_size=SHAPES_SIZE)
+    train_dataset = ShapesDetection("train", image_size=SHAPES_SIZE, keep=SHORT_RUN)
+    val_dataset = ShapesDetection("val", image_size=SHAPES_SIZE, keep=SHORT_RUN)
 
 pin_memory = DEVICE.type == "cuda"
+num_workers = NUM_WORKERS if not SHORT_RUN else 0  # without a GPU they would take the training's own cores
 train_loader = DataLoader(
-    train_dataset, batch_size=BATCH_SIZE, shuffle=True, pin_memory=pin_memory, num_workers=NUM_WORKERS
+    train_dataset, batch_size=BATCH_SIZE, shuffle=True, pin_memory=pin_memory, num_workers=num_workers
 )
-val_loader = DataLoader(val_dataset, batch_size=1, pin_memory=pin_memory, num_workers=NUM_WORKERS)
+val_loader = DataLoader(val_dataset, batch_size=1, pin_memory=pin_memory, num_workers=num_workers)
 
 print(f"{len(train_dataset)} images to train on, {len(val_dataset)} to validate on.")
 
@@ -176,7 +177,7 @@ print(f"{len(train_dataset)} images to train on, {len(val_dataset)} to validate 
 for index in range(3):
     image_path, image, gt_boxes = train_dataset[index]
     is_object = gt_boxes[:, 4] != -1
-    print(f"{image_path}: {tuple(image.shape)}, {int(is_object.sum())} objects")
+    print(f"{image_path}: {tuple(image.shape)}, objects: {int(is_object.sum())}")
     detection_visualizer(denormalize(image), val_dataset.idx_to_class, gt_boxes[is_object])
 
 # %% [markdown]
@@ -611,7 +612,7 @@ check("7.1f")
 
 # %%
 example_deltas = torch.tensor(
-    [[2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0, 2.0], [0.1, 2.0, 3.9, 2.0], [-1.0, -1.0, -1.0, -1.0]]
+    [[2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0, 2.0], [0.25, 2.0, 3.75, 2.0], [-1.0, -1.0, -1.0, -1.0]]
 )
 for deltas, centerness in zip(example_deltas.tolist(), fcos_make_centerness_targets(example_deltas).tolist()):
     print(f"left, top, right, bottom {deltas}: centerness {centerness:.3f}")

@@ -54,6 +54,24 @@ def test_determinism():
         assert path == items[i][0] and torch.equal(image, items[i][1]) and torch.equal(boxes, items[i][2])
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_kept_scenes(split):
+    """Scenes that are kept in memory are drawn once, are those drawn anew, and no reader can change them."""
+    drawn, kept = (ShapesDetection(split, image_size=48, length=3, keep=keep) for keep in (False, True))
+    for _ in range(2):
+        for i in range(3):
+            path, image, boxes = kept[i]
+            assert path == drawn[i][0] and torch.equal(image, drawn[i][1]) and torch.equal(boxes, drawn[i][2])
+            image.zero_()
+            boxes.zero_()
+            kept.original_image(f"{i:06d}").paste((0, 0, 0), (0, 0, 48, 48))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ps7_helpers.shapes.draw_scene", None)
+        assert kept[0][1].any()
+        with pytest.raises(TypeError):
+            drawn[0]
+
+
 def test_different_scenes():
     """Another seed, split or index gives another image, another name where the scene is another item."""
     images = [
