@@ -23,6 +23,8 @@ GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 _CROSSING = {"copy_", "__setitem__", "index_put_", "tensor", "as_tensor", "to", "cuda", "cpu", "tolist", "item"}
 _COPYING = {"tensor", "as_tensor", "asarray"}
 
+_Placed = tuple[torch.Tensor, torch.device | None]
+
 
 class DeviceMismatch(RuntimeError):
     """Tensors on different devices meet, as they would with a GPU."""
@@ -71,8 +73,9 @@ class PretendGpu(TorchFunctionMode):
             on_gpu = self.place(args[0]) == GPU
             return on_gpu if name == "is_cuda" else (0 if on_gpu else -1)
         asked, args = self._asked(name, args, kwargs)
-        self._hold_together(name, args, kwargs)
-        where = asked or self._result_place(name, args, kwargs)
+        met = [(tensor, self.place(tensor)) for tensor in _tensors((args, kwargs))]
+        self._hold_together(name, args, met)
+        where = asked or self._result_place(name, args, met)
         result = args[0] if name in ("cuda", "cpu") else func(*args, **kwargs)
         if asked is not None and isinstance(result, torch.Tensor) and args and result is args[0]:
             result = result if self.place(result) == asked else result.clone()
@@ -112,12 +115,11 @@ class PretendGpu(TorchFunctionMode):
         on_gpu = isinstance(value, int) or torch.device(value).type == "cuda"
         return GPU if on_gpu else CPU
 
-    def _hold_together(self, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+    def _hold_together(self, name: str, args: Any, met: list[_Placed]) -> None:
         """Raise if the tensors of a call are on different devices, where torch would."""
         if name in _CROSSING:
             return
-        tensors = list(_tensors((args, kwargs)))
-        places = {self.place(t) for t in tensors if t.dim() > 0 or self.place(t) == GPU}
+        places = {place for tensor, place in met if place == GPU or tensor.dim() > 0}
         if not {GPU, CPU} <= places:
             return
         if name == "__getitem__" and self.place(args[0]) != CPU:
@@ -126,13 +128,12 @@ class PretendGpu(TorchFunctionMode):
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu"
         )
 
-    def _result_place(self, name: str, args: Any, kwargs: dict[str, Any]) -> torch.device | None:
-        tensors = list(_tensors((args, kwargs)))
+    def _result_place(self, name: str, args: Any, met: list[_Placed]) -> torch.device | None:
         if name in _COPYING:
             return self.place(args[0]) if args and isinstance(args[0], torch.Tensor) else CPU
         if name in ("__getitem__", "copy_", "index_put_") or name.startswith("new_"):
             return self.place(args[0])
-        places = [self.place(tensor) for tensor in tensors]
+        places = [place for _, place in met]
         if GPU in places:
             return GPU
         return None if None in places else CPU
@@ -147,13 +148,16 @@ class PretendGpu(TorchFunctionMode):
         return result
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def _tensors(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, tuples and dictionaries."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)
+    found: list[torch.Tensor] = []
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, dict):
+            rest += reversed(item.values())
+        elif isinstance(item, (list, tuple)):
+            rest += reversed(item)
+    return found

@@ -183,7 +183,7 @@ def _features(cells: list[Cell]) -> Iterator[str]:
 
 
 def _mentions_definition(cell: Cell, wanted: tuple[str, ...]) -> bool:
-    if cell.problem:
+    if cell.problem or not any(name in cell.source for name in wanted):
         return False
     names = "|".join(map(re.escape, wanted))
     return (

@@ -97,9 +97,15 @@ class Handle:
         """Set evaluation mode."""
         self.train(False)
 
-    def gradients(self, *args: Any, of: list[str] | None = None, **kwargs: Any) -> dict[str, torch.Tensor | None]:
-        """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came."""
-        grads: dict[str, torch.Tensor | None] = self._run("gradients", args=list(args), kwargs=kwargs, of=of or [])
+    def gradients(
+        self, *args: Any, of: list[str] | None = None, first_of: str = "", **kwargs: Any
+    ) -> dict[str, torch.Tensor | None]:
+        """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came.
+
+        Of the parameters whose names begin with `first_of`, if given, the first one alone.
+        """
+        arguments = {"args": list(args), "kwargs": kwargs, "of": of or [], "first_of": first_of}
+        grads: dict[str, torch.Tensor | None] = self._run("gradients", **arguments)
         return grads
 
     def minimise(self, batches: list[list[Any]], *, steps: int, lr: float, clip: float = 10.0) -> list[float]:

@@ -40,18 +40,22 @@ class ValueRefused(Exception):
     """A value that may not cross; the text says what it was and what is expected, for a student."""
 
 
-def pack(value: object) -> tuple[Tree, list[torch.Tensor]]:
+def pack(value: object, *, copy: bool = True) -> tuple[Tree, list[torch.Tensor]]:
     """Take a value apart.
+
+    Args:
+        value: To take apart.
+        copy: Without it a tensor may share the memory of the value's: for who turns it into bytes at once.
 
     Returns:
         The JSON tree, and the tensors it refers to by index: detached, on the CPU, contiguous, owning
-        their memory, of exactly the class `torch.Tensor`.
+        their memory (see `copy`), of exactly the class `torch.Tensor`.
 
     Raises:
         ValueRefused: Something in it may not cross, or it is too deep or too large.
     """
     tensors: list[torch.Tensor] = []
-    packer = _Packer(tensors)
+    packer = _Packer(tensors, copy)
     return packer.tree(value, 0), tensors
 
 
@@ -73,8 +77,8 @@ def copied(value: object) -> Any:
     return unpack(*pack(value))
 
 
-def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """A dense CPU copy of a tensor, of class `torch.Tensor`.
+def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
+    """A dense, contiguous CPU copy of a tensor, of class `torch.Tensor`; without `copy`, itself where it is all that.
 
     Raises:
         ValueRefused: It has no data (meta, fake) or a dtype that does not cross.
@@ -86,20 +90,20 @@ def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
     try:
         with torch.no_grad():
             if type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu":
-                return torch.resolve_neg(torch.resolve_conj(tensor.detach())).clone(
-                    memory_format=torch.contiguous_format
-                )
-            copy = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
-            copy = copy.cpu().resolve_conj().resolve_neg().contiguous().clone()
-            return copy.as_subclass(torch.Tensor)
+                plain = torch.resolve_neg(torch.resolve_conj(tensor.detach()))
+                return plain.clone(memory_format=torch.contiguous_format) if copy else plain.contiguous()
+            dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+            dense = dense.cpu().resolve_conj().resolve_neg().contiguous().clone()
+            return dense.as_subclass(torch.Tensor)
     except (RuntimeError, TypeError, MemoryError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ValueRefused(f"a tensor that cannot be copied ({reason})") from error
 
 
 class _Packer:
-    def __init__(self, tensors: list[torch.Tensor]) -> None:
+    def __init__(self, tensors: list[torch.Tensor], copy: bool) -> None:
         self.tensors = tensors
+        self.copy = copy
         self.nodes = 0
 
     def tree(self, value: object, depth: int) -> Tree:
@@ -111,7 +115,7 @@ class _Packer:
         if value is None or value is True or value is False:
             return value
         if isinstance(value, torch.Tensor):
-            self.tensors.append(plain_tensor(value))
+            self.tensors.append(plain_tensor(value, copy=self.copy))
             return {"t": "tensor", "i": len(self.tensors) - 1}
         if isinstance(value, str):
             return {"t": "str", "v": str.__str__(value)[:MAX_TEXT]}

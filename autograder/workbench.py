@@ -168,9 +168,18 @@ class Workbench:
         return detect(self.objects[handle], images, kwargs, most)
 
     def _gradients(
-        self, handle: int, args: list[Any], kwargs: dict[str, Any], of: list[str], train: bool | None = None
+        self,
+        handle: int,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        of: list[str],
+        first_of: str,
+        train: bool | None = None,
     ) -> dict[str, Any]:
-        """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given)."""
+        """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given).
+
+        Of the parameters whose names begin with `first_of` the first alone stands for all: a backbone has millions.
+        """
         module = self._in_mode(handle, train)
         module.zero_grad(set_to_none=True)
         outputs = module(*args, **kwargs)
@@ -179,7 +188,10 @@ class Workbench:
         total = sum(t.sum() for t in _floating(outputs) if t.requires_grad)
         if isinstance(total, torch.Tensor):
             total.backward()  # type: ignore[no-untyped-call]
-        return {name: p.grad for name, p in module.named_parameters()}
+        gradients = {name: p.grad for name, p in module.named_parameters()}
+        for name in [name for name in gradients if first_of and name.startswith(first_of)][1:]:
+            del gradients[name]
+        return gradients
 
     def _differentiate(self, name: str, args: list[Any]) -> list[torch.Tensor | None]:
         """Gradients of a function's output by each of its arguments; None where none comes.

@@ -63,7 +63,7 @@ class SandboxedStudent(BaseStudent):
             raise self._deaths[-1]
         if self._connection is None:
             self._load()
-        tree, tensors = pack(arguments)
+        tree, tensors = pack(arguments, copy=False)
         name = arguments.get("name")
         what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
         seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds

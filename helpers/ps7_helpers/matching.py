@@ -4,6 +4,7 @@ FCOS (arXiv 1904.01355), section 3.1 and 3.2: every location of the feature maps
 box of its image, or is background.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -68,14 +69,24 @@ def fcos_match_batch(
     _check_levels(locations_per_fpn_level, strides_per_fpn_level)
     used = (gt_boxes[:, :, 4] >= 0).any(dim=0)  # (N,): columns with a real box in some image
     gt_boxes = gt_boxes[:, used]  # (B, M, 5)
-    smallest, largest = min(strides_per_fpn_level.values()), max(strides_per_fpn_level.values())
-    matched = {}
-    for level, locations in locations_per_fpn_level.items():
-        stride = strides_per_fpn_level[level]
-        lower = 0.0 if stride == smallest else 4.0 * stride
-        upper = math.inf if stride == largest else 8.0 * stride
-        matched[level] = _match_level(locations, gt_boxes, lower, upper)
-    return matched
+    if not locations_per_fpn_level:
+        return {}
+    types = [gt_boxes.dtype, torch.float32, *(locations.dtype for locations in locations_per_fpn_level.values())]
+    wide = functools.reduce(torch.promote_types, types)
+    counts = [len(locations) for locations in locations_per_fpn_level.values()]
+    # All levels at once: where maps are small, starting an operation takes longer than the operation.
+    everywhere = torch.cat([locations.to(gt_boxes.device, wide) for locations in locations_per_fpn_level.values()])
+    bounds = _bounds([strides_per_fpn_level[level] for level in locations_per_fpn_level])  # (levels, 2)
+    bounds = bounds.repeat_interleave(torch.tensor(counts), dim=0).to(gt_boxes.device, wide)  # (L, 2)
+    matched = _match(everywhere, gt_boxes, bounds).split(counts, dim=1)
+    return {level: boxes.contiguous() for level, boxes in zip(locations_per_fpn_level, matched, strict=True)}
+
+
+def _bounds(strides: list[int]) -> Tensor:
+    """``(levels, 2)``: the smallest largest distance that a level of each stride takes, and the first beyond it."""
+    smallest, largest = min(strides), max(strides)
+    rows = [(0.0 if s == smallest else 4.0 * s, math.inf if s == largest else 8.0 * s) for s in strides]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def _check_levels(locations: Mapping[str, Tensor], strides: Mapping[str, int]) -> None:
@@ -87,15 +98,15 @@ def _check_levels(locations: Mapping[str, Tensor], strides: Mapping[str, int]) -
         )
 
 
-def _match_level(locations: Tensor, gt_boxes: Tensor, lower: float, upper: float) -> Tensor:
-    """Match ``(L, 2)`` locations with ``(B, M, 5)`` boxes whose largest distance is in [lower, upper)."""
+def _match(locations: Tensor, gt_boxes: Tensor, bounds: Tensor) -> Tensor:
+    """Match ``(L, 2)`` locations with ``(B, M, 5)`` boxes whose largest distance is within ``(L, 2)`` bounds."""
     batch, boxes_per_image = gt_boxes.shape[:2]
     background = gt_boxes.new_full((batch, len(locations), 5), -1.0)
     if boxes_per_image == 0:
         return background
-    wide = torch.promote_types(torch.promote_types(locations.dtype, gt_boxes.dtype), torch.float32)
-    x, y = (v[None, :, None] for v in locations.to(gt_boxes.device, wide).unbind(dim=1))  # each (1, L, 1)
-    x1, y1, x2, y2, class_ids = (v[:, None, :] for v in gt_boxes.to(wide).unbind(dim=2))  # each (B, 1, M)
+    x, y = (v[None, :, None] for v in locations.unbind(dim=1))  # each (1, L, 1)
+    lower, upper = (v[None, :, None] for v in bounds.unbind(dim=1))  # each (1, L, 1)
+    x1, y1, x2, y2, class_ids = (v[:, None, :] for v in gt_boxes.to(locations.dtype).unbind(dim=2))  # each (B, 1, M)
     left, right = x - x1, x2 - x  # (B, L, M)
     top, bottom = y - y1, y2 - y
     nearest = torch.minimum(torch.minimum(left, right), torch.minimum(top, bottom))

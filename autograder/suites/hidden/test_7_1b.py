@@ -28,8 +28,12 @@ def test_values(student: Student, rng: torch.Generator) -> None:
     module.load(own)
     for level, stride in STRIDES.items():
         expect_shape(got[level], (3, CHANNELS, 64 // stride, 96 // stride), f"Level {level}")
-    rights = [usual_pyramid(maps, weights, *choice) for choice in itertools.product(MODES, (False, True))]
-    if not any(_close(got, right) for right in rights):
+    rights = []
+    for choice in itertools.product(MODES, (False, True)):  # the commonest first
+        rights.append(usual_pyramid(maps, weights, *choice))
+        if _close(got, rights[-1]):
+            break
+    else:
         wrong = [level for level in STRIDES if not any(_close_on(got, right, level) for right in rights)]
         said = f"{', '.join(wrong) or 'The levels together'}: other values than any usual pyramid gives."
         raise CheckFailed(said, public_text=said)

@@ -14,7 +14,9 @@ from ps7_helpers import ShapesDetection
 pytestmark = pytest.mark.exercise("7.1j")
 
 PICTURES, SIZE = 3, 64
-ROUNDS = ((40, 0.003), (60, 0.0015), (80, 0.001))  # steps and learning rate; later ones only where need be
+# Attempts of steps and learning rate; later ones only where need be. A right detector fails one round in a hundred, where
+# its first weights do not suit the pictures, and going on seldom helps then: each attempt has a new detector and others.
+ATTEMPTS = (((40, 0.003),), ((40, 0.003), (60, 0.0015)), ((40, 0.003), (60, 0.0015)))
 ENOUGH = 0.7
 
 
@@ -22,20 +24,21 @@ ENOUGH = 0.7
 def test_learns_three_pictures(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """After some forty training steps on three small pictures, the detector finds what is in them."""
     dataset = ShapesDetection("train", image_size=SIZE)
-    chosen = torch.randperm(len(dataset), generator=rng)[:PICTURES].tolist()
-    pictures = [dataset[index] for index in chosen]
-    images = torch.stack([image for _, image, _ in pictures])  # (3, 3, 64, 64)
-    boxes = torch.stack([objects for _, _, objects in pictures])  # (3, 40, 5)
-    module = student.shallow("FCOS", 20, 32, [32])
-    history: list[float] = []
-    for steps, rate in ROUNDS:
-        module.train()
-        history += module.minimise([[images, boxes]], steps=steps, lr=rate)
-        enough, (found, objects, claimed) = learned_enough(module, images, boxes)
-        if enough:
-            confirm("learned", module, images, boxes)
-            return
-    said = f"Of {objects} objects it found {found}, with {claimed} detections in all. "
+    chosen = torch.randperm(len(dataset), generator=rng)[: PICTURES * len(ATTEMPTS)].tolist()
+    for attempt, rounds in enumerate(ATTEMPTS):
+        pictures = [dataset[index] for index in chosen[PICTURES * attempt : PICTURES * (attempt + 1)]]
+        images = torch.stack([image for _, image, _ in pictures])  # (3, 3, 64, 64)
+        boxes = torch.stack([objects for _, _, objects in pictures])  # (3, 40, 5)
+        module = student.shallow("FCOS", 20, 32, [32])
+        history: list[float] = []
+        for steps, rate in rounds:
+            module.train()
+            history += module.minimise([[images, boxes]], steps=steps, lr=rate)
+            enough, (found, objects, claimed) = learned_enough(module, images, boxes)
+            if enough:
+                confirm("learned", module, images, boxes)
+                return
+    said = f"Of {objects} objects it found {found}, with {claimed} detections in all, after {len(history)} steps. "
     said += f"The sum of the losses went from {history[0]:.2f} to {history[-1]:.2f}."
     raise CheckFailed(said, "The detector does not learn. Look at 7.1 (i) first.", f"It found {found} of {objects}.")
 
