@@ -78,7 +78,7 @@ def fcos_match_batch(
     everywhere = torch.cat([locations.to(gt_boxes.device, wide) for locations in locations_per_fpn_level.values()])
     bounds = _bounds([strides_per_fpn_level[level] for level in locations_per_fpn_level])  # (levels, 2)
     bounds = bounds.repeat_interleave(torch.tensor(counts), dim=0).to(gt_boxes.device, wide)  # (L, 2)
-    matched = _match(everywhere, gt_boxes, bounds).split(counts, dim=1)
+    matched = torch.split(_match(everywhere, gt_boxes, bounds), counts, dim=1)
     return {level: boxes.contiguous() for level, boxes in zip(locations_per_fpn_level, matched, strict=True)}
 
 

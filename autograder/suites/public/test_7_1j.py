@@ -14,8 +14,8 @@ from ps7_helpers import ShapesDetection
 pytestmark = pytest.mark.exercise("7.1j")
 
 PICTURES, SIZE = 3, 64
-# Attempts of steps and learning rate; later ones only where need be. A right detector fails one round in a hundred, where
-# its first weights do not suit the pictures, and going on seldom helps then: each attempt has a new detector and others.
+# Attempts of steps and learning rate, later ones only where need be. One in a hundred fails a right detector whose
+# first weights do not suit the pictures. Going on seldom helps then: each attempt has a new detector, other pictures.
 ATTEMPTS = (((40, 0.003),), ((40, 0.003), (60, 0.0015)), ((40, 0.003), (60, 0.0015)))
 ENOUGH = 0.7
 
