@@ -7,6 +7,7 @@ Nothing here runs what it reads. Cell ids and metadata are never looked at: Cola
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import warnings
@@ -22,6 +23,7 @@ from autograder.handout import RECORD
 
 SUFFIXES = (".ipynb", ".py", ".md")
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
+_KNOWN_LENGTH = 8192  # characters; longer cells are parsed each time, so that nobody fills our memory with them
 # Cell magics whose body is Python that stays; every other cell magic (%%bash, %%writefile, ...) drops the cell.
 _KEEP_BODY = {"time", "timeit", "capture", "prun", "python", "python3"}
 
@@ -101,7 +103,7 @@ def parse_cell(number: int, source: str) -> Cell:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
-            return Cell(number, *_parsed(source))
+            return Cell(number, *(_parsed(source) if len(source) > _KNOWN_LENGTH else _known(source)))
     except SyntaxError as error:
         line = error.lineno or 1
         lines = source.split("\n")
@@ -111,6 +113,12 @@ def parse_cell(number: int, source: str) -> Cell:
     except (ValueError, RecursionError, MemoryError) as error:
         why = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
         return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))
+
+
+@functools.lru_cache(maxsize=128)
+def _known(source: str) -> tuple[str, ast.Module]:
+    """`_parsed`, remembered: most cells are given ones, which the whole class has. Nobody may change the tree."""
+    return _parsed(source)
 
 
 def _parsed(source: str) -> tuple[str, ast.Module]:

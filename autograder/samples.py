@@ -115,7 +115,7 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
 
 def solved_code(assignment: Assignment) -> list[str]:
     """The code cells of the solved notebook."""
-    return [cell.source for cell in solved(assignment).cells if cell.cell_type == "code"]
+    return [cell.source for cell in _solved(assignment).cells if cell.cell_type == "code"]
 
 
 def touched_names(assignment: Assignment, sample: Sample) -> set[str]:
@@ -152,11 +152,16 @@ _SOLVED: dict[bytes, Any] = {}  # reading it takes longer than changing it
 
 def solved(assignment: Assignment) -> Any:
     """A copy of the solved notebook."""
+    return copy.deepcopy(_solved(assignment))
+
+
+def _solved(assignment: Assignment) -> Any:
+    """The solved notebook, not to be changed."""
     text = assignment.source.read_bytes()
     if text not in _SOLVED:
         _SOLVED.clear()
         _SOLVED[text] = solved_notebook(assignment)
-    return copy.deepcopy(_SOLVED[text])
+    return _SOLVED[text]
 
 
 def write_sample(assignment: Assignment, sample: Sample, folder: Path, release: Path) -> Path:

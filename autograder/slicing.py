@@ -13,6 +13,7 @@ import ast
 import builtins
 import collections
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -74,9 +75,8 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
         not_run: Callables whose call at the top of a cell means work that grading never does.
         given: Names that the loader binds itself; their statements stay, for whatever else they bind.
     """
-    statements = [statement for cell in cells for statement in statements_of(cell)]
-    heavy = _heavy(statements, not_run)
-    kept, names = _closure(statements, wanted, heavy)
+    statements, heavy, providers = _examined(tuple(cells), not_run)
+    kept, names = _closure(statements, providers, wanted, heavy)
     bound = {name for index in kept for name in statements[index].binds}
     lost = {
         name: f"code cell {statements[index].cell}"
@@ -98,12 +98,23 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
     )
 
 
-def _closure(statements: list[Statement], wanted: tuple[str, ...], heavy: set[int]) -> tuple[set[int], set[str]]:
-    """Indices of the statements that the wanted names lean on, and every name met on the way."""
+@functools.lru_cache(maxsize=1)  # asked for each exercise of one notebook in turn
+def _examined(
+    cells: tuple[Cell, ...], not_run: frozenset[str]
+) -> tuple[list[Statement], set[int], dict[str, list[int]]]:
+    """A notebook's statements, which of them are not to run, and by name which bind or patch it. Not to be changed."""
+    statements = [statement for cell in cells for statement in statements_of(cell)]
     providers: dict[str, list[int]] = {}
     for index, statement in enumerate(statements):
         for name in statement.binds | statement.patches:
             providers.setdefault(name, []).append(index)
+    return statements, _heavy(statements, not_run), providers
+
+
+def _closure(
+    statements: list[Statement], providers: dict[str, list[int]], wanted: tuple[str, ...], heavy: set[int]
+) -> tuple[set[int], set[str]]:
+    """Indices of the statements that the wanted names lean on, and every name met on the way."""
     kept: set[int] = set()
     names: set[str] = set()
     queue = list(wanted)

@@ -7,7 +7,9 @@ ten are named; each variant keeps every point; and each check fails on some muta
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from rich.table import Table
 
 from autograder.assignment import Assignment
 from autograder.front import progress_bar
-from autograder.grade import grade_submissions
+from autograder.grade import grade_submissions, open_slots
 from autograder.proof import BLANK, SOLUTION, Case, concerns, load_proof, write_case
 from autograder.proof_record import write_record
 from autograder.report.model import Report
@@ -140,8 +142,17 @@ def prove(
     others = tuple(e.id for e in assignment.exercises if e.id not in known)
     cases = [case for case in load_proof(assignment) if kinds is None or case.kind in kinds]
     cases = [case for case in cases if exercise is None or concerns(assignment, case, exercise)]
-    with tempfile.TemporaryDirectory(prefix="fcoskit-proof-") as name, progress_bar(console) as bar:
-        submissions = [write_case(assignment, case, Path(name) / "submitted") for case in cases]
+    with (
+        tempfile.TemporaryDirectory(prefix="fcoskit-proof-") as name,
+        progress_bar(console) as bar,
+        ThreadPoolExecutor(1) as pool,
+        contextlib.ExitStack() as stack,
+    ):
+        folder = Path(name)
+        # Writing the cases and starting the slots take some ten seconds each: both at once.
+        writing = pool.submit(lambda: [write_case(assignment, case, folder / "submitted") for case in cases])
+        slots = stack.enter_context(open_slots(assignment, "auto", folder / "grade.log", min(jobs, len(cases) or 1)))
+        submissions = writing.result()
         # A wrong solution must lose its own points and no others, so only of the right ones a part will do.
         submissions = [
             s if c.kind in ("mutant", "unseen") else replace(s, skip=(*s.skip, *others))
@@ -151,8 +162,8 @@ def prove(
         run = grade_submissions(
             assignment,
             submissions,
-            Path(name) / "graded",
-            jobs=jobs,
+            folder / "graded",
+            slots=slots,
             seed=seed,
             progress=lambda *_: bar.advance(task),
         )
