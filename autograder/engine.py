@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import platform
 import time
 import traceback
 
-import torch
-import torchvision
-
-from autograder import __version__
 from autograder.assignment import Assignment, Exercise
 from autograder.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.errors import KitError, SubmissionError
@@ -23,7 +17,7 @@ from autograder.result import CheckResult, ExerciseResult, Figure
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.shown import shown_code
-from autograder.slicing import Slice, make_slice
+from autograder.slicing import Slice, forget, make_slice
 from autograder.suites.plugin import SuitePlugin
 
 _READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
@@ -32,27 +26,6 @@ _TOO_LONG = (
     "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
 )
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
-
-
-def blank_report(assignment: Assignment, student: str, file: str, suites: str, seed: int) -> Report:
-    """A report with nothing in it yet."""
-    return Report(
-        assignment=assignment.id,
-        title=assignment.title,
-        student=student,
-        file=file,
-        sha256="",
-        suites=suites,
-        seed=seed,
-        max_score=assignment.max_score,
-        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions={
-            "fcoskit": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
-    )
 
 
 def grade_notebook(
@@ -108,6 +81,7 @@ def grade_notebook(
             _add_figure(
                 assignment, report, measure(assignment, assignment.map, cells, host, asked or Asked(None, report.seed))
             )
+    forget()
     report.seconds = round(time.perf_counter() - started, 2)
     return report
 

@@ -30,7 +30,6 @@ from autograder.suites.plugin import module_at
 from autograder.weights import Weights
 
 NAME = "mAP"
-SEED_BITS = 63
 _BATCH = 8
 
 
@@ -54,16 +53,6 @@ def expect_images(assignment: Assignment) -> None:
         _images(assignment, assignment.map, 0)
     except (OSError, ValueError) as error:
         raise KitError(f"[map] in {assignment.folder}/assignment.toml: {error} A TA has to mend it.") from error
-
-
-def digest(weights: Weights | None, megabytes: int) -> tuple[str, str]:
-    """Name and SHA-256 of what was handed in, to know it again; "" for what there is not or cannot be read."""
-    if weights is None:
-        return "", ""
-    try:
-        return weights.name, hashlib.sha256(weights.read(megabytes)).hexdigest()
-    except SubmissionError:
-        return weights.name, ""
 
 
 def measure(assignment: Assignment, settings: MapSettings, cells: list[Cell], host: Host, asked: Asked) -> Figure:

@@ -26,11 +26,10 @@ from autograder.assignment import Assignment
 from autograder.by_hand import FILE as BY_HAND
 from autograder.by_hand import apply_by_hand, read_by_hand
 from autograder.cluster import open_cluster
-from autograder.engine import blank_report
 from autograder.errors import KitError, SubmissionError
-from autograder.figures import SEED_BITS, digest
-from autograder.map_settings import MapSettings
+from autograder.map_settings import SEED_BITS, MapSettings
 from autograder.report.anonymous import read_key
+from autograder.report.blank import blank_report
 from autograder.report.files import PART, read_report, read_reports, write_grades, write_report, write_whole
 from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
@@ -38,6 +37,7 @@ from autograder.sandbox import probe
 from autograder.slots import Slot
 from autograder.submissions import Submission
 from autograder.versions import suites_digest
+from autograder.weights import digest
 
 LEADERBOARD, FIGURE_SEED, KEY = "map.csv", "map.seed", "pseudonyms.key"
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from autograder.settings import flag, subtable, text, texts
 
+SEED_BITS = 63  # of what picks the images
+
 
 @dataclass(frozen=True)
 class MapSettings:

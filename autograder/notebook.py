@@ -23,7 +23,7 @@ from autograder.handout import RECORD
 
 SUFFIXES = (".ipynb", ".py", ".md")
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
-_KNOWN_LENGTH = 8192  # characters; longer cells are parsed each time, so that nobody fills our memory with them
+KNOWN_LENGTH = 8192  # characters; of longer cells nothing is remembered, so that nobody fills our memory with them
 # Cell magics whose body is Python that stays; every other cell magic (%%bash, %%writefile, ...) drops the cell.
 _KEEP_BODY = {"time", "timeit", "capture", "prun", "python", "python3"}
 
@@ -103,7 +103,7 @@ def parse_cell(number: int, source: str) -> Cell:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
-            return Cell(number, *(_parsed(source) if len(source) > _KNOWN_LENGTH else _known(source)))
+            return Cell(number, *(_parsed(source) if len(source) > KNOWN_LENGTH else _known(source)))
     except SyntaxError as error:
         line = error.lineno or 1
         lines = source.split("\n")

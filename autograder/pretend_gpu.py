@@ -22,6 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 _CROSSING = {"copy_", "__setitem__", "index_put_", "tensor", "as_tensor", "to", "cuda", "cpu", "tolist", "item"}
 _COPYING = {"tensor", "as_tensor", "asarray"}
+_MAX_PARTS = 100_000
 
 _Placed = tuple[torch.Tensor, torch.device | None]
 
@@ -151,13 +152,15 @@ class PretendGpu(TorchFunctionMode):
 def _tensors(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, tuples and dictionaries."""
     found: list[torch.Tensor] = []
-    rest = [value]
+    rest, parts = [value], 0
     while rest:
-        item = rest.pop()
+        item, parts = rest.pop(), parts + 1
+        if parts > _MAX_PARTS:
+            raise RecursionError("a list that contains itself")
         if isinstance(item, torch.Tensor):
             found.append(item)
         elif isinstance(item, dict):
-            rest += reversed(item.values())
+            rest += reversed(list(item.values()))
         elif isinstance(item, (list, tuple)):
             rest += reversed(item)
     return found

@@ -98,7 +98,7 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
     )
 
 
-@functools.lru_cache(maxsize=1)  # asked for each exercise of one notebook in turn
+@functools.lru_cache(maxsize=1)  # asked for each exercise of one notebook in turn; `forget` when that is done
 def _examined(
     cells: tuple[Cell, ...], not_run: frozenset[str]
 ) -> tuple[list[Statement], set[int], dict[str, list[int]]]:
@@ -109,6 +109,11 @@ def _examined(
         for name in statement.binds | statement.patches:
             providers.setdefault(name, []).append(index)
     return statements, _heavy(statements, not_run), providers
+
+
+def forget() -> None:
+    """Let go of the notebook that was cut last."""
+    _examined.cache_clear()
 
 
 def _closure(

@@ -6,6 +6,7 @@ to the slot, the run goes on: a slot that dies is replaced and its submission ge
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 from autograder.assignment import Assignment, load_assignment
 from autograder.errors import KitError, SubmissionError
+from autograder.report.blank import blank_report
 from autograder.report.model import Report
 from autograder.result import CheckResult, ExerciseResult
 from autograder.submissions import Submission
@@ -131,8 +133,6 @@ class Slot:
 
 def failed_report(assignment: Assignment, submission: Submission, seed: int, why: str) -> Report:
     """The report of a submission that we, not the student, failed on."""
-    from autograder.engine import blank_report
-
     report = blank_report(assignment, submission.student, submission.name, suites_digest(assignment), seed)
     report.outcome, report.problem = "grader_error", f"Our fault, and it costs nothing: {why}"
     report.exercises = [
@@ -150,7 +150,17 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
     os.dup2(output, 1)
     os.dup2(output, 2)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tidy = contextlib.ExitStack()
     try:
+        from autograder.sandbox import probe
+        from autograder.sandbox.host import Host
+
+        assignment = load_assignment(assignment_id, root)
+        probe.check(sandbox, assignment)
+        host = Host(assignment, sandbox)
+        tidy.callback(host.close)
+        host.begin()  # it imports while we do
+
         import torch
 
         torch.set_num_threads(1)
@@ -158,10 +168,9 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
         from autograder.follow import load_solution
         from autograder.suites.plugin import SuitePlugin, collect
 
-        assignment = load_assignment(assignment_id, root)
         plugin = SuitePlugin(
             assignment.reference,
-            lambda plugin: _loop(connection, assignment, plugin, sandbox),
+            lambda plugin: _loop(connection, assignment, plugin, host),
             lambda exercise: load_solution(assignment, assignment.exercise(exercise)),
             FaultBook(assignment).of,
         )
@@ -171,6 +180,8 @@ def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, san
     except Exception as error:  # everything else is ours: the log keeps the traceback
         traceback.print_exc()
         connection.send(("failed", f"The suites cannot be collected: {error}"))
+    finally:
+        tidy.close()
 
 
 def _end_with_parent() -> None:
@@ -181,21 +192,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, sandbox: str) -> None:
+def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, host: Any) -> None:
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
     from autograder.engine import check_points
     from autograder.figures import Asked, expect_images
-    from autograder.sandbox import probe
-    from autograder.sandbox.host import Host
 
     try:
         check_points(assignment, plugin.checks())
         expect_images(assignment)
-        probe.check(sandbox, assignment)
     except KitError as error:
         connection.send(("failed", str(error)))
         return
-    host = Host(assignment, sandbox)
     connection.send(("ready", plugin.checks()))
     while True:
         try:
@@ -216,7 +223,7 @@ def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: i
     from autograder import engine
 
     suites = suites_digest(assignment)
-    report = engine.blank_report(assignment, submission.student, submission.name, suites, seed)
+    report = blank_report(assignment, submission.student, submission.name, suites, seed)
     report.path, report.member = str(submission.path.resolve()), submission.member
     try:
         data = submission.read(assignment.limits.notebook_megabytes)

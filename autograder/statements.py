@@ -14,7 +14,7 @@ import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autograder.notebook import Cell
+from autograder.notebook import KNOWN_LENGTH, Cell
 
 _MUTATORS = {"append", "extend", "insert", "update", "add", "setdefault", "register_buffer", "register_module"}
 # What symtable calls their scopes: with angle brackets in some versions of Python, without in others.
@@ -55,9 +55,13 @@ class Statement:
     is_class: bool
 
 
-@functools.lru_cache(maxsize=256)  # for each exercise the same cells, and most are given ones: the whole class has them
 def statements_of(cell: Cell) -> tuple[Statement, ...]:
     """What each of a cell's statements does; those that change nothing that grading could want are left out."""
+    return _remembered(cell) if len(cell.source) <= KNOWN_LENGTH else tuple(_described(cell))
+
+
+@functools.lru_cache(maxsize=256)  # most cells are given ones: the whole class has them
+def _remembered(cell: Cell) -> tuple[Statement, ...]:
     return tuple(_described(cell))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from autograder.proof import BLANK, SOLUTION, Case, concerns, load_proof, write_
 from autograder.proof_record import write_record
 from autograder.report.model import Report
 from autograder.result import CheckResult
+from autograder.submissions import Submission
 
 NAMED_SHARE = 0.9
 
@@ -150,7 +152,9 @@ def prove(
     ):
         folder = Path(name)
         # Writing the cases and starting the slots take some ten seconds each: both at once.
-        writing = pool.submit(lambda: [write_case(assignment, case, folder / "submitted") for case in cases])
+        stop = threading.Event()
+        stack.callback(stop.set)
+        writing = pool.submit(_write, assignment, cases, folder / "submitted", stop)
         slots = stack.enter_context(open_slots(assignment, "auto", folder / "grade.log", min(jobs, len(cases) or 1)))
         submissions = writing.result()
         # A wrong solution must lose its own points and no others, so only of the right ones a part will do.
@@ -174,6 +178,11 @@ def prove(
     )
     tripped = {check for v in verdicts if v.case.kind == "mutant" for check in v.tripped}
     return Proof(verdicts, sorted(every - tripped))
+
+
+def _write(assignment: Assignment, cases: list[Case], folder: Path, stop: threading.Event) -> list[Submission]:
+    """Write the cases, unless told to stop."""
+    return [write_case(assignment, case, folder) for case in cases if not stop.is_set()]
 
 
 def judge(case: Case, report: Report) -> Verdict:

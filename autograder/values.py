@@ -91,7 +91,9 @@ def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
         with torch.no_grad():
             if type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu":
                 plain = torch.resolve_neg(torch.resolve_conj(tensor.detach()))
-                return plain.clone(memory_format=torch.contiguous_format) if copy else plain.contiguous()
+                if copy or plain._is_zerotensor():  # such a one has no memory that could be sent
+                    return plain.clone(memory_format=torch.contiguous_format)
+                return plain.contiguous()
             dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
             dense = dense.cpu().resolve_conj().resolve_neg().contiguous().clone()
             return dense.as_subclass(torch.Tensor)

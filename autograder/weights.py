@@ -8,6 +8,7 @@ may also lie above or below it. What is in it is for the sandbox to find out: he
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import zipfile
 from collections.abc import Iterable
@@ -130,3 +131,13 @@ def _names(stem: str, files: list[str], owns: bool) -> list[str]:
     """Names to look for, in order: those of the assignment, and the notebook's own with their suffixes."""
     own = [stem + PurePosixPath(name).suffix for name in files]
     return [*files, *own] if owns else own
+
+
+def digest(weights: Weights | None, megabytes: int) -> tuple[str, str]:
+    """Name and SHA-256 of what was handed in, to know it again; "" for what there is not or cannot be read."""
+    if weights is None:
+        return "", ""
+    try:
+        return weights.name, hashlib.sha256(weights.read(megabytes)).hexdigest()
+    except SubmissionError:
+        return weights.name, ""

@@ -20,6 +20,7 @@ from record import record
 from autograder import engine
 from autograder.assignment import Assignment, load_assignment
 from autograder.follow import load_solution
+from autograder.report.blank import blank_report
 from autograder.sandbox.host import Host
 from autograder.source import solved_notebook
 from autograder.suites.plugin import SuitePlugin, collect
@@ -71,7 +72,7 @@ def main() -> None:
         first, ours = host._process.pid, psutil.Process()
         inside = psutil.Process(first).children(recursive=True)[-1]
         for number in range(count):
-            report = engine.blank_report(assignment, "ada", "fcos.ipynb", "", number)
+            report = blank_report(assignment, "ada", "fcos.ipynb", "", number)
             engine.grade_notebook(assignment, plugin, report, data[number % len(data)], ".ipynb", host)
             slot.append(megabytes(ours))
             preloader.append(megabytes(inside))

@@ -23,6 +23,7 @@ from record import record
 from autograder import engine
 from autograder.assignment import load_assignment
 from autograder.follow import load_solution
+from autograder.report.blank import blank_report
 from autograder.sandbox.host import Host
 from autograder.source import solved_notebook
 from autograder.suites.plugin import SuitePlugin, collect
@@ -54,7 +55,7 @@ def main() -> None:
         host.clean(host.spawn())
         for _ in range(rounds + 1):  # the first one warms up
             used, started = sandbox_seconds(host), time.process_time()
-            report = engine.blank_report(assignment, "ada", "fcos.ipynb", "", 1)
+            report = blank_report(assignment, "ada", "fcos.ipynb", "", 1)
             engine.grade_notebook(assignment, plugin, report, data, ".ipynb", host)
             assert report.score == assignment.max_score, report.score
             ours.append(time.process_time() - started)

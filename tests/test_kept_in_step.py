@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import weakref
+
 import pytest
 import torch
 
+from autograder import notebook
 from autograder.parcel import pack
 from autograder.proof_record import digest
+from autograder.slicing import forget, make_slice
+from autograder.statements import statements_of
 from autograder.student import LocalStudent
 from autograder.submissions import Submission
 from autograder.versions import suites_digest
@@ -37,3 +43,28 @@ def test_a_file_that_we_cannot_read_is_not_the_students_zero(assignment, tmp_pat
     monkeypatch.setattr(Submission, "read", broken)
     with pytest.raises(OSError, match="Input/output"):
         pack(Submission("ada", "ada", tmp_path / "ada.ipynb"), assignment)
+
+
+def test_what_notebooks_share_is_read_once(monkeypatch):
+    """Cells that a class has in common are parsed once, whatever their number; a long one is forgotten at once."""
+    parsed = []
+    monkeypatch.setattr(notebook, "_parsed", lambda source: parsed.append(source) or (source, ast.parse(source)))
+    notebook._known.cache_clear()
+    short, long = "x = 1  # of this test", "y = 1  # " + "z" * notebook.KNOWN_LENGTH
+    cells = [notebook.parse_cell(number, source) for number in (1, 2) for source in (short, long)]
+    assert parsed == [short, long, long]
+    assert [cell.number for cell in cells] == [1, 1, 2, 2] and cells[0].tree is cells[2].tree
+    tree = weakref.ref(cells[1].tree)
+    assert [s.binds for s in statements_of(cells[1])] == [{"y"}]
+    make_slice(cells[1:2], ("y",), frozenset())
+    forget()
+    del cells
+    assert tree() is None
+
+
+def test_the_next_notebook_is_cut_on_its_own():
+    """What is remembered of one notebook says nothing of another one."""
+    first, second = ([notebook.parse_cell(1, f"def f(): return {n}")] for n in (1, 2))
+    for cells, number in ((first, 1), (second, 2), (first, 1)):
+        assert make_slice(cells, ("f",), frozenset()).statements[0].source.endswith(str(number))
+        assert make_slice(cells, ("g",), frozenset()).statements == ()

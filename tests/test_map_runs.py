@@ -15,13 +15,14 @@ from rich.console import Console
 
 from autograder.assignment import load_assignment
 from autograder.by_hand import read_by_hand
-from autograder.engine import blank_report, unreadable
+from autograder.engine import unreadable
 from autograder.errors import KitError
 from autograder.figures import Asked, scored
 from autograder.front import show
 from autograder.grade import Run, grade_submissions, secret_seed, write_leaderboard
 from autograder.nbgrader import sync_gradebook
 from autograder.regrade import explain
+from autograder.report.blank import blank_report
 from autograder.report.files import read_report, write_grades, write_report
 from autograder.report.html import feedback_page
 from autograder.report.leaderboard import leaderboard_csv

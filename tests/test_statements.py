@@ -11,6 +11,7 @@ import pytest
 from autograder import engine
 from autograder.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.notebook import parse_cell
+from autograder.report.blank import blank_report
 from autograder.slicing import _heavy
 from autograder.statements import Statement, statements_of
 
@@ -98,7 +99,7 @@ def test_a_quick_one_is_not():
 def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
     """It is graded as one that cannot be read, with a word on why; the slot goes on."""
     monkeypatch.setattr(engine, "_READ_SECONDS", 0.05)
-    report = engine.blank_report(assignment, "ada", "fcos.py", "", 1)
+    report = blank_report(assignment, "ada", "fcos.py", "", 1)
     endless = "\n".join(f"a{n} = g(a{n - 1})" for n in range(40_000)).encode()
     engine.grade_notebook(assignment, _NoSuites(), report, b"# %%\n" + endless, ".py", _NoHost())
     assert report.outcome == "unreadable" and "thousands of statements" in report.problem

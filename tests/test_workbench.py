@@ -145,6 +145,17 @@ def test_gradients_of_named_outputs_only(student):
         assert net.gradients(torch.ones(1, 2), of=["y"])["head.weight"].tolist() == [[1.0, 1.0]]
 
 
+def test_one_gradient_for_a_whole_part(student):
+    """Of the parameters that `first_of` names the first alone comes; all others do."""
+    net = student.new("Net")
+    assert list(net.gradients(torch.ones(1, 2), first_of="head.")) == ["head.weight", "spare.weight"]
+    assert list(net.gradients(torch.ones(1, 2), first_of="")) == ["head.weight", "spare.weight"]
+    both = _student(
+        "from torch import nn\nclass f(nn.Sequential):\n    def __init__(self): super().__init__(nn.Linear(2, 1))"
+    )
+    assert list(both.new("f").gradients(torch.ones(1, 2), first_of="0.")) == ["0.weight"]
+
+
 def test_a_class_that_gives_no_module():
     """A class that is no `nn.Module` is said to be none."""
     student = _student("class f: pass")

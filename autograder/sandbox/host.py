@@ -64,8 +64,17 @@ class Host:
         self._drain: threading.Thread | None = None
         self._lease: uid.Lease | None = None
         self._cgroup: Cgroup | None = None
+        self._ready = False
         self.charged = 0.0
         self.died = False
+
+    def begin(self) -> None:
+        """Start the sandbox and do not wait for it: it imports while its slot does.
+
+        What goes wrong is told by `spawn`, which tries again.
+        """
+        with contextlib.suppress(SandboxFailed):
+            self._start()
 
     def next_submission(self) -> None:
         """What is charged from now on is another submission's."""
@@ -79,8 +88,10 @@ class Host:
         """
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(SandboxFailed):  # whatever the code before has done to it: the next has another
+                self._await()
                 return self._spawn()
         self._start()
+        self._await()
         return self._spawn()
 
     def _spawn(self) -> Connection:
@@ -167,6 +178,7 @@ class Host:
         if self._cgroup is not None:
             self._cgroup.close()
         self._process = self._control = self._said = self._lease = self._cgroup = None
+        self._ready = False
 
     def _has_died(self) -> bool:
         """Whether the sandbox is no more, or is just about to be."""
@@ -207,19 +219,26 @@ class Host:
             for each in launch.descriptors:
                 os.close(each)
         self._control = ours
-        ours.settimeout(START_SECONDS)
+
+    def _await(self) -> None:
+        """Wait until a sandbox that was started has imported what workers need."""
+        if self._ready:
+            return
+        assert self._control is not None and self._said is not None
+        self._control.settimeout(START_SECONDS)
         answer = b""
         with contextlib.suppress(OSError):
-            answer = ours.recv(16)
+            answer = self._control.recv(16)
         if answer != b"ready":
             self._said.seek(0)
             said = self._said.read().decode(errors="replace").strip()[-600:]
             self.close()
             raise SandboxFailed(f"the sandbox did not start: {said or 'it said nothing'}")
-        ours.settimeout(ANSWER_SECONDS)
+        self._control.settimeout(ANSWER_SECONDS)
         if self._cgroup is not None:
             limits = self._assignment.limits
             self._cgroup.limit(limits.memory_megabytes * 2**20, limits.processes)
+        self._ready = True
 
     def _launch(self, descriptor: int) -> Launch:
         """What to start; it inherits `descriptor`, the control socket."""

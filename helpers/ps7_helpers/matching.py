@@ -79,7 +79,11 @@ def fcos_match_batch(
     bounds = _bounds([strides_per_fpn_level[level] for level in locations_per_fpn_level])  # (levels, 2)
     bounds = bounds.repeat_interleave(torch.tensor(counts), dim=0).to(gt_boxes.device, wide)  # (L, 2)
     matched = torch.split(_match(everywhere, gt_boxes, bounds), counts, dim=1)
-    return {level: boxes.contiguous() for level, boxes in zip(locations_per_fpn_level, matched, strict=True)}
+    # Copies: whoever changes one level's boxes in place, or saves them, has nothing to do with the other levels'.
+    return {
+        level: boxes.clone(memory_format=torch.contiguous_format)
+        for level, boxes in zip(locations_per_fpn_level, matched, strict=True)
+    }
 
 
 def _bounds(strides: list[int]) -> Tensor:

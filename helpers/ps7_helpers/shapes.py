@@ -38,8 +38,8 @@ class ShapesDetection(Dataset[DetectionItem]):
         image_size: Width and height of the images, pixels.
         length: Number of images; 2000 in ``train`` and 200 in ``val`` if not given.
         seed: Another seed gives other scenes.
-        keep: Keep the scenes that were drawn in memory, ``3 * image_size**2`` bytes each: an eighth of a training
-            iteration on small images is drawing. Workers of a ``DataLoader`` keep their own, for one epoch.
+        keep: Keep the scenes that were drawn in memory, ``4 * image_size**2`` bytes each: an eighth of a training
+            iteration on small images is drawing. Each worker of a ``DataLoader`` keeps its own.
 
     Raises:
         ValueError: The split is neither ``train`` nor ``val``, or a size or length is not positive.

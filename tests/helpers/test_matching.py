@@ -255,3 +255,31 @@ def test_centerness_of_wrong_shape():
     """Another shape than (N, 4) is named."""
     with pytest.raises(ValueError, match=r"\(N, 4\), got \(2, 5\)"):
         fcos_make_centerness_targets(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_levels_share_no_memory(batch):
+    """Each level's boxes are a tensor of their own: changed in place, or saved, it drags no other along."""
+    boxes = torch.tensor([[[2.0, 2.0, 30.0, 30.0, 1.0]]] * batch)
+    levels = {"p3": torch.tensor([[4.0, 4.0], [12.0, 4.0]]), "p4": torch.tensor([[8.0, 8.0]])}
+    matched = fcos_match_batch(levels, {"p3": 8, "p4": 16}, boxes)
+    assert all(m.is_contiguous() and m.untyped_storage().nbytes() == m.nbytes for m in matched.values())
+    weight = torch.ones(1, requires_grad=True)
+    loss = (weight * matched["p3"]).sum()
+    matched["p4"][0] = -1.0
+    loss.backward()
+    matched["p3"].mul_(weight)
+
+
+def test_no_levels():
+    """Without levels there is nothing to match."""
+    assert fcos_match_batch({}, {}, torch.zeros(1, 1, 5)) == {}
+
+
+def test_levels_of_different_dtypes():
+    """Locations may be of another dtype at each level; the boxes' is what comes back."""
+    boxes = torch.tensor([[[2.0, 2.0, 30.0, 30.0, 1.0]]], dtype=torch.float16)
+    levels = {"p3": torch.tensor([[4, 4]]), "p4": torch.tensor([[8.0, 8.0]], dtype=torch.float64)}
+    matched = fcos_match_batch(levels, {"p3": 8, "p4": 16}, boxes)
+    assert {m.dtype for m in matched.values()} == {torch.float16}
+    assert matched["p3"][0, 0].tolist() == [2.0, 2.0, 30.0, 30.0, 1.0]

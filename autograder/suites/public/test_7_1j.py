@@ -16,7 +16,7 @@ pytestmark = pytest.mark.exercise("7.1j")
 PICTURES, SIZE = 3, 64
 # Attempts of steps and learning rate, later ones only where need be. One in a hundred fails a right detector whose
 # first weights do not suit the pictures. Going on seldom helps then: each attempt has a new detector, other pictures.
-ATTEMPTS = (((40, 0.003),), ((40, 0.003), (60, 0.0015)), ((40, 0.003), (60, 0.0015)))
+ATTEMPTS = (((40, 0.003),), ((40, 0.003),), ((40, 0.003), (60, 0.0015), (80, 0.001)))
 ENOUGH = 0.7
 
 
@@ -25,6 +25,7 @@ def test_learns_three_pictures(student: Student, rng: torch.Generator, confirm: 
     """After some forty training steps on three small pictures, the detector finds what is in them."""
     dataset = ShapesDetection("train", image_size=SIZE)
     chosen = torch.randperm(len(dataset), generator=rng)[: PICTURES * len(ATTEMPTS)].tolist()
+    doubt: CheckFailed | None = None
     for attempt, rounds in enumerate(ATTEMPTS):
         pictures = [dataset[index] for index in chosen[PICTURES * attempt : PICTURES * (attempt + 1)]]
         images = torch.stack([image for _, image, _ in pictures])  # (3, 3, 64, 64)
@@ -36,8 +37,12 @@ def test_learns_three_pictures(student: Student, rng: torch.Generator, confirm: 
             history += module.minimise([[images, boxes]], steps=steps, lr=rate)
             enough, (found, objects, claimed) = learned_enough(module, images, boxes)
             if enough:
-                confirm("learned", module, images, boxes)
-                return
+                try:
+                    return confirm("learned", module, images, boxes)
+                except CheckFailed as error:  # the same threshold may be missed by a hair there; lies fail every time
+                    doubt = error
+    if doubt is not None:
+        raise doubt
     said = f"Of {objects} objects it found {found}, with {claimed} detections in all, after {len(history)} steps. "
     said += f"The sum of the losses went from {history[0]:.2f} to {history[-1]:.2f}."
     raise CheckFailed(said, "The detector does not learn. Look at 7.1 (i) first.", f"It found {found} of {objects}.")
