@@ -18,10 +18,11 @@ from rich.text import Text
 
 from autograder.assignment import Assignment
 from autograder.by_hand import read_by_hand, unused
-from autograder.grade import LEADERBOARD, Run, SlotPool, grade_submissions, sandbox_line
+from autograder.grade import LEADERBOARD, Run, grade_submissions, sandbox_line
 from autograder.report.files import read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
+from autograder.slot_pool import SlotPool
 from autograder.submissions import find_submissions
 
 

@@ -25,10 +25,11 @@ from traitlets.config import Config
 from autograder import __version__
 from autograder.assignment import Assignment
 from autograder.errors import KitError
-from autograder.grade import SlotPool, grade_submissions
+from autograder.grade import grade_submissions
 from autograder.leaks import find_leaks
 from autograder.proof_record import refuse_failing
 from autograder.report.terminal import first_fault
+from autograder.slot_pool import SlotPool
 from autograder.source import check_cells, parted_cells, solved_notebook, source_notebook
 from autograder.submissions import find_submissions
 from autograder.tools import own_tools_first

@@ -20,11 +20,12 @@ from rich.table import Table
 
 from autograder.assignment import Assignment
 from autograder.front import progress_bar
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
 from autograder.proof import BLANK, SOLUTION, Case, concerns, load_proof, write_case
 from autograder.proof_record import write_record
 from autograder.report.model import Report
 from autograder.result import CheckResult
+from autograder.slot_pool import open_slots
 from autograder.submissions import Submission
 
 NAMED_SHARE = 0.9

@@ -16,7 +16,8 @@ from classes import blanks
 from record import record
 
 from autograder.assignment import load_assignment
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
+from autograder.slot_pool import open_slots
 
 LIMIT = 1.25
 

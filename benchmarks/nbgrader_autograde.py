@@ -26,7 +26,8 @@ import psutil
 from record import record
 
 from autograder.assignment import Assignment, load_assignment
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
+from autograder.slot_pool import open_slots
 from autograder.source import solved_notebook
 from autograder.submissions import find_submissions
 

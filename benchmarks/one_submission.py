@@ -20,7 +20,8 @@ from classes import solutions
 from record import record
 
 from autograder.assignment import load_assignment
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
+from autograder.slot_pool import open_slots
 
 
 def main() -> None:

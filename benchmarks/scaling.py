@@ -20,7 +20,8 @@ from classes import solutions
 from record import record
 
 from autograder.assignment import Assignment, load_assignment
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
+from autograder.slot_pool import open_slots
 from autograder.submissions import Submission
 
 

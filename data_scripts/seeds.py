@@ -19,10 +19,11 @@ from rich.console import Console
 
 from autograder.assignment import load_assignment
 from autograder.front import progress_bar
-from autograder.grade import grade_submissions, open_slots
+from autograder.grade import grade_submissions
 from autograder.proof import load_proof, write_case
 from autograder.report.model import Report
 from autograder.samples import load_samples, write_sample
+from autograder.slot_pool import open_slots
 from autograder.submissions import Submission, find_submissions
 
 ROOT = Path(__file__).resolve().parents[1]

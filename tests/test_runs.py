@@ -15,7 +15,7 @@ import pytest
 
 from autograder.assignment import load_assignment
 from autograder.errors import KitError
-from autograder.grade import SlotPool, _grade_all, alone_in, claim, grade_submissions
+from autograder.grade import alone_in, claim, grade_submissions
 from autograder.notebook import read_notebook
 from autograder.report.files import PART, read_report
 from autograder.report.model import Report
@@ -24,6 +24,7 @@ from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.sandbox.launch import SandboxFailed
 from autograder.slicing import make_slice
+from autograder.slot_pool import SlotPool, grade_in
 from autograder.slots import failed_report
 from autograder.submissions import Submission, find_submissions
 from tests.conftest import ROOT
@@ -222,7 +223,7 @@ def test_ctrl_c_does_not_wait_for_code_that_never_ends(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _grade_all(todo, pool, (1, 1), keep)
+        grade_in(pool, todo, (1, 1), keep)
     assert kept and all(score is not None for _, score in kept)
 
 

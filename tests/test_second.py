@@ -19,11 +19,11 @@ from autograder.assignment import Assignment, load_assignment, load_assignments
 from autograder.check import check
 from autograder.errors import KitError
 from autograder.front import grade_paths
-from autograder.grade import open_slots
 from autograder.gradescope.bundle import write_bundle
 from autograder.release import build_release, check_release
 from autograder.report.files import read_report
 from autograder.samples import load_samples, unexpected, write_sample
+from autograder.slot_pool import open_slots
 from autograder.validate import validate
 from tests.conftest import ROOT
 
