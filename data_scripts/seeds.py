@@ -1,9 +1,10 @@
 """Verdicts must not hang on the random inputs: a class graded with many seeds comes to the same each time.
 
-The class is the sample submissions and the right solutions that differ of the proof. Twenty seeds take half an hour of
-two cores with 7.1 (j), a third of it without (`--quick`):
+The class is the sample submissions and the right solutions that differ of the proof; with `--wrong` it is the proof's
+wrong solutions, each graded in its own exercise: what a wrong solution loses must not be a matter of luck, either.
+Twenty seeds take half an hour of two cores with 7.1 (j), a third of it without (`--quick`):
 
-    python data_scripts/seeds.py --seeds 20 [--quick]
+    python data_scripts/seeds.py --seeds 20 [--quick] [--wrong]
 """
 
 from __future__ import annotations
@@ -35,15 +36,22 @@ def verdicts(report: Report) -> list[Verdict]:
     return [(c.exercise, c.name, c.status, c.earned) for exercise in report.exercises for c in exercise.checks]
 
 
-def handed_in(folder: Path, quick: bool) -> list[Submission]:
+def handed_in(folder: Path, quick: bool, wrong: bool) -> list[Submission]:
     """The class."""
     assignment = load_assignment("ps7", ROOT)
+    slow = {exercise.id for exercise in assignment.exercises if exercise.slow} if quick else set()
+    if wrong:
+        every = {exercise.id for exercise in assignment.exercises}
+        cases = [case for case in load_proof(assignment) if case.kind in ("mutant", "unseen")]
+        written = [write_case(assignment, case, folder) for case in cases]
+        return [
+            replace(one, skip=tuple(slow | every - case.sample.loses)) for one, case in zip(written, cases, strict=True)
+        ]
     for sample in load_samples(assignment):
         write_sample(assignment, sample, folder, assignment.release)
     found, _ = find_submissions([folder], assignment.notebook, assignment.id)
     cases = [case for case in load_proof(assignment) if case.kind == "variant"]
     found += [write_case(assignment, case, folder / "variants") for case in cases]
-    slow = {exercise.id for exercise in assignment.exercises if exercise.slow} if quick else set()
     return [replace(one, skip=tuple({*one.skip, *slow})) for one in found]
 
 
@@ -54,6 +62,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="leave out what trains")
+    parser.add_argument("--wrong", action="store_true", help="the wrong solutions of the proof, in their own exercise")
     options = parser.parse_args()
     assignment, console = load_assignment("ps7", ROOT), Console()
     seeds = range(options.first, options.first + options.seeds)  # each is hashed with the check's name
@@ -61,7 +70,7 @@ def main() -> None:
     differ: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name, progress_bar(console) as bar:
         folder = Path(name)
-        todo = handed_in(folder / "class", options.quick)
+        todo = handed_in(folder / "class", options.quick, options.wrong)
         task = bar.add_task("seeds", total=len(seeds) * len(todo))
         with open_slots(assignment, "auto", folder / "grade.log", options.jobs) as slots:
             for number, seed in enumerate(seeds):

@@ -7,6 +7,9 @@ from autograder.student import Handle, Student
 from autograder.suites.compare import CheckFailed
 from autograder.suites.public.test_7_1i_losses import LOSSES, close, losses_of
 from autograder.suites.scenes import random_boxes, striped_images
+from ps7_helpers import fcos_match_locations_to_gt
+
+STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
 
@@ -24,12 +27,42 @@ def _compare(student: Student, solution: Student, classes: int, images: torch.Te
                 raise CheckFailed(said, public_text=f"{name} has the wrong value.")
 
 
+def matched_boxes(rng: torch.Generator, batch: int, classes: int, height: int, width: int) -> torch.Tensor:
+    """Random boxes that say something: an image whose boxes suit no location is one without objects.
+
+    Drawn until every image has a location with an object, also without its first box, and the two finer levels have.
+    Else it would hang on the draw which of a wrong detector's checks fail.
+    """
+    while True:
+        boxes = torch.cat([_matched(rng, classes, height, width) for _ in range(batch)])
+        if {"p3", "p4"} <= set().union(*(_levels_with_objects(image, height, width) for image in boxes)):
+            return boxes
+
+
+def _matched(rng: torch.Generator, classes: int, height: int, width: int) -> torch.Tensor:
+    """Boxes `(1, 40, 5)` of one image of which some location has an object, also without the first of them."""
+    while True:
+        boxes = random_boxes(rng, 1, classes, height, width)
+        if all(_levels_with_objects(some, height, width) for some in (boxes[0], boxes[0, 1:])):
+            return boxes
+
+
+def _levels_with_objects(boxes: torch.Tensor, height: int, width: int) -> set[str]:
+    """Levels on which some location of an image has an object."""
+    centres = {
+        level: torch.cartesian_prod(torch.arange(s / 2, width, s), torch.arange(s / 2, height, s))
+        for level, s in STRIDES.items()
+    }
+    matched = fcos_match_locations_to_gt(centres, STRIDES, boxes)
+    return {level for level, rows in matched.items() if bool((rows[:, 4] >= 0).any())}
+
+
 @pytest.mark.points(3)
 @pytest.mark.hint("Three images, five classes, maps that are not square, and boxes of every size.")
 def test_random_boxes(student: Student, solution: Student, rng: torch.Generator) -> None:
     """The losses are right for other batch sizes, numbers of classes and shapes of images."""
     for batch, classes, height, width in ((3, 5, 64, 160), (1, 20, 192, 96)):
-        boxes = random_boxes(rng, batch, classes, height, width)
+        boxes = matched_boxes(rng, batch, classes, height, width)
         _compare(student, solution, classes, striped_images(batch, height, width), boxes)
 
 
@@ -37,8 +70,7 @@ def test_random_boxes(student: Student, solution: Student, rng: torch.Generator)
 @pytest.mark.hint("An image may hold no object at all: then all its locations are background.")
 def test_images_without_objects(student: Student, solution: Student, rng: torch.Generator) -> None:
     """An image without objects beside one with objects, and a batch without any object, give the right losses."""
-    boxes = random_boxes(rng, 2, 20, 64, 96)
-    boxes[1] = -1.0
+    boxes = torch.cat([matched_boxes(rng, 1, 20, 64, 96), torch.full((1, 40, 5), -1.0)])
     _compare(student, solution, 20, striped_images(2, 64, 96), boxes)
     _compare(student, solution, 20, striped_images(2, 64, 96), torch.full((2, 40, 5), -1.0))
 
