@@ -17,7 +17,7 @@ from tests.students_machine import filled_in, make_machine, make_release
 # The long runs made as short as they can be: few images, two iterations.
 SHORTER = {
     "else 150,": "else 2,",
-    "else 800,": "else 2,",
+    "else 500,": "else 2,",
     'ShapesDetection("train", image_size=SHAPES_SIZE)': 'ShapesDetection("train", image_size=SHAPES_SIZE, length=16)',
     'ShapesDetection("val", image_size=SHAPES_SIZE)': 'ShapesDetection("val", image_size=SHAPES_SIZE, length=10)',
     "NUM_WORKERS = 2": "NUM_WORKERS = 0",
