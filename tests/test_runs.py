@@ -175,8 +175,10 @@ def test_ctrl_c_stops_and_keeps(handed_in, tmp_path):
     out = tmp_path / "out"
     process = started(handed_in, out, tmp_path / "run.py")
     read_lines(process, 2)
+    process.send_signal(signal.SIGSTOP)  # or a busy machine is through with the class before we have looked round
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     process.wait()
     assert psutil.wait_procs(family, timeout=60)[1] == []
     done = {path.parent.name for path in out.glob("*/report.json")}
