@@ -18,8 +18,8 @@ from tests.students_machine import filled_in, make_machine, make_release
 SHORTER = {
     "else 150,": "else 2,",
     "else 500,": "else 2,",
-    'ShapesDetection("train", image_size=SHAPES_SIZE, keep=SHORT_RUN)': 'ShapesDetection("train", image_size=SHAPES_SIZE, length=16)',
-    'ShapesDetection("val", image_size=SHAPES_SIZE, keep=SHORT_RUN)': 'ShapesDetection("val", image_size=SHAPES_SIZE, length=10)',
+    '"train", image_size=SHAPES_SIZE, keep=SHORT_RUN': '"train", image_size=SHAPES_SIZE, length=16',
+    '"val", image_size=SHAPES_SIZE, keep=SHORT_RUN': '"val", image_size=SHAPES_SIZE, length=10',
     "NUM_WORKERS = 2": "NUM_WORKERS = 0",
     'check("7.1j")': "# it trains: tests/test_class.py has it",
 }
