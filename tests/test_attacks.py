@@ -65,6 +65,7 @@ get_fpn_location_coords = looked(get_fpn_location_coords)
 # Where a machine is so busy that a call is stopped by the clock before it has used its processor time, what the attack
 # comes to and what the next one says are asked for again. That nothing is gained or changed has to hold each time.
 BY_THE_CLOCK, TRIES = "Does it wait for something", 3
+ACTIVE = re.compile(r"<script>alert|<img src=x")  # what an attack's words would be if they were not escaped
 TELLS = "the solution:"  # what attacks say, but do not have in their code, when they have found some of it
 # Turned down, so that an attack which hangs or swells is over soon.
 LIMITS = {
@@ -220,6 +221,7 @@ def test_attack(place: Range, attack: Attack) -> None:
     page = feedback_page(report)
     assert not {c for c in page if unicodedata.category(c)[0] == "C"} - {"\n", "\t"}
     assert TELLS not in page
+    assert not ACTIVE.search(page)
 
 
 FORGED_ACCOUNT = """
