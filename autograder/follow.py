@@ -103,13 +103,33 @@ def _solution_slice(
     changes: tuple[tuple[str, str], ...] = (),
 ) -> Slice:
     data = assignment.source.read_bytes() if source is None else source.encode()
+    not_run = assignment.not_run | set(assignment.wanted)
+    try:
+        return _cut_solution(data, names, changes, not_run, tuple(assignment.globals))
+    except SyntaxError as error:
+        raise KitError(f"{assignment.source}: {error.msg} in {error.text}. A TA has to mend it.") from error
+
+
+@functools.lru_cache(maxsize=64)  # each submission of a class asks for the same ones
+def _cut_solution(
+    data: bytes,
+    names: tuple[str, ...],
+    changes: tuple[tuple[str, str], ...],
+    not_run: frozenset[str],
+    given: tuple[str, ...],
+) -> Slice:
+    """What the wanted names need of the solution's text, with some changes in it. Not to be changed.
+
+    Raises:
+        SyntaxError: Python cannot read a cell; `text` is its place.
+    """
     cells = _solution_cells(data)
     for old, new in changes:
         cells = [parse_cell(c.number, c.source.replace(old, new)) if old in c.source else c for c in cells]
-    problem = next((cell.problem for cell in cells if cell.problem), None)
-    if problem:
-        raise KitError(f"{assignment.source}: {problem[1]} in {problem[0]}. A TA has to mend it.")
-    return make_slice(cells, names, assignment.not_run | set(assignment.wanted), assignment.globals)
+    for cell in cells:
+        if cell.problem:
+            raise SyntaxError(cell.problem[1], ("", 0, 0, str(cell.problem[0])))
+    return make_slice(cells, names, not_run, given)
 
 
 @functools.lru_cache(maxsize=4)

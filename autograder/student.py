@@ -53,6 +53,7 @@ class Handle:
         self._student = student
         self._number = number
         self._train: bool | None = None  # the mode that the next run is to set first: saves a request
+        self._found: dict[str, dict[str, torch.Tensor]] = {}
 
     @property
     def number(self) -> int:
@@ -77,13 +78,19 @@ class Handle:
 
     def parameters(self, skip: str = "") -> dict[str, torch.Tensor]:
         """Copies of the parameters, by name; without those whose names begin with `skip`."""
-        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number, skip=skip)
-        return tensors["parameters"]
+        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip)
+        return tensors
+
+    def found(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """The parameters as they were when this was asked for first: their names, their shapes, what to put back."""
+        if skip not in self._found:
+            self._found[skip] = self.parameters(skip)
+        return dict(self._found[skip])
 
     def buffers(self, skip: str = "") -> dict[str, torch.Tensor]:
         """Copies of the buffers, by name; without those whose names begin with `skip`."""
-        tensors: dict[str, dict[str, torch.Tensor]] = self._student.do("tensors", handle=self._number, skip=skip)
-        return tensors["buffers"]
+        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip, buffers=True)
+        return tensors
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Overwrite parameters and buffers by name."""

@@ -145,14 +145,11 @@ class Workbench:
             value = getattr(value, part)
         return value
 
-    def _tensors(self, handle: int, skip: str) -> dict[str, dict[str, torch.Tensor]]:
-        """Parameters and buffers, but for those whose names begin with `skip` (a large backbone, say)."""
+    def _tensors(self, handle: int, skip: str, buffers: bool = False) -> dict[str, torch.Tensor]:
+        """Parameters, or buffers, but for those whose names begin with `skip` (a large backbone, say)."""
         module = self.objects[handle]
-        kinds = {"parameters": module.named_parameters(), "buffers": module.named_buffers()}
-        return {
-            kind: {name: tensor for name, tensor in named if not (skip and name.startswith(skip))}
-            for kind, named in kinds.items()
-        }
+        named = module.named_buffers() if buffers else module.named_parameters()
+        return {name: tensor for name, tensor in named if not (skip and name.startswith(skip))}
 
     def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
         module = self.objects[handle]

@@ -61,16 +61,15 @@ def _with_other_numbers(confirm: Confirm) -> Confirm:
 @_with_other_numbers
 def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a pyramid with random weights to those of every usual one, the backbone's too."""
-    own = module.parameters(skip="backbone.")
     known = pyramid.known_weights(module, rng)
     lateral, output = pyramid_weights(module)
     images = torch.randn(2, 3, 64, 96, generator=rng)
     module.train()
     maps = module.call("backbone", images)
     told = module.gradients(images, first_of="backbone.")
-    backbone = {name: p for name, p in module.parameters().items() if name.startswith("backbone.")}
     module.eval()
-    module.load(own)
+    module.load(module.found(skip="backbone."))
+    backbone = {name: p for name, p in module.found().items() if name.startswith("backbone.")}
     got: list[Any] = [told[lateral[source]] for source in maps]
     got.append(sum(told[name] for name in output))
     for how, after in itertools.product(pyramid.MODES, (False, True)):
@@ -88,9 +87,9 @@ def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
 @_with_other_numbers
 def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
-    module.load({name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in module.parameters().items()})
-    leaves = _leaves(module.parameters())
-    told = module.gradients(features(16))
+    known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in module.found().items()}
+    module.load(known)
+    leaves, told = _leaves(known), module.gradients(features(16))
     made = [part for feature in features(16).values() for part in network.expected(leaves, feature)]
     _sum(made).backward()  # type: ignore[no-untyped-call]
     for name, leaf in leaves.items():

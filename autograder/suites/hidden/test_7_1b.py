@@ -20,12 +20,11 @@ LEVEL_OF = {"c3": "p3", "c4": "p4", "c5": "p5"}
 def test_values(student: Student, rng: torch.Generator) -> None:
     """Each level is the output convolution of the lateral map plus the enlarged coarser one."""
     module = made(student)
-    own = module.parameters(skip="backbone.")
     weights = known_weights(module, rng)
     images = torch.randn(3, 3, 64, 96, generator=rng)
     maps = module.call("backbone", images)
     got = expect_levels(module(images), STRIDES, "The result")
-    module.load(own)
+    module.load(module.found(skip="backbone."))
     for level, stride in STRIDES.items():
         expect_shape(got[level], (3, CHANNELS, 64 // stride, 96 // stride), f"Level {level}")
     rights = []
@@ -55,9 +54,10 @@ def known_weights(module, rng: torch.Generator) -> dict[str, torch.Tensor]:  # t
         )
     known = {level: 0.05 * torch.randn(CHANNELS, c, 1, 1, generator=rng) for level, c in IN_CHANNELS.items()}
     known["output"] = 0.1 * torch.randn(CHANNELS, CHANNELS, 3, 3, generator=rng)
-    own = module.parameters(skip="backbone.")
-    module.load({name: torch.zeros_like(p) for name, p in own.items() if p.dim() == 1})
-    module.load({lateral[level]: known[level] for level in IN_CHANNELS} | dict.fromkeys(output, known["output"]))
+    biases = {name: torch.zeros_like(p) for name, p in module.found(skip="backbone.").items() if p.dim() == 1}
+    module.load(
+        biases | {lateral[level]: known[level] for level in IN_CHANNELS} | dict.fromkeys(output, known["output"])
+    )
     return known
 
 

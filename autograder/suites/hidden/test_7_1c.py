@@ -30,11 +30,12 @@ def test_values(student: Student, rng: torch.Generator) -> None:
     """The predictions are those of the convolutions and ReLUs asked for, whatever their number and widths."""
     for classes, channels, stems in ((3, 10, [14, 6, 9]), (7, 12, [8])):
         module = student.new("FCOSPredictionNetwork", classes, channels, stems)
-        module.load({n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in module.parameters().items()})
+        weights = {n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in module.found().items()}
+        module.load(weights)
         maps = {k: torch.randn(v.shape, generator=rng) for k, v in features(channels, batch=3).items()}
-        got, parameters = three(module(maps)), module.parameters()
+        got = three(module(maps))
         for level, feature in maps.items():
-            for index, right in enumerate(expected(parameters, feature)):
+            for index, right in enumerate(expected(weights, feature)):
                 cells = feature.shape[2] * feature.shape[3]
                 expect_shape(got[index][level], (3, cells, (classes, 4, 1)[index]), f"{KINDS[index]} of {level}")
                 expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)

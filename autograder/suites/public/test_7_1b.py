@@ -24,7 +24,7 @@ def made(student: Student) -> Handle:
 
 def pyramid_weights(module: Handle) -> tuple[dict[str, str], list[str]]:
     """Names of the lateral weights by input level, and of the output weights, found by their shapes."""
-    own = module.parameters(skip="backbone.")
+    own = module.found(skip="backbone.")
     lateral = {
         level: name
         for level, channels in IN_CHANNELS.items()
@@ -47,18 +47,23 @@ def levels_of(module: Handle) -> dict[str, torch.Tensor]:
     return got
 
 
-def moved(module: Handle, names: list[str]) -> list[set[str]]:
-    """For each weight the levels that change when it does."""
+def moved(student: Student) -> dict[str, set[str]]:
+    """For each of the convolutions' weights, by name, the levels that change when it does."""
+    return student.once("moved", lambda: _moved(made(student)))
+
+
+def _moved(module: Handle) -> dict[str, set[str]]:
     before = levels_of(module)
-    weights = module.parameters(skip="backbone.")
-    found: list[set[str]] = []
+    weights = module.found(skip="backbone.")
+    lateral, output = pyramid_weights(module)
+    found: dict[str, set[str]] = {}
     last: dict[str, torch.Tensor] = {}  # goes back to what it was when the next one changes: one request for both
     try:
-        for name in names:
+        for name in (*lateral.values(), *output):
             module.load(last | {name: weights[name] + 0.5})
             last = {name: weights[name]}
             after = levels_of(module)
-            found.append({level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)})
+            found[name] = {level for level in STRIDES if not torch.allclose(before[level], after[level], atol=1e-5)}
     except CheckFailed:  # where the process has died instead, there is no module to put right
         module.load(last)
         raise
@@ -90,14 +95,14 @@ def test_the_six_convolutions(student: Student) -> None:
 @pytest.mark.points(3)
 def test_which_level_depends_on_which_map(student: Student) -> None:
     """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
-    module = made(student)
-    lateral, _ = pyramid_weights(module)
+    lateral, _ = pyramid_weights(made(student))
     expected = {"c5": {"p3", "p4", "p5"}, "c4": {"p3", "p4"}, "c3": {"p3"}}
     absent = [source for source in expected if source not in lateral]
     if absent:
         raise CheckFailed(f"There is no 1 x 1 convolution for {absent[0]}.")
-    changed = moved(module, [lateral[source] for source in expected])
-    for (source, levels), got in zip(expected.items(), changed, strict=True):
+    changed = moved(student)
+    for source, levels in expected.items():
+        got = changed[lateral[source]]
         if got == levels:
             continue
         diagnosis = ""
@@ -115,9 +120,8 @@ def test_which_level_depends_on_which_map(student: Student) -> None:
 @pytest.mark.points(2)
 def test_the_output_convolutions_are_used(student: Student) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
-    module = made(student)
-    _, output = pyramid_weights(module)
-    changed = dict(zip(output, moved(module, output), strict=True))
+    _, output = pyramid_weights(made(student))
+    changed = {name: moved(student)[name] for name in output}
     idle = [name for name, levels in changed.items() if not levels]
     if idle:
         raise CheckFailed(f"The 3 x 3 convolution `{idle[0]}` changes nothing.", "An output convolution is never used.")

@@ -33,7 +33,7 @@ def three(got: object) -> list[dict[str, torch.Tensor]]:
 
 def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
     """Shapes of the convolution weights of a stem, in order."""
-    return [tuple(p.shape) for n, p in module.parameters().items() if n.startswith(f"{stem}.") and p.dim() == 4]
+    return [tuple(p.shape) for n, p in module.found().items() if n.startswith(f"{stem}.") and p.dim() == 4]
 
 
 @pytest.mark.points(2)
@@ -107,10 +107,11 @@ def test_row_order(student: Student) -> None:
 def test_which_stem_feeds_which_prediction(student: Student) -> None:
     """Class scores are read from stem_cls, box and centerness from stem_box."""
     module = pointwise(student)
+    weights = pointwise_weights(module)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
     before = three(module(maps))
     for stem, expected in {"stem_cls": {0}, "stem_box": {1, 2}}.items():
-        biases = {n: p for n, p in module.parameters().items() if n.startswith(f"{stem}.") and p.dim() == 1}
+        biases = {n: p for n, p in weights.items() if n.startswith(f"{stem}.") and p.dim() == 1}
         if not biases:
             raise CheckFailed(f"{stem} has no convolution with a bias.")
         last = list(biases)[-1]
@@ -138,11 +139,16 @@ def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm:
 def pointwise(student: Student) -> Handle:
     """A network whose convolutions look at one cell each and keep every sign, so that rows can be followed."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16, 16])
+    module.load(pointwise_weights(module))
+    return module
+
+
+def pointwise_weights(module: Handle) -> dict[str, torch.Tensor]:
+    """The weights of that network, by name."""
     tensors = {}
-    for name, p in module.parameters().items():
+    for name, p in module.found().items():
         tensors[name] = torch.zeros_like(p)
         if p.dim() == 4:
             middle = (p.shape[2] // 2, p.shape[3] // 2)
             tensors[name][:, :, middle[0], middle[1]] = 1.0 / p.shape[1]
-    module.load(tensors)
-    return module
+    return tensors
