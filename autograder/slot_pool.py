@@ -46,7 +46,7 @@ def open_slots(assignment: Assignment, sandbox: str, log: Path, jobs: int) -> It
         KitError: No sandbox, or the suites do not collect.
     """
     kind = probe.choose(sandbox).kind
-    made = [Slot(assignment, kind, log.resolve()) for _ in range(jobs)]
+    made = [Slot(assignment, kind, log.resolve(), forked=jobs > 1) for _ in range(jobs)]
     slots = SlotPool(made)
     try:
         with ThreadPoolExecutor(jobs) as pool:

@@ -11,9 +11,11 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import sys
+import tempfile
 import threading
 import traceback
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,13 @@ class Slot:
         assignment: What is graded.
         sandbox: "bwrap", "uid" or "none".
         log: Where its output and tracebacks go.
+        forked: Fork it from a process that has imported everything, see `slot_imports.py`: for one of several. One by
+            itself is sooner there without, since its sandbox imports while it does.
     """
 
-    def __init__(self, assignment: Assignment, sandbox: str, log: Path) -> None:
+    def __init__(self, assignment: Assignment, sandbox: str, log: Path, *, forked: bool = False) -> None:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
+        self._forked = forked and sys.platform == "linux"
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
@@ -52,17 +57,25 @@ class Slot:
         Raises:
             KitError: They cannot be; the text is for a TA.
         """
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        arguments = (theirs, self._assignment.id, self._assignment.root, self._sandbox, self._log)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
+        try:
+            self._begin(_context(self._forked))
+        except (OSError, EOFError):  # the process to fork from is just being killed
+            if not self._forked:
+                raise
+            self._begin(_context(forked=False))
         kind, content = self._receive(_START_SECONDS)
         if kind != "ready":
             self.close()
             raise KitError(content)
         self.checks = content
+
+    def _begin(self, context: SpawnContext | ForkServerContext) -> None:
+        self._connection, theirs = context.Pipe()
+        course = (self._assignment.id, self._assignment.root)
+        arguments = (theirs, *course, self._sandbox, self._log, dict(os.environ))
+        with theirs:
+            self._process = context.Process(target=_serve, args=arguments, daemon=True)
+            self._process.start()
 
     def grade(self, submission: Submission, seed: int, figure_seed: int | None = None) -> Report:
         """Grade one submission. Whatever happens, there is a report.
@@ -89,6 +102,7 @@ class Slot:
         budget += 8 * measured.seconds + 4 * limits.load_seconds if measured else 0
         try:
             if self._process is None or not self._process.is_alive():
+                self.close()  # where it is the process to fork from that has died, this one waits still
                 self.start()
             assert self._connection is not None
             self._connection.send((submission, seed, figure_seed))
@@ -131,6 +145,14 @@ class Slot:
         self._process = self._connection = None
 
 
+def _context(forked: bool) -> SpawnContext | ForkServerContext:
+    if not forked:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["autograder.slot_imports"])
+    return context
+
+
 def failed_report(assignment: Assignment, submission: Submission, seed: int, why: str) -> Report:
     """The report of a submission that we, not the student, failed on."""
     report = blank_report(assignment, submission.student, submission.name, suites_digest(assignment), seed)
@@ -141,10 +163,20 @@ def failed_report(assignment: Assignment, submission: Submission, seed: int, why
     return report
 
 
-def _serve(connection: Connection[Any, Any], assignment_id: str, root: Path, sandbox: str, log: Path) -> None:
+def _serve(
+    connection: Connection[Any, Any],
+    assignment_id: str,
+    root: Path,
+    sandbox: str,
+    log: Path,
+    environment: dict[str, str],
+) -> None:
     """The slot's process: collect the suites, then grade what comes until the other side hangs up."""
     import signal
 
+    os.environ.clear()  # what it was forked from may have another, and a folder for temporary files that is gone
+    os.environ.update(environment)
+    tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends us
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)

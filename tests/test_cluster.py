@@ -33,7 +33,7 @@ from autograder.weights import Weights
 from tests.conftest import ROOT
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
-SCORES = {"ada-solution": 10, "eva-transposed-locations": 2, "gwen-syntax-error": 0, "liam-reads-suites": 0}
+SCORES = {"ada-solution": 10, "eva-transposed-locations": 2, "gwen-syntax-error": 0, "kira-writes-files": 0}
 OTHERS = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id != "7.1d")
 POINTS = ASSIGNMENT.exercises[0].points  # what a stand-in gives
 STAND_INS = ROOT / "tests" / "cluster_stand_ins.py"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -30,23 +31,29 @@ from autograder.submissions import Submission, find_submissions
 from tests.conftest import ROOT
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
-KINDS = ("ada-solution", "eva-transposed-locations", "gwen-syntax-error", "liam-reads-suites")
+KINDS = ("ada-solution", "eva-transposed-locations", "gwen-syntax-error", "kira-writes-files")
 COPIES = 3
-EXPECTED = {"ada-solution": 10, "eva-transposed-locations": 2, "gwen-syntax-error": 0, "liam-reads-suites": 0}
+EXPECTED = {"ada-solution": 10, "eva-transposed-locations": 2, "gwen-syntax-error": 0, "kira-writes-files": 0}
 OTHERS = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id != "7.1d")
 
 # Grades a folder, one exercise only, in a process of its own that can be killed.
 RUN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
-from tests.test_runs import ASSIGNMENT, small_class
+from autograder.assignment import load_assignment
 from autograder.grade import grade_submissions
+from autograder.submissions import find_submissions
 
 def show(report, known):
     print(report.student, report.score, known, flush=True)
 
 if __name__ == "__main__":
-    grade_submissions(ASSIGNMENT, small_class(Path(sys.argv[1])), Path(sys.argv[2]), jobs=2, progress=show)
+    course, folder, out, *others = sys.argv[1:]
+    assignment = load_assignment("ps7", Path(course))
+    found, _ = find_submissions([Path(folder)], assignment.notebook, assignment.id)
+    todo = [replace(submission, skip=tuple(others)) for submission in found]
+    grade_submissions(assignment, todo, Path(out), jobs=2, progress=show)
 """
 
 
@@ -74,7 +81,7 @@ def expected(folder: Path) -> dict[str, float]:
 def started(handed_in: Path, out: Path, script: Path) -> subprocess.Popen[str]:
     """A run in a process of its own."""
     script.write_text(RUN, encoding="utf-8")
-    command = [sys.executable, str(script), str(handed_in), str(out)]
+    command = [sys.executable, str(script), str(ROOT), str(handed_in), str(out), *OTHERS]
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'helpers'}", "PATH": "/usr/bin:/bin"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
@@ -125,6 +132,25 @@ def test_a_grading_process_that_is_killed_is_replaced(handed_in, tmp_path):
     run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_one)
     assert len(set(killed)) == 2
     assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandbox")
+def test_the_process_that_slots_are_forked_from_is_killed(handed_in, tmp_path):
+    """Slots that are there are not harmed, one that is needed anew is forked from another, and no process stays."""
+    killed = []
+
+    def kill_it(*_: object) -> None:
+        if not killed:
+            forks = psutil.Process(forkserver._forkserver._forkserver_pid)
+            killed.extend([forks, *forks.children(recursive=True)])
+            forks.kill()
+            multiprocessing.active_children()[0].kill()
+
+    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_it)
+    assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
+    assert forkserver._forkserver._forkserver_pid != killed[0].pid
+    assert psutil.wait_procs(killed, timeout=60)[1] == []
 
 
 @pytest.mark.slow
