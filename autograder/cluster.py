@@ -24,20 +24,19 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from autograder.assignment import Assignment
+from autograder.cluster_account import Flight, Job, Worker, difference
 from autograder.cluster_connection import connected, said
-from autograder.cluster_worker import LOG, Answer, Order, Workplace, describe, grade_one
+from autograder.cluster_worker import LOG, Answer, Order, describe, grade_one
 from autograder.errors import KitError
 from autograder.parcel import pack
 from autograder.report.model import Report
 from autograder.slots import failed_report
 from autograder.submissions import Submission
-from autograder.versions import IMAGES, SUITES, what_decides
+from autograder.versions import SUITES, what_decides
 
 TRIES = 2
 _FETCH_SECONDS = 10  # for an answer that is ready, to come from its worker
@@ -49,42 +48,6 @@ _SET_ASIDE = (
 
 Say = Callable[[str], None]
 Seeds = tuple[int | None, int | None]
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A worker of the cluster. `place` is None until it has said what it has."""
-
-    address: str
-    name: str
-    threads: int
-    running: bool = True
-    place: Workplace | None = None
-    jobs: set[str] = field(default_factory=set)
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.address).hostname or self.address
-
-    @property
-    def shown(self) -> str:
-        return self.address if self.name == self.address else f"{self.name} ({self.address})"
-
-
-@dataclass(eq=False)
-class _Job:
-    submission: Submission
-    seed: int
-    lost: int = 0
-
-
-@dataclass(eq=False)
-class _Flight:
-    """A task that is out: a submission's, or a question about the worker if `job` is None."""
-
-    worker: _Worker
-    future: Any
-    job: _Job | None
 
 
 @contextlib.contextmanager
@@ -122,12 +85,12 @@ class Cluster:
         self._sandbox, self._log, self._say = sandbox, log, say
         self._decides = what_decides(assignment)
         self._patience = float(dask.config.get("fcoskit.wait-for-workers", 120))
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._left_out: set[str] = set()
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, Flight] = {}
         self._landed: queue.Queue[str] = queue.Queue()
-        self._waiting: deque[_Job] = deque()
-        self._suspects: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
+        self._suspects: deque[Job] = deque()
         self._reports: deque[tuple[Submission, Report]] = deque()
         self._keys = (f"fcoskit-{secrets.token_hex(6)}-{number}" for number in itertools.count())
         self._looked = 0.0
@@ -169,7 +132,7 @@ class Cluster:
             KitError: The scheduler is lost, or there is no worker for too long.
         """
         seed, figure_seed = seeds
-        self._waiting.extend(_Job(one, secrets.randbits(48) if seed is None else seed) for one in todo)
+        self._waiting.extend(Job(one, secrets.randbits(48) if seed is None else seed) for one in todo)
         for _ in todo:
             while not self._reports:
                 self._look()
@@ -184,7 +147,7 @@ class Cluster:
                 flight.future.cancel()
         self._flights.clear()
 
-    def _ready(self) -> list[_Worker]:
+    def _ready(self) -> list[Worker]:
         return [worker for worker in self._workers.values() if worker.place and worker.running]
 
     def _look(self) -> None:
@@ -202,7 +165,7 @@ class Cluster:
             self._lose(worker)
         for address, told in there.items():
             if address not in self._workers and address not in self._left_out:
-                worker = self._workers[address] = _Worker(address, str(told["name"]), int(told["nthreads"]))
+                worker = self._workers[address] = Worker(address, str(told["name"]), int(told["nthreads"]))
                 self._send(worker, None, describe, self._assignment.id, self._sandbox)
             if address in self._workers:
                 self._workers[address].running = told["status"] == "running"
@@ -243,7 +206,7 @@ class Cluster:
                 return
             self._order(min(free, key=lambda w: len(w.jobs) / w.threads), self._waiting.popleft(), figure_seed)
 
-    def _order(self, worker: _Worker, job: _Job, figure_seed: int | None) -> None:
+    def _order(self, worker: Worker, job: Job, figure_seed: int | None) -> None:
         assert worker.place is not None
         try:
             parcel = pack(job.submission, self._assignment)
@@ -253,11 +216,11 @@ class Cluster:
         what = (worker.place.process, self._assignment.id, self._sandbox, self._decides[SUITES])
         self._send(worker, job, grade_one, Order(*what, parcel, job.seed, figure_seed))
 
-    def _send(self, worker: _Worker, job: _Job | None, function: Callable[..., Any], *arguments: Any) -> None:
+    def _send(self, worker: Worker, job: Job | None, function: Callable[..., Any], *arguments: Any) -> None:
         key = next(self._keys)
         only_there = {"workers": [worker.address], "allow_other_workers": False, "pure": False}
         future = self._client.submit(function, *arguments, key=key, **only_there)
-        self._flights[key] = _Flight(worker, future, job)
+        self._flights[key] = Flight(worker, future, job)
         if job:
             worker.jobs.add(key)
         future.add_done_callback(lambda done: self._landed.put(done.key))
@@ -300,9 +263,9 @@ class Cluster:
             self._settle(flight.worker, flight.job, answer)
         return True
 
-    def _introduce(self, worker: _Worker, place: Any, strict: bool) -> None:
+    def _introduce(self, worker: Worker, place: Any, strict: bool) -> None:
         """Accept a worker, or refuse it."""
-        why = _difference(worker, place, self._decides)
+        why = difference(worker, place, self._decides)
         if not why:
             worker.place = place
             return
@@ -312,7 +275,7 @@ class Cluster:
         del self._workers[worker.address]
         self._say(f"Left out: {why}")
 
-    def _settle(self, worker: _Worker, job: _Job, answer: Any) -> None:
+    def _settle(self, worker: Worker, job: Job, answer: Any) -> None:
         """What came of a submission."""
         if isinstance(answer, Answer) and answer.stranger:
             self._waiting.appendleft(job)  # its worker has been started anew and did not begin: no try of the job's
@@ -330,7 +293,7 @@ class Cluster:
                 return
             self._reports.append((job.submission, self._checked(worker, job, report, answer.log)))
 
-    def _checked(self, worker: _Worker, job: _Job, report: Report, log: str) -> Report:
+    def _checked(self, worker: Worker, job: Job, report: Report, log: str) -> Report:
         """A report as it would read had it been graded here."""
         if report.suites != self._decides[SUITES] or report.student != job.submission.student:
             raise KitError(
@@ -343,7 +306,7 @@ class Cluster:
             self._note(f"{job.submission.key}, on {worker.shown}:\n{log}")
         return report
 
-    def _lose(self, worker: _Worker) -> None:
+    def _lose(self, worker: Worker) -> None:
         """Give up a worker; its submissions are tried elsewhere."""
         self._workers.pop(worker.address, None)
         gone = [key for key, flight in self._flights.items() if flight.worker is worker]
@@ -357,7 +320,7 @@ class Cluster:
         for job in jobs:
             self._again(job)
 
-    def _again(self, job: _Job, why: str = _SET_ASIDE) -> None:
+    def _again(self, job: Job, why: str = _SET_ASIDE) -> None:
         """A second try, or none."""
         job.lost += 1
         if job.lost < TRIES:
@@ -365,7 +328,7 @@ class Cluster:
             return
         self._set_aside(job, why, f" after {TRIES} tries")
 
-    def _set_aside(self, job: _Job, why: str, when: str = "") -> None:
+    def _set_aside(self, job: Job, why: str, when: str = "") -> None:
         """No score: staff will look."""
         self._note(f"{job.submission.key}: set aside{when}: {why}")
         self._reports.append((job.submission, failed_report(self._assignment, job.submission, job.seed, why)))
@@ -374,21 +337,3 @@ class Cluster:
         """Keep for staff what happened."""
         with self._log.open("a", encoding="utf-8", errors="replace") as stream:
             stream.write(f"{text}\n")
-
-
-def _difference(worker: _Worker, place: Any, here: dict[str, str]) -> str:
-    """Why a worker may not grade, in a sentence or two; "" if it may."""
-    if not isinstance(place, Workplace):
-        return (
-            f"Worker {worker.shown} cannot load the kit ({said(place)}). The same kit has to be installed for every "
-            "worker and for the scheduler."
-        )
-    if place.problem:
-        return f"Worker {worker.shown} cannot grade: {place.problem}"
-    words = {SUITES: "the files of kit, suites and course", IMAGES: "the images that weights are measured by"}
-    wrong = [
-        f"{words[name]} are not those here" if name in words else f"{name} is {place.decides.get(name)}, here {value}"
-        for name, value in here.items()
-        if place.decides.get(name) != value
-    ]
-    return f"Worker {worker.shown} would not give the same verdicts: {'; '.join(wrong)}." if wrong else ""

@@ -40,6 +40,7 @@ PUBLIC_FILES = (
     "suites/plugin.py",
     "suites/pytest.ini",
     "suites/scenes.py",
+    "suites/verdicts.py",
 )
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 _PROJECT = """\

@@ -20,7 +20,7 @@ from autograder.submissions import find_submissions
 from autograder.suites.compare import CheckFailed, expect_close
 from autograder.suites.detections import expect_detections
 from autograder.suites.drawings import MAX_ROWS, drawn_boxes, drawn_deltas, drawn_points
-from autograder.suites.plugin import _judge
+from autograder.suites.verdicts import judge
 
 
 def cells(*sources: str) -> list[Cell]:
@@ -140,7 +140,7 @@ def test_detections_draw_no_more_than_the_message_says():
 def judged(error: Exception, *, public: bool = True, guarded: bool = False) -> CheckResult:
     """What the plugin makes of an exception."""
     outcome = CheckResult("7.1d", "a", "S.", 1.0, "", public)
-    _judge(outcome, error, guarded)
+    judge(outcome, error, guarded)
     return outcome
 
 

@@ -14,20 +14,17 @@ import importlib.util
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
-from autograder.errors import StudentError
 from autograder.result import CheckResult
 from autograder.student import LocalStudent, Student
-from autograder.suites.compare import CheckFailed
+from autograder.suites.verdicts import blank, came_from, exercise_of, is_public, judge, told, unfit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
 _NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
@@ -73,8 +70,8 @@ class SuitePlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Hand over to `serve` instead of running everything once."""
         if not session.testsfailed:
-            for item in sorted(session.items, key=lambda item: not _is_public(item)):
-                self._items.setdefault(_exercise(item), []).append(item)
+            for item in sorted(session.items, key=lambda item: not is_public(item)):
+                self._items.setdefault(exercise_of(item), []).append(item)
             self._serve(self)
         return True
 
@@ -91,7 +88,7 @@ class SuitePlugin:
         report = yield
         if self._outcome is not None and call.excinfo is not None and self._outcome.status in ("", "passed"):
             self._error = call.excinfo.value
-            _judge(self._outcome, call.excinfo.value, self._guarded)
+            judge(self._outcome, call.excinfo.value, self._guarded)
         elif self._outcome is not None and call.when == "call" and not self._outcome.status:
             self._outcome.status, self._outcome.message = "passed", ""
         return report
@@ -105,7 +102,7 @@ class SuitePlugin:
 
     @pytest.fixture(name="solution")
     def _solution_fixture(self, request: pytest.FixtureRequest) -> Student:
-        return self._solution_of(_exercise(request.node))
+        return self._solution_of(exercise_of(request.node))
 
     def _solution_of(self, exercise: str) -> Student:
         if exercise not in self._solutions:
@@ -125,7 +122,7 @@ class SuitePlugin:
         if self._solution is None:
             return lambda *_: None
         confirm = module_at(request.path.parents[1] / "hidden" / "confirm.py")
-        solution = self._solution_of(_exercise(request.node))
+        solution = self._solution_of(exercise_of(request.node))
         return lambda name, *told: getattr(confirm, name)(solution, *told)
 
     @pytest.fixture(name="rng")
@@ -138,8 +135,8 @@ class SuitePlugin:
     @pytest.fixture(name="stored")
     def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
         """The stored tensors of the check's exercise, by name; a copy each time."""
-        folder = "public" if _is_public(request.node) else "hidden"
-        key = f"{folder}/{_exercise(request.node)}.safetensors"
+        folder = "public" if is_public(request.node) else "hidden"
+        key = f"{folder}/{exercise_of(request.node)}.safetensors"
         if key not in self._stored:
             self._stored[key] = safetensors.torch.load_file(self._reference / key)
         return {name: tensor.clone() for name, tensor in self._stored[key].items()}
@@ -148,7 +145,7 @@ class SuitePlugin:
 
     def checks(self) -> list[CheckResult]:
         """All checks that were collected, not run: their exercise, points and sentence."""
-        return [_blank(item) for items in self._items.values() for item in items]
+        return [blank(item) for items in self._items.values() for item in items]
 
     def run(
         self, exercise: str, student: Student, seed: int, *, guarded: bool = False, only: str = ""
@@ -164,13 +161,13 @@ class SuitePlugin:
         """
         self.student, self.seed, self._guarded = student, seed, guarded
         results = []
-        items = [item for item in self._items.get(exercise, []) if only in ("", _blank(item).name)]
+        items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
-            self._outcome = _blank(item)
+            self._outcome = blank(item)
             started = time.perf_counter()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
-                _unfit(self._outcome, _blank(item).message, guarded)
+                unfit(self._outcome, blank(item).message, guarded)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
             if not self._outcome.status:
                 self._outcome.status = "grader_error"
@@ -190,12 +187,12 @@ class SuitePlugin:
         that does not start, is never an answer.
         """
         outcome, student = self._outcome, self.student
-        if self._error is None or _came_from(self._error, student):
+        if self._error is None or came_from(self._error, student):
             return False
         if self._solution is None:
             return True
         try:
-            self.student, self._outcome = self._solution_of(_exercise(item)), _blank(item)
+            self.student, self._outcome = self._solution_of(exercise_of(item)), blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
             return self._outcome.status == "passed"
         except Exception:  # the solution itself does not load
@@ -208,8 +205,8 @@ class SuitePlugin:
         failed = [r for r in results if r.status == "failed"]
         if self._faults is None or not failed or any(r.diagnosis for r in results):
             return
-        items = {_blank(item).name: item for item in self._items[exercise]}
-        said = {r.name: _told(r) for r in failed if any(c.isdigit() for c in _told(r))}
+        items = {blank(item).name: item for item in self._items[exercise]}
+        said = {r.name: told(r) for r in failed if any(c.isdigit() for c in told(r))}
         for result in failed:
             if result.name not in said:
                 continue
@@ -228,9 +225,9 @@ class SuitePlugin:
             self._faults_told.clear()
         key = (item.nodeid, id(student))
         if key not in self._faults_told:
-            self.student, self._outcome = student, _blank(item)
+            self.student, self._outcome = student, blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-            self._faults_told[key] = _told(self._outcome)
+            self._faults_told[key] = told(self._outcome)
             if isinstance(student, LocalStudent):
                 student.let_go()
         return self._faults_told[key]
@@ -276,91 +273,3 @@ def _no_other_plugins() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name) if before is None else os.environ.update({name: before})
-
-
-def _judge(outcome: CheckResult, error: BaseException, guarded: bool = False) -> None:
-    """Set status, message and diagnosis from what a check raised."""
-    if isinstance(error, CheckFailed):
-        outcome.status, outcome.diagnosis = "failed", error.diagnosis
-        _say(outcome, error.message, error.public_text, unsaid=guarded and error.quotes)
-        if outcome.public and error.picture and not (guarded and len(error.picture.got) > 1):
-            outcome.picture = error.picture  # guarded code could draw what it must not tell: a single row at most
-    elif isinstance(error, StudentError):
-        outcome.status = error.status
-        if error.place and error.place.cell > 0 and error.place.line > 0:
-            outcome.cell, outcome.line = error.place.cell, error.place.line
-        _say(outcome, error.message, error.public_text, unsaid=guarded)
-    elif isinstance(error, AssertionError):
-        outcome.status = "failed"
-        _say(outcome, str(error).split("\n")[0], "")
-    elif isinstance(error, KeyboardInterrupt):
-        raise error
-    else:
-        outcome.status = "grader_error"
-        outcome.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
-        outcome.details = "".join(traceback.format_exception(error))
-
-
-def _came_from(error: BaseException, student: Student | None) -> bool:
-    """Whether an exception was raised by reaching a student, not by what a check did with the answer."""
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    return any(frame.f_code.co_name == "do" and frame.f_locals.get("self") is student for frame in frames)
-
-
-def _unfit(outcome: CheckResult, hint: str, guarded: bool) -> None:
-    """The check could not work with what student code answered."""
-    trace, text = outcome.details, "What your code returned is not of the form that is asked for"
-    error = trace.strip().rpartition("\n")[2][:200]
-    outcome.status, outcome.message = "failed", hint
-    _say(outcome, f"{text}: the check stopped with {error}.", f"{text}.", unsaid=guarded)
-    outcome.details = trace
-
-
-def _say(outcome: CheckResult, message: str, public_text: str, *, unsaid: bool = False) -> None:
-    """Fill in what the student reads: everything of a public check, of a hidden one what gives nothing away.
-
-    Args:
-        outcome: Of the check.
-        message: Everything.
-        public_text: What gives nothing away.
-        unsaid: A public check must not say everything either.
-    """
-    if outcome.public and unsaid:
-        outcome.message, outcome.details = public_text, message
-    elif outcome.public:
-        outcome.message = message
-    else:
-        outcome.message = " ".join(part for part in (public_text, outcome.message) if part)
-        outcome.details = message
-
-
-def _told(result: CheckResult) -> str:
-    """All that a failed check says, hidden or not."""
-    return result.message if result.public else result.details
-
-
-def _blank(item: pytest.Item) -> CheckResult:
-    points = item.get_closest_marker("points")
-    hint = item.get_closest_marker("hint")
-    public = _is_public(item)
-    sentence = " ".join((getattr(item, "obj", item).__doc__ or item.name).split())
-    if case := item.name.partition("[")[2].removesuffix("]"):
-        sentence = f"{sentence.removesuffix('.')} (`{case}`)."
-    return CheckResult(
-        exercise=_exercise(item),
-        name=item.name.removeprefix("test_"),
-        sentence=sentence,
-        points=float(points.args[0]) if points else 0.0,
-        status="",
-        public=public,
-        message=str(hint.args[0]) if hint and not public else "",
-    )
-
-
-def _exercise(item: Any) -> str:
-    marker = item.get_closest_marker("exercise")
-    return str(marker.args[0]) if marker else ""
-
-
-def _is_public(item: pytest.Item) -> bool:
-    return item.path.parent.name == "public"
