@@ -174,9 +174,7 @@ def _serve(
     """The slot's process: collect the suites, then grade what comes until the other side hangs up."""
     import signal
 
-    os.environ.clear()  # what it was forked from may have another, and a folder for temporary files that is gone
-    os.environ.update(environment)
-    tempfile.tempdir = None
+    _take_environment(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends us
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
@@ -214,6 +212,13 @@ def _serve(
         connection.send(("failed", f"The suites cannot be collected: {error}"))
     finally:
         tidy.close()
+
+
+def _take_environment(environment: dict[str, str]) -> None:
+    """What this process was forked from may have another, and a folder for temporary files that is gone."""
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
 
 
 def _end_with_parent() -> None:
