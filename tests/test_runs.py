@@ -66,9 +66,13 @@ def small_class(folder: Path) -> list[Submission]:
 @pytest.fixture(scope="module")
 def handed_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dozen submissions of four kinds."""
-    folder = tmp_path_factory.mktemp("class")
+    return write_class(tmp_path_factory.mktemp("class"), COPIES)
+
+
+def write_class(folder: Path, copies: int) -> Path:
+    """So many submissions of each kind."""
     for sample in load_samples(ASSIGNMENT):
-        for copy in range(COPIES if sample.student in KINDS else 0):
+        for copy in range(copies if sample.student in KINDS else 0):
             write_sample(ASSIGNMENT, replace(sample, student=f"{sample.student}-{copy}"), folder, ASSIGNMENT.release)
     return folder
 
@@ -196,15 +200,14 @@ def test_a_sandbox_killed_during_a_call_is_nobody_s_fault(assignment):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_ctrl_c_stops_and_keeps(handed_in, tmp_path):
+def test_ctrl_c_stops_and_keeps(tmp_path):
     """An interrupt ends the run and all its processes; what was graded is there, with its grades.csv."""
+    handed_in = write_class(tmp_path / "class", 12 * COPIES)  # nobody is through with those before we look round
     out = tmp_path / "out"
     process = started(handed_in, out, tmp_path / "run.py")
     read_lines(process, 2)
-    process.send_signal(signal.SIGSTOP)  # or a busy machine is through with the class before we have looked round
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGCONT)
     process.wait()
     assert psutil.wait_procs(family, timeout=60)[1] == []
     done = {path.parent.name for path in out.glob("*/report.json")}
