@@ -63,13 +63,16 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
         if not wrong:
             console.print(f"  Yes: {len(samples)} submissions, each got exactly what samples.toml says it must.")
         console.print(f"  The class was graded after {time.monotonic() - started:.0f} s.", highlight=False)
+        one = min((s for s in samples if s.loses), key=lambda s: len(s.loses), default=samples[0])  # one clear mistake
+        console.print(f"  The class: {out / 'graded' / 'class.html'}", soft_wrap=True, highlight=False)
+        console.print(f"  A student's page: {out / 'graded' / one.student / 'feedback.html'}", soft_wrap=True)
         console.rule("6. The solved notebook, executed")  # last: who tries the kit sees a graded class first
         if quick:
             console.print("  Left out (--quick): it trains for some minutes.")
         else:
+            console.print("  It trains for minutes, on a busy machine for many. What is graded can be looked at now.")
             _execute(assignment, out / "notebook", console)
-    broken = next((sample.student for sample in samples if sample.loses), samples[0].student)
-    console.print(f"  A student's page: {out / 'graded' / broken / 'feedback.html'}", soft_wrap=True, highlight=False)
+    console.print(f"  The class: {out / 'graded' / 'class.html'}", soft_wrap=True, highlight=False)
     if not quick:
         console.print(f"  The notebook: {out / 'notebook' / 'solved.html'}", soft_wrap=True, highlight=False)
     console.print(f"  Took {time.monotonic() - started:.0f} s.", highlight=False)
