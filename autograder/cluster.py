@@ -34,6 +34,7 @@ from autograder.cluster_worker import LOG, Answer, Order, describe, grade_one
 from autograder.errors import KitError
 from autograder.parcel import pack
 from autograder.report.model import Report
+from autograder.slot_pool import Seeds
 from autograder.slots import failed_report
 from autograder.submissions import Submission
 from autograder.versions import SUITES, what_decides
@@ -47,7 +48,6 @@ _SET_ASIDE = (
 )
 
 Say = Callable[[str], None]
-Seeds = tuple[int | None, int | None]
 
 
 @contextlib.contextmanager

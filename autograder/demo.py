@@ -64,8 +64,8 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
             console.print(f"  Yes: {len(samples)} submissions, each got exactly what samples.toml says it must.")
         console.print(f"  The class was graded after {time.monotonic() - started:.0f} s.", highlight=False)
         one = min((s for s in samples if s.loses), key=lambda s: len(s.loses), default=samples[0])  # one clear mistake
-        console.print(f"  The class: {out / 'graded' / 'class.html'}", soft_wrap=True, highlight=False)
-        console.print(f"  A student's page: {out / 'graded' / one.student / 'feedback.html'}", soft_wrap=True)
+        page = out / "graded" / one.student / "feedback.html"
+        console.print(f"  A student's page: {page}", soft_wrap=True, highlight=False)
         console.rule("6. The solved notebook, executed")  # last: who tries the kit sees a graded class first
         if quick:
             console.print("  Left out (--quick): it trains for some minutes.")

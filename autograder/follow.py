@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment, Exercise
@@ -104,15 +105,13 @@ def _solution_slice(
 ) -> Slice:
     data = assignment.source.read_bytes() if source is None else source.encode()
     not_run = assignment.not_run | set(assignment.wanted)
-    try:
-        return _cut_solution(data, names, changes, not_run, tuple(assignment.globals))
-    except SyntaxError as error:
-        raise KitError(f"{assignment.source}: {error.msg} in {error.text}. A TA has to mend it.") from error
+    return _cut_solution(data, assignment.source, names, changes, not_run, tuple(assignment.globals))
 
 
 @functools.lru_cache(maxsize=64)  # each submission of a class asks for the same ones
 def _cut_solution(
     data: bytes,
+    path: Path,
     names: tuple[str, ...],
     changes: tuple[tuple[str, str], ...],
     not_run: frozenset[str],
@@ -121,14 +120,14 @@ def _cut_solution(
     """What the wanted names need of the solution's text, with some changes in it. Not to be changed.
 
     Raises:
-        SyntaxError: Python cannot read a cell; `text` is its place.
+        KitError: Python cannot read a cell of `path`.
     """
     cells = _solution_cells(data)
     for old, new in changes:
         cells = [parse_cell(c.number, c.source.replace(old, new)) if old in c.source else c for c in cells]
-    for cell in cells:
-        if cell.problem:
-            raise SyntaxError(cell.problem[1], ("", 0, 0, str(cell.problem[0])))
+    problem = next((cell.problem for cell in cells if cell.problem), None)
+    if problem:
+        raise KitError(f"{path}: {problem[1]} in {problem[0]}. A TA has to mend it.")
     return make_slice(cells, names, not_run, given)
 
 

@@ -30,6 +30,7 @@ from autograder.versions import suites_digest
 _START_SECONDS = 300
 _LEAVE_SECONDS = 3.0  # for a process with nothing to do, to end its sandbox and itself
 _TRIES = 2
+_SAFE_TO_FORK = (3, 11, 1)  # before, any user could have the process run what they like (CVE-2022-42919)
 
 
 class Slot:
@@ -45,7 +46,7 @@ class Slot:
 
     def __init__(self, assignment: Assignment, sandbox: str, log: Path, *, forked: bool = False) -> None:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
-        self._forked = forked and sys.platform == "linux"
+        self._forked = forked and sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False

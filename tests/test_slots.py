@@ -1,8 +1,11 @@
 """Slots and their sandboxes start as soon as they can, and import no more than they have to."""
 
 import os
+import stat
 import subprocess
 import sys
+from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +86,22 @@ def test_a_forked_slot_has_the_environment_of_now():
     process.start()
     assert ours.recv() == (TOLD, None)
     process.join()
+
+
+def test_nobody_else_can_ask_for_a_fork():
+    """Whoever reaches that socket has code run outside of any sandbox: it is a file, closed to every other user."""
+    _context(forked=True)
+    forkserver.ensure_running()
+    path = Path(forkserver._forkserver._forkserver_address)
+    assert stat.S_ISSOCK(path.stat().st_mode) and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.stat().st_uid == path.parent.stat().st_uid == os.getuid()
+
+
+def test_a_python_whose_forks_anybody_can_ask_for(monkeypatch, tmp_path):
+    """Before 3.11.1 that socket had no file, and no owner: slots are started anew there."""
+    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
+    assert not Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True)._forked
 
 
 def test_no_process_to_fork_from(monkeypatch, tmp_path):
