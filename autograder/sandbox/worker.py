@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def answer(
 ) -> tuple[dict[str, Any], list[torch.Tensor]]:
     """The frame to send back for one request."""
     try:
-        with torch.backends.mkldnn.flags(enabled=True) if request["op"] in _WHOLE else contextlib.nullcontext():
+        with _onednn() if request["op"] in _WHOLE else contextlib.nullcontext():
             result = workbench.do(request["op"], **unpack(request["value"], tensors))
         tree, out = pack(result, copy=False)  # sent before anything else runs
         return {"value": tree}, out
@@ -72,6 +73,17 @@ def answer(
         return {"error": describe(error)}, []
     except BaseException as error:  # a value that may not cross, and whatever student code can raise
         return {"error": describe(_explained(error))}, []
+
+
+@contextlib.contextmanager
+def _onednn() -> Iterator[None]:
+    """oneDNN on for a while; torch's own switch, `flags`, sets more and prints a warning where a student's print goes."""
+    set_flags = torch.backends.mkldnn.set_flags
+    before = set_flags(_enabled=True)[0]  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        set_flags(_enabled=before)  # type: ignore[no-untyped-call]
 
 
 def _explained(error: BaseException) -> StudentError:
