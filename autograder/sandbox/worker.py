@@ -77,7 +77,7 @@ def answer(
 
 @contextlib.contextmanager
 def _onednn() -> Iterator[None]:
-    """oneDNN on for a while; torch's own switch, `flags`, sets more and prints a warning where a student's print goes."""
+    """Switch oneDNN on for a while; `flags` of torch sets more, and warns of that where a student's print goes."""
     set_flags = torch.backends.mkldnn.set_flags
     before = set_flags(_enabled=True)[0]  # type: ignore[no-untyped-call]
     try:
