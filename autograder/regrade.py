@@ -148,9 +148,14 @@ class Change:
     after: float | None
     why: tuple[str, ...]
 
+    @property
+    def delta(self) -> float | None:
+        """Points gained; None where one of the two runs has no score."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
 
 def changes(new: Path, old: Path) -> list[Change]:
-    """Who gained and who lost between two runs, and why; the greatest loss first.
+    """Who gained and who lost between two runs, and why; the greatest loss first, who cannot be compared last.
 
     Raises:
         KitError: One of the folders holds no reports.
@@ -169,7 +174,10 @@ def changes(new: Path, old: Path) -> list[Change]:
         why = tuple(_why(one, two))
         if before != after or why:
             found.append(Change(student, before, after, why))
-    return sorted(found, key=lambda change: ((change.after or 0) - (change.before or 0), change.student))
+    return sorted(found, key=lambda change: (change.delta is None, change.delta or 0, change.student))
+
+
+_ONE_RUN = {"only in the new run", "only in the old run"}
 
 
 def _why(one: Report | None, two: Report | None) -> list[str]:
@@ -214,13 +222,30 @@ def show_changes(new: Path, old: Path, console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     for change in found:
-        delta = (change.after or 0) - (change.before or 0)
-        both = change.before is not None and change.after is not None
-        shown = Text(f"{delta:+g}" if both else "-", style="red" if delta < 0 else "green" if delta else "")
+        delta = change.delta or 0
+        shown = Text("-" if change.delta is None else f"{delta:+g}", "red" if delta < 0 else "green" if delta else "")
         why = Text(printable("\n".join(change.why)))
         name = Text(printable(change.student, line=True))
         table.add_row(name, _points(change.before), _points(change.after), shown, why)
     console.print(table)
-    gained = sum((c.after or 0) > (c.before or 0) for c in found)
-    lost = sum((c.after or 0) < (c.before or 0) for c in found)
-    console.print(f"{gained} gained, {lost} lost, {len(found) - gained - lost} changed in their checks alone.")
+    console.print(_counted(found), highlight=False, soft_wrap=True)
+    if not _common(new, old):
+        console.print("The two runs have no student in common: are these the right folders?", style="yellow")
+
+
+def _counted(found: list[Change]) -> str:
+    """How many gained, lost, and so on."""
+    apart = sum(bool(_ONE_RUN & set(change.why)) for change in found)
+    compared = [change.delta for change in found if change.delta is not None]
+    gained, lost = sum(delta > 0 for delta in compared), sum(delta < 0 for delta in compared)
+    words = [f"{gained} gained", f"{lost} lost", f"{len(compared) - gained - lost} changed in their checks alone"]
+    words += [f"{apart} in one run only"] if apart else []
+    waiting = len(found) - len(compared) - apart
+    words += [f"{waiting} without a score in one of them"] if waiting else []
+    return ", ".join(words) + "."
+
+
+def _common(new: Path, old: Path) -> set[str]:
+    """Students of both runs."""
+    students = [{report.student for report in read_reports(folder)} for folder in (new, old)]
+    return students[0] & students[1]

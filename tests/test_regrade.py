@@ -55,6 +55,34 @@ def test_new_and_old_checks_and_students(tmp_path):
     assert by_name["ben"] == "only in the old run" and by_name["cem"] == "only in the new run"
 
 
+def test_who_is_in_one_run_only_has_lost_nothing(tmp_path):
+    """They come last, and are counted apart from those who lost."""
+    old = run(tmp_path / "old", ann={"a": "passed"}, ben={"a": "passed"})
+    new = run(tmp_path / "new", ann={"a": "failed"}, cem={"a": "passed"})
+    assert [(c.student, c.delta) for c in changes(new, old)] == [("ann", -5), ("ben", None), ("cem", None)]
+    out = console()
+    show_changes(new, old, out)
+    text = out.file.getvalue()
+    assert "0 gained, 1 lost, 0 changed in their checks alone, 2 in one run only." in text
+    assert "in common" not in text
+
+
+def test_runs_of_two_classes(tmp_path):
+    """Where no student is in both, it says that these may be the wrong folders."""
+    old, new = run(tmp_path / "old", ann={"a": "passed"}), run(tmp_path / "new", ben={"a": "passed"})
+    out = console()
+    show_changes(new, old, out)
+    assert "0 gained, 0 lost" in out.file.getvalue() and "no student in common" in out.file.getvalue()
+
+
+def test_without_a_score_nobody_has_lost(tmp_path):
+    """A check of ours that broke leaves no score: that is counted by itself."""
+    old, new = run(tmp_path / "old", ann={"a": "passed"}), run(tmp_path / "new", ann={"a": "grader_error"})
+    out = console()
+    show_changes(new, old, out)
+    assert "0 lost" in out.file.getvalue() and "1 without a score in one of them" in out.file.getvalue()
+
+
 def test_points_set_by_hand_are_a_reason(tmp_path):
     """Where only staff's own points differ, that is what is said."""
     old, new = run(tmp_path / "old", ann={"a": "failed"}), run(tmp_path / "new", ann={"a": "failed"})
