@@ -85,9 +85,15 @@ def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
     write_whole(folder / "solved.ipynb", nbformat.writes(notebook))  # what it hands in at its end
     with progress_bar(console) as bar:
         task = bar.add_task("cells of the notebook", total=len(notebook.cells))
-        execute_notebook(notebook, folder, lambda done, _: bar.update(task, completed=done))
+
+        def hear(text: str) -> None:
+            for line in text.splitlines():
+                if line.startswith("[Iter "):  # minutes without a word would look like a hang
+                    console.print(f"  {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+
+        execute_notebook(notebook, folder, lambda done, _: bar.update(task, completed=done), hear=hear)
     write_page(notebook, folder / "solved", assignment.title)
-    for line in [*printed(notebook, "[Iter ")[-1:], *printed(notebook, "mAP")]:
+    for line in printed(notebook, "mAP"):
         console.print(f"  {line}", markup=False, highlight=False)
 
 

@@ -12,6 +12,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert.exporters import HTMLExporter
+from traitlets import Callable as CallableTrait
 from traitlets.config import Config
 
 from autograder.errors import KitError
@@ -19,9 +20,12 @@ from autograder.report.files import write_whole
 from autograder.tools import own_tools_first
 
 Step = Callable[[int, int], None]
+Hear = Callable[[str], None]
 
 
-def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, timeout: int = 1800) -> Any:
+def execute_notebook(
+    notebook: Any, folder: Path, step: Step | None = None, timeout: int = 1800, hear: Hear | None = None
+) -> Any:
     """Execute a notebook in a kernel of this Python. Only for notebooks of ours: there is no sandbox here.
 
     Args:
@@ -29,6 +33,7 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
         folder: Working folder of the kernel.
         step: Called after each cell with its number and how many there are.
         timeout: Seconds for one cell.
+        hear: Called with what a cell prints, as it comes: parts of lines, or several.
 
     Raises:
         KitError: A cell raised; the message ends with its error. Or the kernel does not start, or dies.
@@ -45,7 +50,7 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # a debugger's warning has no place in the page
     try:
         with TemporaryDirectory(prefix="fcoskit-") as sockets:
-            NotebookClient(
+            _Client(
                 notebook,
                 timeout=timeout,
                 startup_timeout=600,  # of a busy machine; a kernel that dies is noticed at once
@@ -53,6 +58,7 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
                 config=_own_sockets(Path(sockets)),
                 resources={"metadata": {"path": str(folder)}},
                 on_cell_complete=done,
+                hear=hear or (lambda text: None),
             ).execute()
     except CellExecutionError as error:
         raise KitError(f"The notebook does not run: {error.ename}: {error.evalue}") from error
@@ -65,6 +71,18 @@ def execute_notebook(notebook: Any, folder: Path, step: Step | None = None, time
         if before is None:
             os.environ.pop("PYDEVD_DISABLE_FILE_VALIDATION", None)
     return notebook
+
+
+class _Client(NotebookClient):  # type: ignore[misc]
+    """One that passes on what cells print before they are through."""
+
+    hear = CallableTrait()
+
+    def output(self, outs: Any, msg: Any, display_id: Any, cell_index: int) -> Any:
+        """See `NotebookClient.output`."""
+        if msg["msg_type"] == "stream":
+            self.hear(msg["content"]["text"])
+        return super().output(outs, msg, display_id, cell_index)
 
 
 def _own_sockets(folder: Path) -> Config:

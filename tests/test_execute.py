@@ -33,3 +33,10 @@ def test_says_why_it_stopped(tmp_path, source, message):
     """A cell that raises is named by its error; a kernel that dies is an error of the same kind, not a traceback."""
     with pytest.raises(KitError, match=message):
         execute_notebook(_notebook(source), tmp_path)
+
+
+def test_what_cells_print_is_heard_as_it_comes(tmp_path):
+    """Who watches a long cell hears it before it is through, and the notebook keeps it all the same."""
+    notebook = _notebook("import os\nprint('[Iter 0]', flush=True)\nwhile not os.path.exists('heard'):\n    pass")
+    execute_notebook(notebook, tmp_path, timeout=60, hear=lambda text: (tmp_path / "heard").write_text(text))
+    assert (tmp_path / "heard").read_text() == "[Iter 0]\n" and printed(notebook, "[Iter ") == ["[Iter 0]"]
