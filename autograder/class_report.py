@@ -14,7 +14,7 @@ from autograder.by_hand import apply_by_hand, read_by_hand, unused
 from autograder.errors import KitError
 from autograder.report.anonymous import read_key, rows, shared_summary
 from autograder.report.class_page import class_page, shared_page
-from autograder.report.files import read_class, write_whole
+from autograder.report.files import CANVAS, CHECKS, PAGE, read_class, write_whole
 from autograder.report.model import Report
 from autograder.report.spreadsheets import (
     canvas_csv,
@@ -26,7 +26,7 @@ from autograder.report.spreadsheets import (
 from autograder.report.summary import ClassSummary, summarise, with_warnings
 from autograder.report.terminal import printable
 
-PAGE, CHECKS, CANVAS, STUDENTS = "class.html", "class.csv", "canvas.csv", "students.csv"
+STUDENTS = "students.csv"
 SHARED, KEY = "anonymous", "pseudonyms.key"
 _STAFF, _ALL = 0o600, 0o644  # who may read what is written
 

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from autograder.assignment import Assignment
 from autograder.by_hand import read_by_hand, unused
+from autograder.follow_up import earlier_line, old_pages_line, unreadable_line
 from autograder.grade import LEADERBOARD, Run, grade_submissions, sandbox_line
-from autograder.report.files import read_reports
+from autograder.report.files import read_class
 from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.slot_pool import SlotPool
@@ -76,7 +77,10 @@ def grade_paths(
             say=say,
         )
     show(assignment, run, console)
-    for line in unused(read_by_hand(out, assignment), read_reports(out)):
+    there = read_class(out)[0]
+    lines_after = [unreadable_line(run.reports, submissions), earlier_line(run.reports, (key for key, _ in there))]
+    lines_after += [old_pages_line(out), *unused(read_by_hand(out, assignment), [report for _, report in there])]
+    for line in filter(None, lines_after):
         _warn(line, console)
     if strays.left_out:
         _warn(f"Left out, see above: {len(strays.left_out)}. Is somebody missing?", console)

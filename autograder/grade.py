@@ -55,9 +55,11 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 if every submission has a score and nothing of ours broke, 1 otherwise."""
-        broke = any(f.status == "grader_error" for report in self.reports.values() for f in report.figures)
-        return 0 if not broke and all(report.score is not None for report in self.reports.values()) else 1
+        """1 where a human has to look: one has no score, something of ours broke, or none can be read; else 0."""
+        reports = self.reports.values()
+        broke = any(figure.status == "grader_error" for report in reports for figure in report.figures)
+        lost = bool(reports) and all(report.status == "unreadable" for report in reports)
+        return int(broke or lost or any(report.score is None for report in reports))
 
 
 def grade_submissions(
