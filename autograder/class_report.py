@@ -25,6 +25,7 @@ from autograder.report.spreadsheets import (
 )
 from autograder.report.summary import ClassSummary, summarise, with_warnings
 from autograder.report.terminal import printable
+from autograder.run_folder import need_folder
 
 STUDENTS = "students.csv"
 SHARED, KEY = "anonymous", "pseudonyms.key"
@@ -96,6 +97,7 @@ def share_class(folder: Path, console: Console, *, out: Path | None = None, key:
 
 def _class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]], list[str], bool]:
     """The reports of one assignment by folder name, what to say of the others, and whether some are broken."""
+    need_folder(folder)
     found, broken = read_class(folder)
     if not found:
         why = f" {len(broken)} cannot be read: {broken[0][0]}/report.json ({broken[0][1]})." if broken else ""

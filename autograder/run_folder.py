@@ -47,6 +47,17 @@ def _take_back(out: Path, before: set[str], new: list[Path]) -> None:
             folder.rmdir()
 
 
+def need_folder(out: Path) -> None:
+    """Refuse what is no folder, where an earlier run's is needed.
+
+    Raises:
+        KitError: There is none of that name, or it is a file.
+    """
+    if not out.is_dir():
+        what = "is a file" if out.exists() else "there is no such folder"
+        raise KitError(f"{out}: {what}. Give the folder that `fcoskit grade` wrote with --out.")
+
+
 def claim(out: Path) -> None:
     """Make the folder, or refuse one that holds something else.
 
