@@ -72,7 +72,7 @@ def claim(out: Path) -> None:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names and grades are nobody else's business
         (out / MARK).touch()
     except OSError as error:
-        raise KitError(f"{out} cannot be written: {error.strerror}.") from error
+        raise KitError(f"{out} cannot be written: {error.strerror}. Name another with --out.") from error
 
 
 @contextlib.contextmanager
