@@ -94,3 +94,20 @@ def test_the_command_says_it(tmp_path, assignment):
         assert ("1 student of earlier runs" in said) == (student == "bob")
         assert ("class.html, class.csv and canvas.csv are older" in said) == (student == "bob")
         report_class(tmp_path / "out", Console(quiet=True))
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(("name", "code"), [("bob.pdf", 1), ("README.md", 0), ("fcos (1).ipynb", 0)])
+def test_what_is_left_out_needs_a_human(tmp_path, assignment, monkeypatch, name, code):
+    """All are graded and a file is left out: exit 1, told at the end again; a name that may be wrong is only told."""
+    (tmp_path / "in").mkdir()
+    for file in ("ann.ipynb", name):
+        (tmp_path / "in" / file).write_text("{}", encoding="utf-8")
+    run = Run(tmp_path / "out", {"ann": _report("graded")})
+    monkeypatch.setattr("autograder.front.grade_submissions", lambda *_, **__: run)
+    console = Console(record=True, width=400)
+    assert grade_paths(assignment, [tmp_path / "in"], tmp_path / "out", 1, "auto", console) == code
+    said = console.export_text()
+    assert (f"Left out: {tmp_path / 'in' / name}: not a notebook" in said) == (code == 1)
+    assert ("Left out, see above: 1. Is somebody missing?" in said) == (code == 1)
+    assert ("goes by the folder's name, 'in'." in said) == name.startswith("fcos")
