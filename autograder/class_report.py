@@ -14,7 +14,7 @@ from autograder.by_hand import apply_by_hand, read_by_hand, unused
 from autograder.errors import KitError
 from autograder.report.anonymous import read_key, rows, shared_summary
 from autograder.report.class_page import class_page, shared_page
-from autograder.report.files import read_class, write_whole
+from autograder.report.files import CANVAS, CHECKS, PAGE, read_class, write_whole
 from autograder.report.model import Report
 from autograder.report.spreadsheets import (
     canvas_csv,
@@ -25,8 +25,9 @@ from autograder.report.spreadsheets import (
 )
 from autograder.report.summary import ClassSummary, summarise, with_warnings
 from autograder.report.terminal import printable
+from autograder.run_folder import need_folder
 
-PAGE, CHECKS, CANVAS, STUDENTS = "class.html", "class.csv", "canvas.csv", "students.csv"
+STUDENTS = "students.csv"
 SHARED, KEY = "anonymous", "pseudonyms.key"
 _STAFF, _ALL = 0o600, 0o644  # who may read what is written
 
@@ -96,6 +97,7 @@ def share_class(folder: Path, console: Console, *, out: Path | None = None, key:
 
 def _class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]], list[str], bool]:
     """The reports of one assignment by folder name, what to say of the others, and whether some are broken."""
+    need_folder(folder)
     found, broken = read_class(folder)
     if not found:
         why = f" {len(broken)} cannot be read: {broken[0][0]}/report.json ({broken[0][1]})." if broken else ""

@@ -22,6 +22,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _count(given: str | int) -> int:
+    """How many at a time; the default comes as a number."""
+    text = str(given)
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise typer.BadParameter(f"{text!r} is not a whole number from 1 on. Give one, such as 4.")
+    return int(text)
+
+
 AssignmentId = Annotated[str | None, typer.Argument(help="Folder under assignment/; the only one if left out.")]
 
 
@@ -60,7 +69,11 @@ def grade(
     jobs: Annotated[
         int,
         typer.Option(
-            "--jobs", min=1, help="Submissions graded at a time on this machine.", show_default="half of the processors"
+            "--jobs",
+            parser=_count,
+            metavar="N",
+            help="Submissions graded at a time on this machine.",
+            show_default="half of the processors",
         ),
     ] = max(1, (os.cpu_count() or 2) // 2),
     sandbox: Annotated[str, typer.Option("--sandbox", help="auto, bwrap, uid, or none for code you trust.")] = "auto",
@@ -79,7 +92,10 @@ def grade(
 def validate(
     assignment: AssignmentId = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="Cases graded at a time.", show_default="all processors")
+        int,
+        typer.Option(
+            "--jobs", parser=_count, metavar="N", help="Cases graded at a time.", show_default="all processors"
+        ),
     ] = max(1, os.cpu_count() or 2),
     seed: Annotated[int, typer.Option("--seed", help="What random inputs are drawn from.")] = 0,
     exercise: Annotated[str | None, typer.Option("--exercise", help="Only its cases, for a quick answer.")] = None,

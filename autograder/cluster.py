@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.cluster_account import Flight, Job, Worker, difference
+from autograder.cluster_account import Flight, Job, Worker, counted, difference, summary
 from autograder.cluster_connection import connected, said
 from autograder.cluster_worker import LOG, Answer, Order, describe, grade_one
 from autograder.errors import KitError
@@ -99,10 +99,7 @@ class Cluster:
     @property
     def line(self) -> str:
         """What grades: a sentence for the terminal."""
-        ready = self._ready()
-        hosts, slots = len({worker.host for worker in ready}), sum(worker.threads for worker in ready)
-        kinds = ", ".join(sorted({worker.place.sandbox for worker in ready if worker.place}))
-        return f"Cluster {self._address}: {slots} slots, {len(ready)} workers, {hosts} machines; sandbox: {kinds}."
+        return summary(self._address, self._ready())
 
     @property
     def sandboxes_here(self) -> set[str]:
@@ -180,7 +177,7 @@ class Cluster:
             if not there:
                 self._say(f"{self._address} has no workers: waiting for some, at most {self._patience:g} s.")
         elif time.monotonic() - self._helpless_since > self._patience:
-            what = f"{there} workers but none that answers and can grade" if there else "no workers"
+            what = f"{counted(there, 'worker')} but none that answers and can grade" if there else "no workers"
             raise KitError(
                 f"The scheduler {self._address} has {what}, for {self._patience:g} s now. Start some with "
                 f"`dask worker {self._address} --nthreads 1`, from the course's folder, and give the same command; "

@@ -68,3 +68,16 @@ def difference(worker: Worker, place: Any, here: dict[str, str]) -> str:
         if place.decides.get(name) != value
     ]
     return f"Worker {worker.shown} would not give the same verdicts: {'; '.join(wrong)}." if wrong else ""
+
+
+def summary(address: str, ready: list[Worker]) -> str:
+    """What grades: a sentence for the terminal."""
+    hosts, slots = len({worker.host for worker in ready}), sum(worker.threads for worker in ready)
+    kinds = ", ".join(sorted({worker.place.sandbox for worker in ready if worker.place}))
+    counts = ", ".join((counted(slots, "slot"), counted(len(ready), "worker"), counted(hosts, "machine")))
+    return f"Cluster {address}: {counts}; sandbox: {kinds}."
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing, in words that fit the number."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"

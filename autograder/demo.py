@@ -13,9 +13,9 @@ from autograder.assignment import Assignment
 from autograder.class_report import report_class
 from autograder.execute import execute_notebook, printed, write_page
 from autograder.front import grade_paths, progress_bar
-from autograder.grade import alone_in, claim
 from autograder.release import build_release
 from autograder.report.files import read_report, write_whole
+from autograder.run_folder import alone_in, claim
 from autograder.samples import load_samples, unexpected, write_sample
 from autograder.slot_pool import open_slots
 from autograder.source import solved_notebook

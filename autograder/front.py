@@ -18,11 +18,13 @@ from rich.text import Text
 
 from autograder.assignment import Assignment
 from autograder.by_hand import read_by_hand, unused
+from autograder.follow_up import earlier_line, old_pages_line, unreadable_line
 from autograder.grade import LEADERBOARD, Run, grade_submissions, sandbox_line
-from autograder.report.files import read_reports
+from autograder.report.files import read_class
 from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.slot_pool import SlotPool
+from autograder.strays import find_strays
 from autograder.submissions import find_submissions
 
 
@@ -39,15 +41,17 @@ def grade_paths(
     """Grade what lies under some paths and show the outcome; see `grade_submissions` for the arguments.
 
     Returns:
-        The exit code: 0 all graded, 1 some without a score, 2 a path that holds no submission.
+        The exit code: 0 all graded, 1 a human has to look (a submission without a score, none that can be read, a
+        file that may be somebody's), 2 a path that holds no submission.
     """
 
     def say(line: str) -> None:
         console.print(printable(line), style="dim", markup=False, highlight=False, soft_wrap=True)
 
     submissions, lines = find_submissions(paths, assignment.notebook, assignment.id, assignment.weights)
-    for line in lines:
-        console.print(f"Left out: {printable(line)}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    strays = find_strays(paths, submissions, assignment.notebook, assignment.id)
+    for line in [*(f"Left out: {line}" for line in (*lines, *strays.left_out)), *strays.notes]:
+        _warn(line, console)
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
@@ -73,9 +77,14 @@ def grade_paths(
             say=say,
         )
     show(assignment, run, console)
-    for line in unused(read_by_hand(out, assignment), read_reports(out)):
-        console.print(printable(line, line=True), style="yellow", markup=False, highlight=False, soft_wrap=True)
-    return 2 if lines and run.exit_code == 0 else run.exit_code
+    there = read_class(out)[0]
+    lines_after = [unreadable_line(run.reports, submissions), earlier_line(run.reports, (key for key, _ in there))]
+    lines_after += [old_pages_line(out), *unused(read_by_hand(out, assignment), [report for _, report in there])]
+    for line in filter(None, lines_after):
+        _warn(line, console)
+    if strays.left_out:
+        _warn(f"Left out, see above: {len(strays.left_out)}. Is somebody missing?", console)
+    return run.exit_code or (1 if strays.left_out else 2 if lines else 0)
 
 
 def show(assignment: Assignment, run: Run, console: Console) -> None:
@@ -89,6 +98,10 @@ def show(assignment: Assignment, run: Run, console: Console) -> None:
     if any(figure.status != "absent" for report in reports for figure in report.figures):
         console.print(f"Leaderboard: {run.out / LEADERBOARD}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"A student's page: {run.out}/<student>/feedback.html", markup=False, highlight=False, soft_wrap=True)
+
+
+def _warn(line: str, console: Console) -> None:
+    console.print(printable(line, line=True), style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_bar(console: Console) -> Progress:

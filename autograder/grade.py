@@ -10,33 +10,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import filelock
-
 from autograder.assignment import Assignment
-from autograder.by_hand import FILE as BY_HAND
 from autograder.by_hand import apply_by_hand, read_by_hand
 from autograder.cluster import open_cluster
 from autograder.errors import KitError, SubmissionError
 from autograder.map_settings import SEED_BITS, MapSettings
 from autograder.report.anonymous import read_key
 from autograder.report.blank import blank_report
-from autograder.report.files import PART, read_report, read_reports, write_grades, write_report, write_whole
+from autograder.report.files import read_report, read_reports, write_grades, write_report, write_whole
 from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
+from autograder.run_folder import FIGURE_SEED, LOG, held
 from autograder.sandbox import probe
 from autograder.slot_pool import Keep, Seeds, SlotPool, grade_in, open_slots
 from autograder.submissions import Submission
 from autograder.versions import suites_digest
 from autograder.weights import digest
 
-LEADERBOARD, FIGURE_SEED, KEY = "map.csv", "map.seed", "pseudonyms.key"
+GRADES, LEADERBOARD, KEY = "grades.csv", "map.csv", "pseudonyms.key"
 
 Progress = Callable[[Report, bool], None]
 
@@ -55,9 +52,11 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 if every submission has a score and nothing of ours broke, 1 otherwise."""
-        broke = any(f.status == "grader_error" for report in self.reports.values() for f in report.figures)
-        return 0 if not broke and all(report.score is not None for report in self.reports.values()) else 1
+        """1 where a human has to look: one has no score, something of ours broke, or none can be read; else 0."""
+        reports = self.reports.values()
+        broke = any(figure.status == "grader_error" for report in reports for figure in report.figures)
+        lost = bool(reports) and all(report.status == "unreadable" for report in reports)
+        return int(broke or lost or any(report.score is None for report in reports))
 
 
 def grade_submissions(
@@ -95,9 +94,8 @@ def grade_submissions(
             that is not there or would grade differently.
     """
     kind = "" if scheduler else probe.choose(sandbox).kind
-    claim(out)
-    probe.keep_out(kind, _secrets(out, submissions))
-    with alone_in(out):
+    with held(out):
+        probe.keep_out(kind, _secrets(out, submissions))
         if figure_seed is None and assignment.map is not None:
             figure_seed = secret_seed(out / FIGURE_SEED)
         seeds = (seed, figure_seed)
@@ -146,11 +144,17 @@ def _grade_into(
         if todo:
             grade_all(todo, keep)
     finally:
-        reports = read_reports(out)
-        write_grades(out / "grades.csv", assignment, reports)
+        _write_tables(out, assignment)
+    return run
+
+
+def _write_tables(out: Path, assignment: Assignment) -> None:
+    """Write `grades.csv` and the leaderboard, of earlier runs' reports too; none where nothing was ever graded."""
+    reports = read_reports(out)
+    if reports or (out / GRADES).exists():
+        write_grades(out / GRADES, assignment, reports)
         if assignment.map is not None:
             write_leaderboard(out, assignment.map, reports)
-    return run
 
 
 def _without_grading(
@@ -218,7 +222,7 @@ def _grade_here(
     keep: Keep,
 ) -> None:
     """Grade on this machine."""
-    log, jobs = out / "grade.log", min(jobs, len(todo))
+    log, jobs = out / LOG, min(jobs, len(todo))
     with contextlib.nullcontext(slots) if slots else open_slots(assignment, kind, log, jobs) as ready:
         grade_in(ready, todo, seeds, keep)
 
@@ -230,46 +234,6 @@ def sandbox_line(asked: str) -> str:
         KitError: None is to be had.
     """
     return probe.choose(asked).line
-
-
-def claim(out: Path) -> None:
-    """Make the folder, or refuse one that holds something else.
-
-    What is carried over from an earlier run may be there before: points set by hand, the seed of the images.
-    """
-    others = out.is_dir() and any(path.name not in (BY_HAND, FIGURE_SEED) for path in out.iterdir())
-    if others and not (out / ".fcoskit").is_file():
-        raise KitError(f"{out} is not empty and not the folder of an earlier run. Name another with --out.")
-    try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names and grades are nobody else's business
-        (out / ".fcoskit").touch()
-    except OSError as error:
-        raise KitError(f"{out} cannot be written: {error.strerror}.") from error
-
-
-@contextlib.contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Hold a run's folder for this process; the hold ends with the process, however it ends.
-
-    Raises:
-        KitError: Another run works in it.
-    """
-    mark, lock = out / ".fcoskit", filelock.FileLock(out / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise KitError(
-            f"Another run is grading into {out}, process {mark.read_text().strip() or 'unknown'}. Wait for it, stop it "
-            "with Ctrl-C (what it has graded is kept), or name another folder with --out."
-        ) from error
-    try:
-        mark.write_text(str(os.getpid()))
-        for part in out.rglob(f"{PART}*"):
-            part.unlink(missing_ok=True)  # of a run that was killed while it wrote
-        yield
-        mark.write_text("")
-    finally:
-        lock.release()
 
 
 def ungraded(assignment: Assignment, submission: Submission, suites: str | None = None) -> Report | None:

@@ -155,7 +155,8 @@ class GradeWithKit(_KitPreprocessor):
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
         """See nbconvert."""
-        from autograder.grade import FIGURE_SEED, secret_seed, ungraded  # imports torch, which `export` has no use for
+        from autograder.grade import secret_seed, ungraded  # imports torch, which `export` has no use for
+        from autograder.run_folder import FIGURE_SEED
 
         assignment = self.assignment(resources)
         submission = self.submission(resources)

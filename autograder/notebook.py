@@ -205,13 +205,26 @@ def _ipynb_cells(text: str) -> list[Any]:
     except RecursionError as error:
         raise SubmissionError("The notebook's JSON is nested too deeply to be one.") from error
     except ValueError as error:
-        raise SubmissionError(f"The file is not valid JSON, so it is no notebook: {error}.") from error
+        raise SubmissionError(_no_json(text, error)) from error
     if isinstance(notebook, dict) and "worksheets" in notebook:
         notebook = _upgrade(notebook)
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise SubmissionError('The file is JSON but no notebook: it has no list of "cells".')
     return cells
+
+
+def _no_json(text: str, error: ValueError) -> str:
+    """What is wrong with a file that is no JSON, for whoever handed it in."""
+    again = "Save the notebook, download it again as .ipynb, and hand that in."
+    if not text.lstrip().startswith("{"):
+        what = "it is a web page" if text.lstrip().startswith("<") else "it does not begin as one does"
+        return f"This file is not a notebook: {what}. {again}"
+    if not isinstance(error, json.JSONDecodeError):
+        return f"This notebook is damaged. {again}"
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+        return f"This notebook breaks off in line {error.lineno}: a part of the file is missing. {again}"
+    return f"This notebook is damaged in line {error.lineno}, column {error.colno} of the file. {again}"
 
 
 def _joined(source: Any) -> str:

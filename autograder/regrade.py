@@ -19,6 +19,7 @@ from autograder.report.files import read_report, read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import STYLES, printable, shown_figure
 from autograder.result import CheckResult, ExerciseResult
+from autograder.run_folder import need_folder
 from autograder.submissions import Submission, safe_key, with_weights
 from autograder.versions import suites_digest
 
@@ -91,13 +92,13 @@ def _measure_again(assignment: Assignment, report: Report, console: Console, san
 
 
 def _report_of(out: Path, student: str) -> Report:
+    need_folder(out)
     try:
         return read_report(out / safe_key(student))
     except (OSError, ValueError, KeyError, TypeError) as error:
         known = ", ".join(printable(report.student, line=True) for report in read_reports(out)[:8])
-        raise KitError(
-            f"No report of {printable(student, line=True)!r} in {out}. There are: {known or 'none'}."
-        ) from error
+        there = f"There are: {known}." if known else "There are none: give the folder that `fcoskit grade` wrote."
+        raise KitError(f"No report of {printable(student, line=True)!r} in {out}. {there}") from error
 
 
 def _submission_of(assignment: Assignment, report: Report) -> Submission:
@@ -162,6 +163,7 @@ def changes(new: Path, old: Path) -> list[Change]:
     """
     runs = []
     for folder in (old, new):
+        need_folder(folder)
         reports = {report.student: report for report in read_reports(folder)}
         if not reports:
             raise KitError(f"{folder} holds no reports. Give the folder that `fcoskit grade` wrote with --out.")

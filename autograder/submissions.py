@@ -9,20 +9,19 @@ a path.
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from autograder.errors import KitError, SubmissionError
-from autograder.found import ZIP, Found, found_below, found_in_zip
+from autograder.found import ZIP, Found, class_below, found_below, found_in_zip, is_everybodys
 from autograder.notebook import SUFFIXES
 from autograder.untrusted import read_member
 from autograder.weights import Weights, find_weights
 
-_RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
-_RESERVED |= {"class.html", "class.csv", "canvas.csv", "anonymous", "pseudonyms.key", "map.csv", "map.seed"}
+RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
+RESERVED |= {"class.html", "class.csv", "canvas.csv", "anonymous", "pseudonyms.key", "map.csv", "map.seed"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str,
     Returns:
         It, or one that says why it cannot be graded.
     """
-    files = list(found_below(folder))
+    files = found_below(folder)
     return with_weights(_of_student(student, files, folder, notebook, own=True), notebook, weights)
 
 
@@ -131,7 +130,7 @@ def safe_key(student: str) -> str:
     name = unicodedata.normalize("NFC", student)
     key = "".join(c if c.isalnum() or c in "-_.@+ " else "_" for c in name).strip(" .")[:80]
     key = key.encode()[:200].decode(errors="ignore").rstrip(" .")  # file systems allow 255 bytes
-    if key != name or key in _RESERVED:
+    if key != name or key in RESERVED:
         digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:6]
         key = f"{key or 'student'}-{digest}"
     return key
@@ -141,8 +140,8 @@ def _under(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
     if path.is_symlink():
         raise KitError(f"{path}: a symbolic link, not followed. Give the path it points to.")
     if path.is_dir():
-        files = list(found_below(path))
-        below = _class_below(files, assignment_id, notebook)
+        files = [file for file in found_below(path) if not (file.is_readme and len(file.parts) == 1)]
+        below = class_below(files, assignment_id, notebook)
         root = path if below is files else path / files[0].parts[0]
         groups = _by_student(below, root.resolve(), notebook, assignment_id)
         groups = {folder.name: [] for folder in _student_folders(root, groups, assignment_id)} | groups
@@ -201,23 +200,6 @@ def _unreadable(student: str, path: Path, error: KitError) -> Submission:
     return replace(_submission(student, path), problem=problem)
 
 
-def _class_below(files: list[Found], assignment_id: str, notebook: str) -> list[Found]:
-    """Files below the one folder that holds a whole class, where there is such a folder; else the same files.
-
-    A zip of `submitted/` or of a Gradescope export begins with that folder; so does one student's zip.
-    What tells them apart is that each student's folder looks like one.
-    """
-    if len({file.parts[0] for file in files}) != 1 or any(len(file.parts) < 3 for file in files):
-        return files
-    below = [replace(file, parts=file.parts[1:]) for file in files]
-    if any(file.parts[0] == assignment_id for file in below):
-        return files
-    exported = all(re.fullmatch(r"submission_\d+", file.parts[0]) for file in below)
-    nested = all(len(file.parts) > 2 and file.parts[1] == assignment_id for file in below)
-    released = {file.parts[0] for file in below if _is_everybodys(file, notebook, assignment_id)}
-    return below if exported or nested or len(released) > 1 else files
-
-
 def _student_folders(path: Path, groups: dict[str, list[Found]], assignment_id: str) -> Iterator[Path]:
     """Folders of students who handed in no notebook: they must not be forgotten."""
     nested = any(len(file.parts) > 1 for files in groups.values() for file in files)
@@ -242,15 +224,9 @@ def _student_of(file: Found, root: Path, notebook: str, assignment_id: str) -> s
     """
     if len(file.parts) > 1 and file.parts[0] != assignment_id:
         return file.parts[0]
-    if _is_everybodys(file, notebook, assignment_id):
+    if is_everybodys(file, notebook, assignment_id):
         return root.parent.name if root.name == assignment_id else root.name
     return file.stem
-
-
-def _is_everybodys(file: Found, notebook: str, assignment_id: str) -> bool:
-    """Whether a file is called as the release calls the notebook, or as `make_submission()` calls its zip."""
-    name = f"{assignment_id}-submission" if file.is_zip else notebook
-    return re.fullmatch(re.escape(name) + r"([ _]?\(\d+\))?", file.stem) is not None
 
 
 def _chosen(student: str, files: list[Found], root: Path, notebook: str, own: bool = False) -> Submission:
@@ -281,12 +257,12 @@ def _ambiguous(submission: Submission, candidates: list[str]) -> Submission:
 def _in_zip(path: Path, notebook: str, assignment_id: str, student: str = "") -> list[Submission]:
     """The submissions in a zip: a class, or one student's; of `student`, if known, else of whom it is called after."""
     files = found_in_zip(path)
-    below = _class_below(files, assignment_id, notebook)
+    below = class_below(files, assignment_id, notebook)
     if below is not files:
         groups = _by_student(below, Path("/") / path.stem, notebook, assignment_id)
         return [_chosen(one, group, path, notebook) for one, group in groups.items()]
     top = {file.parts[0] for file in files}
-    released = any(len(file.parts) == 1 and _is_everybodys(file, notebook, assignment_id) for file in files)
+    released = any(len(file.parts) == 1 and is_everybodys(file, notebook, assignment_id) for file in files)
     if len(files) == 1 or released or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
         owner = student or _student_of(Found((path.name,), path), path.resolve().parent, notebook, assignment_id)
         return [_chosen(owner, files, path, notebook)]

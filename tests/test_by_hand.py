@@ -8,11 +8,12 @@ import pytest
 
 from autograder.by_hand import FILE, HandGrade, apply_by_hand, read_by_hand
 from autograder.errors import KitError
-from autograder.grade import claim, grade_submissions
+from autograder.grade import grade_submissions
 from autograder.report import Report
 from autograder.report.files import read_report, write_report
 from autograder.report.html import feedback_page
 from autograder.result import CheckResult, ExerciseResult
+from autograder.run_folder import claim
 from autograder.slots import failed_report
 from autograder.submissions import Submission, find_submissions
 

@@ -44,6 +44,27 @@ def test_usage_errors_exit_with_2(arguments, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["grade", "x", "--out", "y"], ["validate"]])
+@pytest.mark.parametrize("jobs", ["four", "0", "-1", "2.5", "²"])
+def test_jobs_that_are_no_number(command, jobs):
+    """Said in words, with what to give."""
+    done = fcoskit(*command, "--jobs", jobs)
+    assert done.returncode == 2
+    one_line(done, f"'{jobs}' is not a whole number from 1 on")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["report", "{}"], ["report", ".", "--against", "{}"], ["explain", "{}", "ann", "7.1d"]]
+)
+def test_a_run_that_is_not_there(tmp_path, arguments):
+    """A folder of a run that does not exist, or is a file: said so, with what to give; exit 2."""
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for name, why in (("nowhere", "there is no such folder"), ("file", "is a file")):
+        done = fcoskit(*(argument.format(tmp_path / name) for argument in arguments))
+        assert done.returncode == 2
+        one_line(done, f"{name}: {why}. Give the folder that `fcoskit grade` wrote with --out.")
+
+
 def test_a_missing_folder(tmp_path):
     """A path that is not there: one line, exit 2."""
     done = fcoskit("grade", tmp_path / "nowhere", "--out", tmp_path / "out")
@@ -113,7 +134,7 @@ def test_bad_submissions_get_a_line_each_and_the_others_are_graded(tmp_path):
     assert done.returncode == 1, done.stdout
     for text in (
         "empty  0/100  unreadable  The file is empty",
-        "broken-json  0/100  unreadable  The file is not valid JSON",
+        "broken-json  0/100  unreadable  This notebook breaks off in line 1: a part of the file is missing.",
         "json-no-notebook  0/100  unreadable  The file is JSON but no notebook",
         "binary  0/100  unreadable  The file is no text",
         "no-code  0/100  unreadable  There is no code in this notebook",

@@ -23,6 +23,8 @@ import pytest
 
 from autograder import cli, cluster_connection
 from autograder.assignment import load_assignment
+from autograder.cluster_account import Worker, summary
+from autograder.cluster_worker import Workplace
 from autograder.errors import KitError, SubmissionError
 from autograder.grade import Run, grade_submissions
 from autograder.parcel import pack
@@ -38,6 +40,13 @@ OTHERS = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id !
 POINTS = ASSIGNMENT.exercises[0].points  # what a stand-in gives
 STAND_INS = ROOT / "tests" / "cluster_stand_ins.py"
 TTL = "10s"  # after which a silent worker counts as lost: longer than a busy machine is silent
+
+
+def test_what_grades_is_counted_in_words():
+    """One worker is no "1 workers"."""
+    far = [Worker(f"tcp://10.0.0.{n}:1", "", n, place=Workplace("", sandbox="bwrap")) for n in (1, 2)]
+    assert summary("tcp://h:1", far[:1]) == "Cluster tcp://h:1: 1 slot, 1 worker, 1 machine; sandbox: bwrap."
+    assert summary("tcp://h:1", far) == "Cluster tcp://h:1: 3 slots, 2 workers, 2 machines; sandbox: bwrap."
 
 
 class Cluster:

@@ -267,7 +267,7 @@ def test_feedback_says_why_and_no_hidden_number(course, said):
     """A page for each of them: the fault by name, why a file is no notebook; of hidden checks no detail."""
     pages = {student: course.root / "feedback" / student / "ps7" / "fcos.html" for student in SHOWN}
     text = {student: path.read_text(encoding="utf-8") for student, path in pages.items()}
-    assert "transposed" in text["wrong"] and "not valid JSON" in text["no-json"]
+    assert "transposed" in text["wrong"] and "This file is not a notebook" in text["no-json"]
     assert "nothing that can be graded was handed in" in text["nothing"]
     report = read_report(course.root / ".fcoskit" / "reports" / "ps7" / "wrong")
     checks = report.exercises[0].checks

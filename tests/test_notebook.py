@@ -79,7 +79,12 @@ def test_markdown_fences_of_other_languages_are_no_code():
     [
         (b"", "empty"),
         (b" \n\t\n", "empty"),
-        (b"{not json", "not valid JSON"),
+        (b"this is no notebook", "not a notebook: it does not begin as one does. Save the notebook, download it again"),
+        (b"<!DOCTYPE html><html></html>", "not a notebook: it is a web page"),
+        (b"{not json", "damaged in line 1, column 2"),
+        (b'{"cells": [\n', "breaks off in line 2"),
+        (b'{"cells": [\n"x', "breaks off in line 2"),
+        (b'{"cells": ' + b"1" * 5000 + b"}", "damaged"),
         (b"[1, 2]", "no list"),
         (b'{"cells": 3}', "no list"),
         (b'{"cells": []}', "no code"),

@@ -16,10 +16,11 @@ import pytest
 
 from autograder.assignment import load_assignment
 from autograder.errors import KitError
-from autograder.grade import alone_in, claim, grade_submissions
+from autograder.grade import grade_submissions
 from autograder.notebook import read_notebook
 from autograder.report.files import PART, read_report
 from autograder.report.model import Report
+from autograder.run_folder import alone_in, claim
 from autograder.samples import load_samples, write_sample
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
@@ -261,7 +262,7 @@ def test_ctrl_c_does_not_wait_for_code_that_never_ends(tmp_path):
 def test_a_second_run_in_the_same_folder_stops(tmp_path):
     """It says which process is at work, and touches nothing."""
     claim(tmp_path / "out")
-    code = "import sys; from pathlib import Path; from autograder.grade import alone_in\n"
+    code = "import sys; from pathlib import Path; from autograder.run_folder import alone_in\n"
     code += "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:

@@ -11,8 +11,9 @@ from rich.console import Console
 from autograder.by_hand import FILE
 from autograder.class_report import report_class
 from autograder.front import grade_paths
-from autograder.grade import FIGURE_SEED, claim, grade_submissions, secret_seed
+from autograder.grade import grade_submissions, secret_seed
 from autograder.report.files import read_report, write_report
+from autograder.run_folder import FIGURE_SEED, claim
 from autograder.submissions import Submission, find_submissions
 
 

@@ -15,6 +15,7 @@ from autograder.report.html import feedback_page
 from autograder.report.model import Report
 
 PART = ".part-"  # begins the name of a file that is being written
+PAGE, CHECKS, CANVAS = "class.html", "class.csv", "canvas.csv"  # what is made of all reports, and goes out of date
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
