@@ -152,3 +152,12 @@ def test_the_lines_are_escaped():
     for checks in ([check(diagnosis=NASTY)], [check("error", message=NASTY)]):
         page = feedback_page(report(checks))
         assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page.partition("Points by")[0]
+
+
+def test_what_broke_by_our_fault_shows_no_points_lost():
+    """Beside "costs you nothing" stands no zero; points that staff set by hand are shown."""
+    made = report([check("passed", points=3.0), check("grader_error", points=4.0)])
+    page = feedback_page(made)
+    assert page.count("no points yet") == 3 and "0 / 4" not in page and "3 / 7" not in page and "3 of 7" not in page
+    made.exercises[0].by_hand = 7.0
+    assert "7 / 7" in feedback_page(made) and "7 of 7 points" in feedback_page(made)
