@@ -24,7 +24,7 @@ from autograder.report.spreadsheets import (
     shared_students_csv,
 )
 from autograder.report.summary import ClassSummary, summarise, with_warnings
-from autograder.report.terminal import printable
+from autograder.report.terminal import printable, shortened
 from autograder.run_folder import need_folder
 
 STUDENTS = "students.csv"
@@ -153,7 +153,7 @@ def _say(summary: ClassSummary, console: Console) -> None:
         _line(console, f"{told}; {scores.without} without.", style="")
     for one in summary.attention:
         if one.level != "for the record":
-            _line(console, f"{one.level}: {one.student}: {'; '.join(one.reasons)}"[:400])
+            _line(console, shortened(f"{one.level}: {one.student}: {'; '.join(one.reasons)}", 400))
 
 
 def _line(console: Console, text: str, style: str = "yellow") -> None:

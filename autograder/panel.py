@@ -9,7 +9,7 @@ from autograder.result import CheckResult, ExerciseResult
 
 MARKS = {"passed": "✓", "missing": "–", "unknown": "?", "grader_error": "!"}
 _WORDS = {
-    "passed": "right",
+    "passed": "passed",
     "failed": "not right yet",
     "error": "your code stopped with an error",
     "timeout": "took too long",
@@ -75,7 +75,7 @@ def show_panel(result: ExerciseResult) -> None:
 
 def panel_html(result: ExerciseResult) -> str:
     """The panel as HTML, everything in it escaped."""
-    items = "".join(_item(check) for check in result.checks)
+    items = "".join(_item(check, sentence) for check, sentence in result.told)
     return (
         f'{STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
         f'style="--edge: {edge(result.status)}"><div class="top">{html.escape(_headline(result))}</div>{items}'
@@ -86,20 +86,20 @@ def panel_html(result: ExerciseResult) -> str:
 def panel_text(result: ExerciseResult) -> str:
     """The panel as plain text."""
     lines = [_headline(result)]
-    for check in result.checks:
-        lines.append(f" {MARKS.get(check.status, '✗')} {check.sentence} [{_WORDS[check.status]}]")
+    for check, sentence in result.told:
+        lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{_WORDS[check.status]}]")
         for text in (check.diagnosis, check.message):
             lines += [f"     {line}" for line in text.splitlines()]
     return "\n".join([*lines, _footer(result)])
 
 
-def _item(check: CheckResult) -> str:
+def _item(check: CheckResult, sentence: str) -> str:
     why = f'<div class="why">{html.escape(check.diagnosis)}</div>' if check.diagnosis else ""
     said = f"<pre>{html.escape(check.message)}</pre>" if check.message else ""
     mark = MARKS.get(check.status, "✗")
     return (
         f'<div class="item"><span class="mark" style="color: {EDGES.get(check.status, EDGES["failed"])}" '
-        f'aria-hidden="true">{mark}</span><div class="body">{html.escape(check.sentence)} '
+        f'aria-hidden="true">{mark}</span><div class="body">{html.escape(sentence)} '
         f'<span class="state">({_WORDS[check.status]})</span>{why}{said}</div></div>'
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 STATUSES = ("passed", "failed", "error", "timeout", "memory", "missing", "grader_error")
-
-
 FIGURE_STATUSES = ("measured", "absent", "refused", *STATUSES[2:])
+_CASE = re.compile(r"(?P<whole>.+) \((?P<name>`[^`]+`)\)\.")
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,17 @@ class ExerciseResult:
         return sum(check.earned for check in self.checks)
 
     @property
+    def to_mend_first(self) -> list[CheckResult]:
+        """The checks as a person reads them: a fault that has a name, then other faults, then what passed."""
+        return sorted(self.checks, key=lambda check: (check.status == "passed", not check.diagnosis))
+
+    @property
+    def told(self) -> list[tuple[CheckResult, str]]:
+        """The same, each with its sentence as it reads below the others."""
+        checks = self.to_mend_first
+        return list(zip(checks, shown_sentences([check.sentence for check in checks]), strict=True))
+
+    @property
     def status(self) -> str:
         """One status for the whole: the gravest there is, "passed" only if every check is."""
         found = {check.status for check in self.checks}
@@ -150,6 +162,21 @@ class ExerciseResult:
         plain = {key: value for key, value in content.items() if key not in nested}
         code = [Code(**part) for part in content.get("code", [])]
         return cls(**plain, code=code, checks=[_check_from_json(check) for check in content["checks"]])
+
+
+def shown_sentences(sentences: Sequence[str]) -> list[str]:
+    """Sentences as they are read one below the other: one that repeats another for a case of its own is short.
+
+    Args:
+        sentences: Of checks; those of one check with several cases differ by their end, "(`loss_cls`)."
+    """
+    shown, above = [], ""
+    for sentence in sentences:
+        case = _CASE.fullmatch(sentence)
+        whole = case["whole"] if case else ""
+        shown.append(f"The same for {case['name']}." if case and whole == above else sentence)
+        above = whole
+    return shown
 
 
 def _check_from_json(content: dict[str, Any]) -> CheckResult:

@@ -7,6 +7,7 @@ import types
 import pytest
 
 from autograder.panel import panel_html, panel_text, show_panel
+from autograder.report.html import MARKS
 from autograder.result import STATUSES, CheckResult, ExerciseResult
 
 NASTY = "<script>alert(1)</script>\"'&</pre></style>"
@@ -106,3 +107,28 @@ def test_in_a_notebook_the_panel_is_html(capsys, monkeypatch, kernel):
     show_panel(_result(_check("passed")))
     assert [item.data for item in shown] == [panel_html(_result(_check("passed")))]
     assert capsys.readouterr().out == ""
+
+
+def test_a_fault_with_a_name_comes_first_and_what_passed_last():
+    """What to mend stands on top, the named diagnosis before a consequence that has no name."""
+    passed, gradient = _check("passed", sentence="P."), _check("failed", sentence="Gradients.", message="other values")
+    result = _result(passed, gradient, _check("failed", sentence="Logits.", diagnosis="A sigmoid is applied."))
+    for shown in (panel_text(result), panel_html(result)):
+        assert shown.index("Logits.") < shown.index("A sigmoid") < shown.index("Gradients.") < shown.index("P.")
+    assert [check.sentence for check in result.checks] == ["P.", "Gradients.", "Logits."], (
+        "stored as the suites have it"
+    )
+
+
+def test_a_sentence_for_several_cases_is_said_once():
+    """The cases below the first are named, and that is all; other sentences stay whole."""
+    cases = [_check("passed", sentence=f"Each loss is right (`{name}`).") for name in ("cls", "box", "ctr")]
+    shown = panel_text(_result(*cases, _check("passed", sentence="Each is (almost) right (`x`).")))
+    assert shown.count("Each loss is right") == 1
+    assert all(words in shown for words in ("(`cls`).", "The same for `box`.", "The same for `ctr`.", "(`x`)."))
+
+
+def test_the_page_and_the_panel_say_the_same_words():
+    """A status is called the same in the notebook and on the feedback page; our own fault is told in two ways."""
+    for status in set(STATUSES) - {"grader_error"}:
+        assert f"[{MARKS[status][1]}]" in panel_text(_result(_check(status)))

@@ -13,7 +13,7 @@ from rich.console import Console
 from autograder.report import Report
 from autograder.report.files import read_report, write_grades, write_report, write_whole
 from autograder.report.html import exercise_panel, feedback_page
-from autograder.report.terminal import first_fault, grades_table, printable
+from autograder.report.terminal import first_fault, grades_table, printable, shortened
 from autograder.result import STATUSES, CheckResult, ExerciseResult
 
 NASTY = """<script>alert(1)</script>"'&<img src=x onerror=alert(2)></pre></style>{{ 7*7 }}"""
@@ -273,3 +273,25 @@ def test_staff_at_the_terminal_see_what_broke_on_our_side():
     details = "Traceback (most recent call last):\n  ...\nSandboxFailed: the sandbox did not start: no namespaces\n"
     report = _report(_check("grader_error", message="The check itself broke.", details=details))
     assert "our fault: SandboxFailed: the sandbox did not start: no namespaces" in first_fault(report)
+
+
+def test_the_first_fault_is_the_one_with_a_name():
+    """In an exercise with several faults the named one is told; what broke on our side comes before any."""
+    named, unnamed = _check("failed", diagnosis="A sigmoid."), _check("failed", message="other gradients")
+    assert first_fault(_report(unnamed, named)) == "7.1d: A sigmoid."
+    assert "ours" in first_fault(_report(named, _check("grader_error", details="ours")))
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "cut"),
+    [
+        ("replace this line", 17, "replace this line"),
+        ("replace this line", 16, "replace this…"),
+        ("replace this line", 13, "replace this…"),
+        ("replace, this line", 9, "replace…"),
+        ("a " + "x" * 30, 20, "a " + "x" * 17 + "…"),
+    ],
+)
+def test_texts_are_cut_after_a_word(text, length, cut):
+    """What is left out is a sign, and no word is torn, but for one that is most of the line."""
+    assert shortened(text, length) == cut and len(cut) <= length

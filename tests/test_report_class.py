@@ -26,7 +26,7 @@ from autograder.report.files import read_class, read_reports
 from autograder.report.items import FEWEST, analyse
 from autograder.report.spreadsheets import CANVAS, canvas_csv, checks_csv, read_roster
 from autograder.report.summary import BINS, diagnoses, distribution, summarise
-from autograder.result import STATUSES, CheckResult, ExerciseResult
+from autograder.result import FIGURE_STATUSES, STATUSES, CheckResult, ExerciseResult, Figure
 from autograder.submissions import safe_key
 from tests.classroom import thirty, write
 
@@ -199,7 +199,7 @@ def test_diagnoses_count_students(reports):
     found = {(d.exercise, d.text): d.count for d in diagnoses(reports)}
     assert expected and expected.keys() <= found.keys()
     assert all(found[key] == len(students) for key, students in expected.items())
-    counts = [d.count for d in diagnoses(reports)]
+    counts = [d.count for d in diagnoses(reports) if not d.blank]
     assert counts == sorted(counts, reverse=True)
 
 
@@ -209,6 +209,50 @@ def test_diagnoses_of_the_same_fault_in_other_cells_are_one():
     for number, report in enumerate(made):
         report.exercises[0].checks[0].diagnosis = f"It would stop in code cell {number}, line {9 - number}: a reason."
     assert [(d.text, d.count, d.named) for d in diagnoses(made)] == [("It would stop: a reason.", 3, True)]
+
+
+def test_what_was_left_as_given_comes_last_and_is_one_line():
+    """Nothing was wrong with it: faults come first, however few had them, and the page has one line for the rest."""
+    made = [small(str(n), "mm") for n in range(3)] + [small("d", "pf")]
+    made[3].exercises[0].checks[1].diagnosis = "Swapped."
+    found = diagnoses(made)
+    assert [(d.text.partition(",")[0], d.count, d.blank) for d in found] == [
+        ("Swapped.", 1, False),
+        ("left as given", 3, True),
+    ]
+    page = class_page(summarise(made))
+    assert page.count("eft as given") == 1 and "by exercise and students: q1 3.</p>" in page
+
+
+def test_a_cell_that_python_cannot_read_is_told_by_name():
+    """A syntax error is no "error" without a name, and the words of it, which differ, are left out."""
+    made = [small(str(n), "ff") for n in range(2)]
+    for number, report in enumerate(made):
+        for check in report.exercises[0].checks:
+            check.status, check.message = "error", f"Python cannot read the cell that defines this: {number} (cell 3)."
+    assert [(d.text, d.count) for d in diagnoses(made)] == [("Python cannot read the cell that defines it", 2)]
+
+
+def test_exercises_stand_in_the_order_of_the_notebook():
+    """Training before inference, as the notebook has it, though the alphabet has it the other way round."""
+    made = [small("a", "f"), small("b", "f")]
+    for report in made:
+        report.exercises[0].id, report.exercises[0].checks[0].exercise = "i-losses", "i-losses"
+        later = copy.deepcopy(report.exercises[0])
+        later.id, later.checks[0].exercise, later.checks[0].diagnosis = "i-inference", "i-inference", "Swapped."
+        report.exercises.append(later)
+    assert [d.exercise for d in diagnoses(made)] == ["i-losses", "i-inference"]
+    page = class_page(summarise(made))
+    assert re.findall(r'scope="rowgroup"[^>]*>([^<]*)<', page) == ["i-losses", "i-inference"]
+
+
+def test_a_sentence_for_several_cases_is_said_once_in_the_table_and_whole_in_the_file():
+    """People read the table from top to bottom; a program reads one row of class.csv."""
+    made = [small("a", "pp")]
+    for check, name in zip(made[0].exercises[0].checks, ("cls", "box"), strict=True):
+        check.sentence = f"Each loss is right (`{name}`)."
+    assert class_page(summarise(made)).count("Each loss is right") == 1
+    assert checks_csv(summarise(made)).count("Each loss is right") == 2
 
 
 def test_who_needs_a_human(reports):
@@ -234,6 +278,16 @@ def test_who_needs_a_human(reports):
     [
         ("message", "During a call your code's process ended by itself (exit 0). Advice.", "ended by itself (exit 0)"),
         ("message", "Your code raised OSError: [Errno 101] Network is unreachable.", "tried the network"),
+        (
+            "message",
+            "Your code raised FileNotFoundError: [Errno 2] No such file or directory: 'test_1.py' (code cell 3).",
+            "looked for a file that is not there ('test_1.py')",
+        ),
+        (
+            "message",
+            "Your code raised ModuleNotFoundError: No module named 'cv2' (code cell 1).",
+            "(No module named 'cv2')",
+        ),
         ("details", "OSError: [Errno 30] Read-only file system: '/usr/x'", "the sandbox stopped it"),
         ("message", "your code's process was ended by signal 11: it crashed.", "crashed (signal 11)"),
         ("message", "During a call your code's process answered with nonsense.", "an answer that ours never gives"),
@@ -246,6 +300,22 @@ def test_code_that_does_what_answers_do_not_do(field, text, words):
     setattr(report.exercises[0].checks[0], field, text)
     found = who_needs_a_human([report])
     assert found[0].level == LOOK and words in found[0].reasons[0]
+
+
+@pytest.mark.parametrize("status", FIGURE_STATUSES)
+def test_weights_without_a_figure_are_worth_a_look(status):
+    """Whoever handed in weights and got no figure, whosever fault it is; not those who handed in none."""
+    figure = Figure("l", "mAP", status, 0.5 if status == "measured" else None, "Why.", file="w.pt")
+    found = who_needs_a_human([small("a", "p", figures=[figure])])
+    assert [one.level for one in found] == ([] if status in ("measured", "absent", "passed") else [LOOK])
+    assert not found or found[0].reasons[0].startswith("l: ")
+
+
+def test_a_notebook_without_verdict_has_its_own_reason_and_no_second_one_for_its_weights():
+    """Weights whose notebook cannot be read wait for the notebook."""
+    figure = Figure("l", "mAP", "missing", None, "Why.", file="w.pt")
+    (one,) = who_needs_a_human([small("a", "m", figures=[figure], outcome="unreadable", problem="no JSON")])
+    assert one.reasons == ("the file cannot be read, 0 points: no JSON",)
 
 
 @pytest.mark.parametrize("printed", ["x" * 16_000, "\x1b[2J"])

@@ -1,4 +1,4 @@
-"""Who needs a human, and why: no score, points set by hand, limits hit, code that did what answers do not do."""
+"""Who needs a human, and why: no score or figure, points set by hand, limits hit, code that did what answers do not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autograder.report.model import UNREAD, Report
+from autograder.report.terminal import shortened
+from autograder.result import Figure
 
 URGENT, LOOK, KNOWN = "no score", "worth a look", "for the record"
 _LEVELS = (URGENT, LOOK, KNOWN)
@@ -17,6 +19,11 @@ _SIGNS = (
     (r"ended by itself \((?P<what>[^)]*)\)", "its process ended by itself ({what})"),
     (r"(?P<what>Network is unreachable|Name or service not known|name resolution)", "it tried the network ({what})"),
     (r"(?P<what>Read-only file system|Permission denied|Operation not permitted)", "the sandbox stopped it ({what})"),
+    (
+        r"No such file or directory: (?P<what>[^\n]*?)(?= \(code cell \d|$)",
+        "it looked for a file that is not there ({what})",
+    ),
+    (r"(?P<what>No module named '[^']+')", "it needs what grading does not have ({what})"),
     (r"ended by (?P<what>signal \d+)", "its process crashed ({what})"),
     (r"your code's process answered with", "its process gave an answer that ours never gives"),
 )
@@ -79,20 +86,27 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
         if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r\b" for c in exercise.printed):
             yield LOOK, f"{exercise.id}: it prints control characters"
     for figure in report.figures:
-        if figure.status == "grader_error" and report.score is not None:
-            yield LOOK, f"{figure.id}: measuring {figure.name} broke, by our fault"
-        elif figure.status == "refused":
-            yield LOOK, f"{figure.id}: {figure.file} cannot be used: {figure.message}"
+        yield from _undecided(figure, report)
     if report.outcome == "graded" and report.exercises and all(e.status == "missing" for e in report.exercises):
         yield LOOK, "every exercise is as given: is it the right file?"
     if unread := sum(note.startswith(UNREAD) for note in report.notes):
         yield LOOK, f"{_many(unread, 'cell')} that Python cannot read"
 
 
+def _undecided(figure: Figure, report: Report) -> Iterator[tuple[str, str]]:
+    """Why a figure is not known though something was handed in for it."""
+    if figure.status == "grader_error":
+        yield LOOK, f"{figure.id}: measuring {figure.name} broke, by our fault"
+    elif figure.status == "refused":
+        yield LOOK, f"{figure.id}: {figure.file} cannot be used: {figure.message}"
+    elif figure.status not in ("measured", "absent") and not report.trouble:  # else the notebook's trouble is told
+        yield LOOK, f"{figure.id}: {figure.name} of {figure.file} is not known: {figure.message}"
+
+
 def _signs(said: str) -> Iterator[str]:
     for pattern, words in _SIGNS:
         for match in re.finditer(pattern, said):
-            yield words.format(what=(match.groupdict().get("what") or "")[:60])
+            yield words.format(what=shortened(match.groupdict().get("what") or "", 60))
 
 
 def _same_files(reports: list[Report]) -> dict[str, list[tuple[str, str]]]:

@@ -12,7 +12,7 @@ from autograder.report.html import MARKS, page
 from autograder.report.items import FEWEST, Item
 from autograder.report.plots import cost_plot, exercise_plot, item_plot, score_plot
 from autograder.report.summary import ClassSummary
-from autograder.result import STATUSES
+from autograder.result import STATUSES, shown_sentences
 
 _NOTHING = "-"
 SHOWN_DIAGNOSES = 15
@@ -24,6 +24,7 @@ class CheckRow:
 
     Attributes:
         item: The check.
+        sentence: What is checked; in short where the check above says the rest.
         passed: "12 of 30".
         rate: "40%", or "-".
         discrimination: "0.35", or "-".
@@ -33,6 +34,7 @@ class CheckRow:
     """
 
     item: Item
+    sentence: str
     passed: str
     rate: str
     discrimination: str
@@ -58,6 +60,7 @@ def shared_page(summary: ClassSummary) -> str:
 
 
 def _page(summary: ClassSummary, links: Mapping[str, str], *, anonymous: bool) -> str:
+    order = list(dict.fromkeys([*(e.id for e in summary.exercises), *(item.exercise for item in summary.items)]))
     return page(
         "class.html.j2",
         "class.css.j2",
@@ -69,7 +72,9 @@ def _page(summary: ClassSummary, links: Mapping[str, str], *, anonymous: bool) -
         fewest=FEWEST,
         noise=f"{2 / max(summary.students - 1, 1) ** 0.5:.2f}",
         shown=SHOWN_DIAGNOSES,
-        checks=[_check_row(item, anonymous=anonymous) for item in summary.items],
+        faults=[fault for fault in summary.diagnoses if not fault.blank],
+        blanks=sorted((d for d in summary.diagnoses if d.blank), key=lambda d: order.index(d.exercise)),
+        checks={name: _check_rows(summary, name, anonymous=anonymous) for name in order},
         costs=[] if anonymous else _costs(summary),
         plots={
             "scores": score_plot(summary),
@@ -80,7 +85,14 @@ def _page(summary: ClassSummary, links: Mapping[str, str], *, anonymous: bool) -
     )
 
 
-def _check_row(item: Item, *, anonymous: bool) -> CheckRow:
+def _check_rows(summary: ClassSummary, exercise: str, *, anonymous: bool) -> list[CheckRow]:
+    """The checks of one exercise, those that students have first."""
+    items = [item for item in summary.items if item.exercise == exercise]
+    sentences = shown_sentences([item.sentence for item in items])
+    return [_check_row(item, said, anonymous=anonymous) for item, said in zip(items, sentences, strict=True)]
+
+
+def _check_row(item: Item, sentence: str, *, anonymous: bool) -> CheckRow:
     passed = in_words(item.passed, item.verdicts) if anonymous else str(item.passed)
     others = [
         f"{item.counts[status]} {MARKS[status][1]}"
@@ -89,6 +101,7 @@ def _check_row(item: Item, *, anonymous: bool) -> CheckRow:
     ]
     return CheckRow(
         item=item,
+        sentence=sentence,
         passed=f"{passed} of {item.verdicts}",
         rate=_NOTHING if item.difficulty is None else f"{100 * item.difficulty:.0f}%",
         discrimination=_NOTHING if item.discrimination is None else f"{item.discrimination:.2f}",

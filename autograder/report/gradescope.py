@@ -15,6 +15,7 @@ from typing import Any
 
 from autograder.report.html import FIGURE_MARKS, MARKS
 from autograder.report.model import Report
+from autograder.report.next_steps import begin
 from autograder.report.terminal import printable
 from autograder.result import CheckResult, ExerciseResult, Figure
 
@@ -59,6 +60,8 @@ def _summary(report: Report) -> list[str]:
         parts.append(f"No score yet. {why if report.outcome != 'grader_error' else _OURS}")
     elif report.trouble:
         parts.append(f"Nothing could be graded. {report.trouble}")
+    if first := begin(report):
+        parts.append(f"Begin with {first.exercise}: {first.why}")
     if report.exercises and not report.trouble:
         parts.append("\n".join(_line(exercise, report.score is not None) for exercise in report.exercises))
     parts += [f"Note. {note}" for note in report.notes]

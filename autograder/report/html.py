@@ -12,6 +12,7 @@ import markupsafe
 
 from autograder.report.listing import excerpts, listings
 from autograder.report.model import Report
+from autograder.report.next_steps import begin, what_next
 from autograder.report.pictures import beyond, drawable, drawing
 from autograder.report.terminal import printable
 
@@ -63,7 +64,15 @@ def feedback_page(report: Report) -> str:
     part = 100 * (report.score or 0) / report.max_score if report.max_score else 0
     share = f"{min(max(part, 0), 100):.1f}"
     return page(
-        "feedback.html.j2", "feedback.css.j2", report=report, marks=MARKS, figure_marks=FIGURE_MARKS, share=share
+        "feedback.html.j2",
+        "feedback.css.j2",
+        report=report,
+        marks=MARKS,
+        figure_marks=FIGURE_MARKS,
+        share=share,
+        begin=begin(report),
+        steps=what_next(report),
+        scored={exercise.id for exercise in report.exercises if exercise.max_points},
     )
 
 

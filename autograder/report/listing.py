@@ -33,10 +33,10 @@ def listings(exercise: ExerciseResult) -> list[Listing]:
 
 
 def excerpts(exercise: ExerciseResult) -> dict[int, Listing]:
-    """Some lines around each place where it stopped, by the position of the first check that has the place."""
+    """Some lines around each place where it stopped, by the position of the first check shown that has the place."""
     found: dict[int, Listing] = {}
     seen: set[tuple[int, int]] = set()
-    for index, check in enumerate(exercise.checks):
+    for index, check in enumerate(exercise.to_mend_first):
         place = (check.cell, check.line)
         if check.status != "passed" and check.cell and place not in seen:
             seen.add(place)

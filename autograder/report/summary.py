@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from autograder.report.attention import Attention, who_needs_a_human
 from autograder.report.items import Item, analyse
-from autograder.report.model import Report
+from autograder.report.model import UNREAD, Report
 from autograder.result import ExerciseResult
 
 BINS = 10
+_BLANK = "left as given, or its name is not defined"
+_SYNTAX = f"{UNREAD} the cell that defines it"
 _ENDS = {
     "failed": "wrong, and no check could say why",
     "error": "stops with an error",
@@ -85,12 +87,21 @@ class ExerciseSummary:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong in an exercise, and for how many students; `named` where a check could say it by name."""
+    """What went wrong in an exercise, and for how many students.
+
+    Attributes:
+        exercise: Its id.
+        text: What.
+        count: Students.
+        named: Whether a check could say it by name.
+        blank: Whether nothing went wrong, for nothing was done.
+    """
 
     exercise: str
     text: str
     count: int
     named: bool
+    blank: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ def summarise(reports: list[Report]) -> ClassSummary:
         first=times[0] if times else "",
         last=times[-1] if times else "",
         scores=distribution(reports),
-        exercises=tuple(_exercises(reports)),
+        exercises=tuple(_exercise(name, pairs) for name, pairs in _by_exercise(reports).items()),
         items=tuple(analyse(reports)),
         diagnoses=tuple(diagnoses(reports)),
         attention=tuple(who_needs_a_human(reports)),
@@ -171,12 +182,13 @@ def _bins(scores: list[float], most: float) -> list[Bin]:
     return [Bin(most * n / BINS, most * (n + 1) / BINS, counts[n]) for n in range(BINS)]
 
 
-def _exercises(reports: list[Report]) -> list[ExerciseSummary]:
+def _by_exercise(reports: list[Report]) -> dict[str, list[tuple[Report, ExerciseResult]]]:
+    """What the reports have of each exercise, in the order of the notebook."""
     found: dict[str, list[tuple[Report, ExerciseResult]]] = {}
     for report in sorted(reports, key=lambda report: -len(report.exercises)):  # the fullest first: its order counts
         for exercise in report.exercises:
             found.setdefault(exercise.id, []).append((report, exercise))
-    return [_exercise(name, pairs) for name, pairs in found.items()]
+    return found
 
 
 def _exercise(name: str, pairs: list[tuple[Report, ExerciseResult]]) -> ExerciseSummary:
@@ -204,14 +216,18 @@ def _has_verdict(exercise: ExerciseResult) -> bool:
 
 
 def diagnoses(reports: list[Report]) -> list[Diagnosis]:
-    """What went wrong, by exercise, the commonest first. A student counts once for each line."""
+    """What went wrong, by exercise, the commonest first, what was left as given last. A student counts once a line.
+
+    Equals come in the order of the notebook.
+    """
+    order = list(_by_exercise(reports))
     counts: Counter[tuple[str, str, bool]] = Counter()
     for report in reports:
         if report.outcome == "graded":
             for exercise in report.exercises:
                 counts.update({(exercise.id, text, named) for text, named in _faults(exercise)})
-    found = [Diagnosis(exercise, text, count, named) for (exercise, text, named), count in counts.items()]
-    return sorted(found, key=lambda one: (-one.count, one.exercise, not one.named, one.text))
+    found = [Diagnosis(name, text, count, named, text == _BLANK) for (name, text, named), count in counts.items()]
+    return sorted(found, key=lambda d: (d.blank, -d.count, order.index(d.exercise), not d.named, d.text))
 
 
 def _faults(exercise: ExerciseResult) -> set[tuple[str, bool]]:
@@ -220,9 +236,11 @@ def _faults(exercise: ExerciseResult) -> set[tuple[str, bool]]:
     if named:
         return named
     if exercise.status == "missing":
-        return {("left as given, or its name is not defined", True)}
+        return {(_BLANK, True)}
     for check in exercise.checks:
         if check.status not in ("passed", "grader_error"):
+            if check.message.startswith(UNREAD):
+                return {(_SYNTAX, True)}
             raised = re.search(r"Your code raised (\w{1,40})", check.message)
             how = f"stops with {raised.group(1)}" if raised else _ENDS[check.status]
             return {(f"{how}, first in: {check.sentence}", False)}

@@ -51,17 +51,28 @@ def _figure(report: Report, name: str) -> str:
 
 
 def first_fault(report: Report, length: int = 160) -> str:
-    """One line: the problem of the whole, or what the first check that failed says."""
+    """One line: the problem of the whole, or of the first exercise that has one: ours, what has a name, any other."""
     if report.trouble:
-        return printable(report.trouble, line=True)[:length]
+        return shortened(printable(report.trouble, line=True), length)
     for exercise in report.exercises:
-        for check in exercise.checks:
+        ours_first = sorted(exercise.to_mend_first, key=lambda check: check.status != "grader_error")
+        for check in ours_first:
             if check.status != "passed":
                 said = check.diagnosis or check.message or check.sentence
                 if check.status == "grader_error" and check.details.strip():
                     said = "our fault: " + check.details.strip().splitlines()[-1]
-                return f"{exercise.id}: {printable(said.splitlines()[0])}"[:length]
+                return shortened(f"{exercise.id}: {printable(said.splitlines()[0])}", length)
     return ""
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most `length` characters, cut after a word, with "…" where something is left out."""
+    if len(text) <= length:
+        return text
+    head = text[: length - 1]
+    whole_words = head if text[length - 1].isspace() else head.rpartition(" ")[0]
+    kept = whole_words if 2 * len(whole_words) > length else head  # a word as long as that is cut within
+    return kept.rstrip(" ,;:(") + "…"
 
 
 def printable(text: str, *, line: bool = False) -> str:

@@ -55,7 +55,7 @@ def test_all_locations(student: Student, stored: dict[str, torch.Tensor]) -> Non
 
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
-    """With `device="cuda"` the locations are on the GPU (this check needs none)."""
+    """With `device="cuda"` the locations are on the GPU (checked without one)."""
     name = "get_fpn_location_coords"
     got = expect_levels(locations_of(student), SHAPES, "The result")
     expect_runs_on_gpu(student, name, [SHAPES, STRIDES], {"device": "cuda"}, result="The tensor of locations")

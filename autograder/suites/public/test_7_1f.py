@@ -66,7 +66,7 @@ def test_negative_deltas_are_clipped(student: Student, stored: dict[str, torch.T
 
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
-    """With tensors on a GPU both functions work, and their results are there too (this check needs none)."""
+    """With tensors on a GPU both functions work, and their results are there too (checked without one)."""
     locations = torch.cat([stored["worked/locations"], stored["background/locations"]])
     background = torch.full((len(stored["background/locations"]), 4), -1.0)
     boxes = torch.cat([stored["worked/boxes"], background])

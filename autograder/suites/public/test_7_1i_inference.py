@@ -77,7 +77,7 @@ def test_nothing_found(student: Student, stored: dict[str, torch.Tensor]) -> Non
 
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
-    """With predictions on a GPU, inference works (this check needs none)."""
+    """With predictions on a GPU, inference works (checked without one)."""
     new = [6, 16, [16]]
     got = expect_three(first_detections(student, stored))
     thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}

@@ -100,7 +100,7 @@ def test_gradients(student: Student, confirm: Callable[..., None]) -> None:
 
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
-    """With the detector, images and boxes on a GPU, the losses are computed there (this check needs none)."""
+    """With the detector, images and boxes on a GPU, the losses are computed there (checked without one)."""
     new = [20, 16, [16]]
     got = first_losses(student)
     expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)
