@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from autograder.assignment import Assignment, load_assignment
 from autograder.errors import KitError
 from autograder.sandbox import bwrap
+from autograder.slot_pool import SlotPool, open_slots
 
 ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
@@ -75,3 +76,10 @@ def sandbox_once() -> None:
         bwrap.find_bwrap()
     except KitError as error:
         pytest.skip(f"no sandbox on this machine: {error}")
+
+
+@pytest.fixture(scope="session")
+def slots(sandbox_once: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlotPool]:
+    """A slot of the real assignment for all tests of this process: one takes some 13 seconds of CPU to start."""
+    with open_slots(load_assignment("ps7", ROOT), "auto", tmp_path_factory.mktemp("slots") / "grade.log", 1) as made:
+        yield made

@@ -105,14 +105,14 @@ def test_a_second_run_grades_nothing_again(folder, graded, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in graded.glob("*/report.json")} == before
 
 
-def test_the_same_seed_gives_the_same_report(folder, tmp_path):
+def test_the_same_seed_gives_the_same_report(folder, tmp_path, slots):
     """Grading again with a recorded seed gives the same verdict, message by message."""
     assignment = load_assignment("ps7", ROOT)
     found, _ = find_submissions([folder / "submitted" / "finn-stride-forgotten.ipynb"], "fcos", "ps7")
     found = [replace(submission, skip=("7.1j",)) for submission in found]
     texts = []
     for name in ("one", "two"):
-        run = grade_submissions(assignment, found, tmp_path / name, seed=5)
+        run = grade_submissions(assignment, found, tmp_path / name, seed=5, slots=slots)
         checks = [c for e in run.reports["finn-stride-forgotten"].exercises for c in e.checks]
         texts.append([(c.name, c.status, c.message, c.diagnosis, c.details) for c in checks])
     assert texts[0] == texts[1]

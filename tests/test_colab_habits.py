@@ -138,7 +138,7 @@ def hand_in(folder: Path, name: str, version: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(name="reports", scope="module")
-def _reports(sandbox_once, tmp_path_factory) -> dict[str, Report]:
+def _reports(slots, tmp_path_factory) -> dict[str, Report]:
     """Everyone graded, in the one exercise."""
     assignment = load_assignment("ps7", ROOT)
     folder = tmp_path_factory.mktemp("habits")
@@ -151,7 +151,7 @@ def _reports(sandbox_once, tmp_path_factory) -> dict[str, Report]:
     found, lines = find_submissions([folder / "submitted"], assignment.notebook, assignment.id)
     assert lines == []
     found = [replace(s, skip=skip) for s in found]
-    run = grade_submissions(assignment, found, folder / "graded", seed=1)
+    run = grade_submissions(assignment, found, folder / "graded", seed=1, slots=slots)
     assert run.exit_code == 0
     return run.reports
 

@@ -108,18 +108,17 @@ def test_a_folder_without_reports(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory, request):
+def graded(tmp_path_factory, slots):
     """A run of one wrong submission, without the slow exercise."""
     from autograder.assignment import load_assignment
     from tests.conftest import ROOT
 
-    request.getfixturevalue("sandbox_once")
     assignment = load_assignment("ps7", ROOT)
     root = tmp_path_factory.mktemp("explain")
     sample = next(s for s in load_samples(assignment) if s.student == "finn-stride-forgotten")
     write_sample(assignment, sample, root / "in", assignment.release)
     found, _ = find_submissions([root / "in"], "fcos", "ps7")
-    grade_submissions(assignment, [replace(found[0], skip=("7.1j",))], root / "out")
+    grade_submissions(assignment, [replace(found[0], skip=("7.1j",))], root / "out", slots=slots)
     return root
 
 

@@ -180,14 +180,13 @@ def test_pictures_and_code_survive_the_disk():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("sandbox")
-def test_a_graded_report_holds_them(tmp_path, assignment):
+def test_a_graded_report_holds_them(tmp_path, assignment, slots):
     """Graded in a sandbox: peak memory, the code of what did not pass, where it stopped; a folder for its owner."""
     source = "import torch\n# %%\ndef get_fpn_location_coords(shapes, strides, dtype=None, device=None):\n    {}[1]\n"
     (tmp_path / "ann.py").write_text("# %%\n" + source, encoding="utf-8")
     found, _ = find_submissions([tmp_path / "ann.py"], "fcos", "ps7")
     skip = tuple(exercise.id for exercise in assignment.exercises if exercise.id != "7.1d")
-    run = grade_submissions(assignment, [dataclasses.replace(found[0], skip=skip)], tmp_path / "out")
+    run = grade_submissions(assignment, [dataclasses.replace(found[0], skip=skip)], tmp_path / "out", slots=slots)
     (exercise,) = run.reports["ann"].exercises
     assert 50 < exercise.peak_megabytes < assignment.limits.memory_megabytes
     assert [(part.cell, part.line) for part in exercise.code] == [(2, 1)]
