@@ -39,6 +39,7 @@ OTHERS = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id !
 
 # Grades a folder, one exercise only, in a process of its own that can be killed.
 RUN = """
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ def show(report, known):
     print(report.student, report.score, known, flush=True)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell are deaf to it
     course, folder, out, *others = sys.argv[1:]
     assignment = load_assignment("ps7", Path(course))
     found, _ = find_submissions([Path(folder)], assignment.notebook, assignment.id)
