@@ -28,12 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.cluster_account import Flight, Job, Worker, counted, difference, summary
+from autograder.cluster_account import Flight, Job, Worker, difference, summary
 from autograder.cluster_connection import connected, said
-from autograder.cluster_worker import LOG, Answer, Order, describe, grade_one
+from autograder.cluster_worker import Answer, Order, describe, grade_one
 from autograder.errors import KitError
 from autograder.parcel import pack
 from autograder.report.model import Report
+from autograder.report.terminal import counted
+from autograder.run_folder import LOG
 from autograder.slot_pool import Seeds
 from autograder.slots import failed_report
 from autograder.submissions import Submission

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from autograder.cluster_connection import said
 from autograder.cluster_worker import Workplace
+from autograder.report.terminal import counted
 from autograder.submissions import Submission
 from autograder.versions import IMAGES, SUITES
 
@@ -76,8 +77,3 @@ def summary(address: str, ready: list[Worker]) -> str:
     kinds = ", ".join(sorted({worker.place.sandbox for worker in ready if worker.place}))
     counts = ", ".join((counted(slots, "slot"), counted(len(ready), "worker"), counted(hosts, "machine")))
     return f"Cluster {address}: {counts}; sandbox: {kinds}."
-
-
-def counted(count: int, thing: str) -> str:
-    """So many of a thing, in words that fit the number."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -25,12 +25,12 @@ from pathlib import Path
 from autograder.assignment import load_assignment
 from autograder.errors import KitError
 from autograder.parcel import Parcel
+from autograder.run_folder import LOG
 from autograder.sandbox import probe
 from autograder.slots import Slot
 from autograder.versions import what_decides
 
 PROCESS = secrets.token_hex(8)  # a worker that was started again at the same address is another one
-LOG = "grade.log"
 _IDLE_SECONDS = 300.0
 _LOG_BYTES = 20_000
 

@@ -15,7 +15,7 @@ from autograder.execute import execute_notebook, printed, write_page
 from autograder.front import grade_paths, progress_bar
 from autograder.release import build_release
 from autograder.report.files import read_report, write_whole
-from autograder.run_folder import alone_in, claim
+from autograder.run_folder import LOG, alone_in, claim
 from autograder.samples import load_samples, unexpected, write_sample
 from autograder.slot_pool import open_slots
 from autograder.source import solved_notebook
@@ -42,7 +42,7 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
     claim(out)
     with alone_in(out):
         _clear(out)
-        with open_slots(assignment, "auto", out / "grade.log", JOBS) as slots:
+        with open_slots(assignment, "auto", out / LOG, JOBS) as slots:
             console.rule("1. The release")
             build_release(assignment, console, slots=slots)
             console.rule("2. A small class hands in")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autograder.report.files import CANVAS, CHECKS, PAGE
 from autograder.report.model import Report
+from autograder.report.terminal import counted
 from autograder.submissions import Submission
 
 _SHOWN = 8
@@ -36,9 +37,8 @@ def earlier_line(reports: dict[str, Report], there: Iterable[str]) -> str:
         there: Keys of all reports in the run's folder.
     """
     count = len(set(there) - reports.keys())
-    who = "1 student" if count == 1 else f"{count} students"
     kept = "is" if count == 1 else "are"
-    return f"{who} of earlier runs into this folder {kept} kept in grades.csv." if count else ""
+    return f"{counted(count, 'student')} of earlier runs into this folder {kept} kept in grades.csv." if count else ""
 
 
 def old_pages_line(out: Path) -> str:

@@ -149,8 +149,10 @@ def test_our_own_fault_does_not_hide_what_is_the_students():
 
 def test_the_lines_are_escaped():
     """A diagnosis, a message and staff's reason are text in the first line, too."""
-    for checks in ([check(diagnosis=NASTY)], [check("error", message=NASTY)]):
-        page = feedback_page(report(checks))
+    by_hand = report([check("passed")])
+    by_hand.exercises[0].by_hand, by_hand.exercises[0].reason = 1.0, NASTY
+    for made in (report([check(diagnosis=NASTY)]), report([check("error", message=NASTY)]), by_hand):
+        page = feedback_page(made)
         assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page.partition("Points by")[0]
 
 

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from autograder.strays import find_strays
 from autograder.submissions import find_submissions, submission_in
-
-CODE = b"x = 1\n"
-
-
-def _tree(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if name.endswith("/") else path.write_bytes(CODE)
-    return root
-
-
-def _zip(path: Path, *names: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in names:
-            archive.writestr(name, CODE)
-    return path
+from tests.handed_in_files import tree, zipped
 
 
 def _students(*paths: Path) -> set[str]:
@@ -57,20 +39,20 @@ def _strays(*paths: Path) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("inside", ["", "class/"])
 def test_a_file_of_the_wrong_kind_is_told(tmp_path, name, text, inside):
     """In a folder of `<student>.ipynb`, and in a zip of them, it has its line with what to do."""
-    folder = _tree(tmp_path / "in", "alice.ipynb", "carl.py", name)
+    folder = tree(tmp_path / "in", "alice.ipynb", "carl.py", name)
     (line,), notes = _strays(folder)
     assert line.startswith(f"{folder / Path(name).parts[0]}: ") and text in line and notes == []
     names = [f"{inside}alice/ps7/fcos.ipynb", f"{inside}carl/ps7/fcos.ipynb", f"{inside}{name}"]
-    (line,), _ = _strays(path := _zip(tmp_path / "class.zip", *names))
+    (line,), _ = _strays(path := zipped(tmp_path / "class.zip", *names))
     assert line.startswith(f"{path}: {inside}{Path(name).parts[0]}: ") and text in line
 
 
 def test_beside_students_folders_too(tmp_path):
     """A file beside `submitted/<student>/` and above it is told; a folder without a notebook has its row already."""
-    folder = _tree(tmp_path, "submitted/ann/ps7/fcos.ipynb", "submitted/bob/x.pdf", "submitted/eve.pdf", "mail.pdf")
+    folder = tree(tmp_path, "submitted/ann/ps7/fcos.ipynb", "submitted/bob/x.pdf", "submitted/eve.pdf", "mail.pdf")
     assert _students(folder / "submitted") == {"ann", "bob"}
     assert [line.partition(": ")[0] for line in _strays(folder / "submitted")[0]] == [str(folder / "submitted/eve.pdf")]
-    _tree(tmp_path, "submitted/carl/ps7/fcos.ipynb")
+    tree(tmp_path, "submitted/carl/ps7/fcos.ipynb")
     told = [line.partition(": ")[0] for line in _strays(folder)[0]]
     assert told == [str(folder / "mail.pdf"), str(folder / "submitted/eve.pdf")]
 
@@ -105,8 +87,8 @@ def test_what_is_nobodys_is_not_told(tmp_path):
         "j.doe.pdf",
     ]
     names += ["alice.safetensors", "alice.ipynb.bak"]
-    assert _strays(_tree(tmp_path / "in", *names)) == ([], [])
-    assert _strays(_zip(tmp_path / "class.zip", *(name for name in names if "fcoskit" not in name[:6]))) == (
+    assert _strays(tree(tmp_path / "in", *names)) == ([], [])
+    assert _strays(zipped(tmp_path / "class.zip", *(name for name in names if "fcoskit" not in name[:6]))) == (
         [f"{tmp_path}/class.zip: grades: a folder without a notebook. Is it a student's? Zips within a zip are not "
          "opened: unpack it and grade the folder."],
         [],
@@ -117,19 +99,19 @@ def test_what_is_nobodys_is_not_told(tmp_path):
 def test_what_lies_in_a_students_folder_is_theirs(tmp_path, given):
     """Weights, pictures and a PDF beside a student's notebook are told nowhere."""
     names = ["fcos.ipynb", "fcos_detector.safetensors", "loss.png", "report.pdf", "helpers/readme.rst"]
-    _tree(tmp_path, *(f"alice/ps7/{name}" for name in names), "bob/ps7/fcos.ipynb", "bob/ps7/x.pdf")
+    tree(tmp_path, *(f"alice/ps7/{name}" for name in names), "bob/ps7/fcos.ipynb", "bob/ps7/x.pdf")
     assert _strays(tmp_path / given) == ([], [])
 
 
 @pytest.mark.parametrize("names", [["fcos.ipynb", "loss.png"], ["ps7/fcos.ipynb", "x.pdf"], ["work.ipynb", "x.pdf"]])
 def test_what_lies_in_a_students_zip_is_theirs(tmp_path, names):
     """The same in one student's zip."""
-    assert _strays(_zip(tmp_path / "alice.zip", *names)) == ([], [])
+    assert _strays(zipped(tmp_path / "alice.zip", *names)) == ([], [])
 
 
 def test_links_and_pipes_are_told(tmp_path):
     """What is not followed or not read is not dropped without a word."""
-    _tree(tmp_path, "staff/solution.ipynb", "in/alice.ipynb")
+    tree(tmp_path, "staff/solution.ipynb", "in/alice.ipynb")
     (tmp_path / "in" / "bob.ipynb").symlink_to(tmp_path / "staff" / "solution.ipynb")
     (tmp_path / "in" / "eve").symlink_to(tmp_path / "staff", target_is_directory=True)
     assert ["symbolic link" in line for line in _strays(tmp_path / "in")[0]] == [True, True]
@@ -137,34 +119,34 @@ def test_links_and_pipes_are_told(tmp_path):
 
 def test_a_zip_within_a_classs_zip(tmp_path):
     """Zips in a zip are not opened: each that may be a student's is told, beside others and in a folder of its own."""
-    (folder, file), _ = _strays(_zip(tmp_path / "c.zip", "ann.ipynb", "bob.zip", "carl.py", "bo/ps7-submission.zip"))
+    (folder, file), _ = _strays(zipped(tmp_path / "c.zip", "ann.ipynb", "bob.zip", "carl.py", "bo/ps7-submission.zip"))
     assert "c.zip: bo: a folder without a notebook" in folder and "unpack it and grade the folder" in folder
     assert "c.zip: bob.zip: a zip within a zip" in file
 
 
 def test_many_are_not_a_flood(tmp_path):
     """Twenty lines for a path, and how many more there are."""
-    lines, _ = _strays(_tree(tmp_path, "alice.ipynb", *(f"{n}.jpg" for n in range(100))))
+    lines, _ = _strays(tree(tmp_path, "alice.ipynb", *(f"{n}.jpg" for n in range(100))))
     assert len(lines) == 21 and lines[-1] == f"{tmp_path}: 80 more such files and folders."
 
 
 @pytest.mark.parametrize("name", ["README.md", "readme.md", "Readme.MD"])
 def test_a_readme_is_no_student(tmp_path, name):
     """It tells about the folder that it lies in, in a zip as well; the class below it is found all the same."""
-    assert _students(_tree(tmp_path / "1", "alice.ipynb", name)) == {"alice"}
-    assert _students(_zip(tmp_path / "c.zip", "alice.ipynb", "bob.py", name)) == {"alice", "bob"}
-    assert _students(_tree(tmp_path / "2", "class/ann/fcos.ipynb", "class/bob/fcos.ipynb", f"class/{name}")) == {
+    assert _students(tree(tmp_path / "1", "alice.ipynb", name)) == {"alice"}
+    assert _students(zipped(tmp_path / "c.zip", "alice.ipynb", "bob.py", name)) == {"alice", "bob"}
+    assert _students(tree(tmp_path / "2", "class/ann/fcos.ipynb", "class/bob/fcos.ipynb", f"class/{name}")) == {
         "ann",
         "bob",
     }
-    found, lines = find_submissions([_tree(tmp_path / "3", name)], "fcos", "ps7")
+    found, lines = find_submissions([tree(tmp_path / "3", name)], "fcos", "ps7")
     assert found == [] and "no notebook" in lines[0]
 
 
 def test_a_readme_in_a_students_folder_is_not_their_notebook(tmp_path):
     """It makes nobody's submission ambiguous, in a folder, in a zip, for any front end; alone it is read."""
-    _tree(tmp_path / "in", "ann/work.ipynb", "ann/README.md", "bob/README.md")
-    _zip(tmp_path / "in" / "carl.zip", "work.ipynb", "README.md")
+    tree(tmp_path / "in", "ann/work.ipynb", "ann/README.md", "bob/README.md")
+    zipped(tmp_path / "in" / "carl.zip", "work.ipynb", "README.md")
     found, _ = find_submissions([tmp_path / "in"], "fcos", "ps7")
     assert {s.student: (s.name, s.problem) for s in found} == {
         "ann": ("work.ipynb", ""),
@@ -176,15 +158,15 @@ def test_a_readme_in_a_students_folder_is_not_their_notebook(tmp_path):
 
 def test_a_readme_that_is_named_is_a_submission(tmp_path):
     """Whoever names a file on the command line means it."""
-    assert _students(_tree(tmp_path, "README.md") / "README.md") == {"README"}
+    assert _students(tree(tmp_path, "README.md") / "README.md") == {"README"}
 
 
 @pytest.mark.parametrize("name", ["fcos.ipynb", "fcos (1).ipynb", "ps7-submission.zip"])
 @pytest.mark.parametrize("others", [[], ["ann.ipynb", "bob.ipynb"]])
 def test_everybodys_name_beside_others_is_told(tmp_path, name, others):
     """In a folder of files it takes the folder's name, which may be no student's: a line says so, and what to do."""
-    folder = _tree(tmp_path / "submitted", *others)
-    _zip(folder / name, "fcos.ipynb")
+    folder = tree(tmp_path / "submitted", *others)
+    zipped(folder / name, "fcos.ipynb")
     assert _students(folder) == {"submitted", *(Path(other).stem for other in others)}
     left_out, notes = _strays(folder)
     suffix = Path(name).suffix
@@ -194,13 +176,13 @@ def test_everybodys_name_beside_others_is_told(tmp_path, name, others):
 
 def test_two_of_everybodys_names_beside_others(tmp_path):
     """One is graded under the folder's name; the other one may be somebody's and counts as left out."""
-    left_out, notes = _strays(_tree(tmp_path / "submitted", "ann.ipynb", "fcos.ipynb", "fcos (1).ipynb"))
+    left_out, notes = _strays(tree(tmp_path / "submitted", "ann.ipynb", "fcos.ipynb", "fcos (1).ipynb"))
     assert [line.split(" goes")[0] for line in (*left_out, *notes)] == ["fcos (1).ipynb", "fcos.ipynb"]
 
 
 def test_a_zip_that_goes_for_one_students_says_what_it_leaves(tmp_path):
     """The released name at the top of a zip makes it one student's: what else is in it is named."""
-    left_out, (note,) = _strays(_zip(tmp_path / "class.zip", "ann.ipynb", "bob.ipynb", "fcos.ipynb"))
+    left_out, (note,) = _strays(zipped(tmp_path / "class.zip", "ann.ipynb", "bob.ipynb", "fcos.ipynb"))
     assert left_out == [] and note.startswith("class.zip goes for one student's") and "ann.ipynb, bob.ipynb" in note
 
 
@@ -208,4 +190,4 @@ def test_paths_that_cannot_be_read_are_not_told_twice(tmp_path):
     """A path that holds nothing has its line from `find_submissions`."""
     (tmp_path / "cut.zip").write_bytes(b"PK")
     paths = [tmp_path / name for name in ("cut.zip", "nowhere", "empty")]
-    assert _strays(*paths, *_tree(tmp_path, "empty/", "a.py").glob("a.py")) == ([], [])
+    assert _strays(*paths, *tree(tmp_path, "empty/", "a.py").glob("a.py")) == ([], [])

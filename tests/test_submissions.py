@@ -1,30 +1,13 @@
 """From the paths on a command line to whose notebook is where; no name that a student chose becomes a path."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from autograder.errors import SubmissionError
 from autograder.submissions import find_submissions, safe_key, submission_in
-
-CODE = b"x = 1\n"
-
-
-def _tree(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if name.endswith("/") else path.write_bytes(CODE)
-    return root
-
-
-def _zip(path: Path, *names: str) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in names:
-            archive.writestr(name, CODE)
-    return path
+from tests.handed_in_files import CODE, tree, zipped
 
 
 def _found(*paths: Path):
@@ -37,44 +20,44 @@ def _found(*paths: Path):
 @pytest.mark.parametrize("name", ["alice.ipynb", "alice.py", "alice.md", "alice.IPYNB"])
 def test_a_notebook_file_belongs_to_its_name(tmp_path, name):
     """A single file is the submission of whom it is named after."""
-    assert _found(_tree(tmp_path, name) / name) == ({"alice": name}, {}, [])
+    assert _found(tree(tmp_path, name) / name) == ({"alice": name}, {}, [])
 
 
 @pytest.mark.parametrize("name", ["alice/fcos.ipynb", "alice/ps7/fcos.ipynb", "alice/fcos (1).ipynb"])
 def test_a_file_with_the_released_name_belongs_to_its_folder(tmp_path, name):
     """`fcos.ipynb` is everybody's name: the folder says whose it is."""
-    assert _found(_tree(tmp_path, name) / name)[0] == {"alice": Path(name).name}
+    assert _found(tree(tmp_path, name) / name)[0] == {"alice": Path(name).name}
 
 
 def test_files_side_by_side(tmp_path):
     """A folder of `<student>.ipynb|.py|.md`, and whatever else lies there."""
-    _tree(tmp_path, "bob.py", "alice.ipynb", "eve.md", "notes.txt", ".hidden.ipynb", "__pycache__/x.py")
+    tree(tmp_path, "bob.py", "alice.ipynb", "eve.md", "notes.txt", ".hidden.ipynb", "__pycache__/x.py")
     assert _found(tmp_path) == ({"alice": "alice.ipynb", "bob": "bob.py", "eve": "eve.md"}, {}, [])
 
 
 def test_nbgraders_submitted_folder(tmp_path):
     """`submitted/<student>/ps7/`, other assignments and checkpoints beside it."""
-    _tree(tmp_path, "alice/ps7/fcos.ipynb", "alice/ps6/other.ipynb", "alice/ps7/timestamp.txt")
-    _tree(tmp_path, "bob/ps7/fcos.ipynb", "bob/ps7/.ipynb_checkpoints/fcos-checkpoint.ipynb")
+    tree(tmp_path, "alice/ps7/fcos.ipynb", "alice/ps6/other.ipynb", "alice/ps7/timestamp.txt")
+    tree(tmp_path, "bob/ps7/fcos.ipynb", "bob/ps7/.ipynb_checkpoints/fcos-checkpoint.ipynb")
     assert _found(tmp_path) == ({"alice": "fcos.ipynb", "bob": "fcos.ipynb"}, {}, [])
 
 
 @pytest.mark.parametrize("path", ["alice", "alice/ps7"])
 def test_one_students_folder(tmp_path, path):
     """A student's own folder, or the assignment's in it, is that student's."""
-    _tree(tmp_path, "alice/ps7/fcos.ipynb")
+    tree(tmp_path, "alice/ps7/fcos.ipynb")
     assert _found(tmp_path / path)[0] == {"alice": "fcos.ipynb"}
 
 
 def test_only_one_student_with_two_assignments(tmp_path):
     """A class of one is not taken for something else."""
-    _tree(tmp_path, "submitted/alice/ps6/x.ipynb", "submitted/alice/ps7/fcos.ipynb")
+    tree(tmp_path, "submitted/alice/ps6/x.ipynb", "submitted/alice/ps7/fcos.ipynb")
     assert _found(tmp_path / "submitted")[0] == {"alice": "fcos.ipynb"}
 
 
 def test_a_gradescope_export(tmp_path):
     """`submission_<id>/` folders with whatever name the notebook has in them."""
-    _tree(tmp_path, "submission_1/fcos.ipynb", "submission_2/my work.ipynb", "submission_metadata.yml")
+    tree(tmp_path, "submission_1/fcos.ipynb", "submission_2/my work.ipynb", "submission_metadata.yml")
     assert _found(tmp_path)[0] == {"submission_1": "fcos.ipynb", "submission_2": "my work.ipynb"}
 
 
@@ -90,21 +73,21 @@ def test_a_gradescope_export(tmp_path):
 )
 def test_a_class_within_one_more_folder(tmp_path, archive, names, students):
     """A class whose zip, or unpacked zip, begins with the class's folder is still a class."""
-    path = _zip(tmp_path / "c.zip", *names) if archive else _tree(tmp_path / "c", *names)
+    path = zipped(tmp_path / "c.zip", *names) if archive else tree(tmp_path / "c", *names)
     files, problems, lines = _found(path)
     assert (set(files), problems, lines) == (students, {}, [])
 
 
 def test_a_class_within_one_more_folder_forgets_nobody(tmp_path):
     """There, too, a student without a notebook is listed."""
-    _tree(tmp_path, "export/submission_1/a.ipynb", "export/submission_2/empty/")
+    tree(tmp_path, "export/submission_1/a.ipynb", "export/submission_2/empty/")
     files, problems, _ = _found(tmp_path)
     assert set(files) == {"submission_1"} and set(problems) == {"submission_2"}
 
 
 def test_students_without_a_notebook_are_listed(tmp_path):
     """A folder that holds no notebook is a submission with a problem, not nobody."""
-    _tree(tmp_path, "alice/fcos.ipynb", "bob/report.pdf", "eve/")
+    tree(tmp_path, "alice/fcos.ipynb", "bob/report.pdf", "eve/")
     files, problems, _ = _found(tmp_path)
     assert set(files) == {"alice"} and set(problems) == {"bob", "eve"}
     assert all("No notebook" in text for text in problems.values())
@@ -112,13 +95,13 @@ def test_students_without_a_notebook_are_listed(tmp_path):
 
 def test_the_released_name_is_preferred(tmp_path):
     """Of several files in a student's folder, the one with the released name counts."""
-    _tree(tmp_path, "alice/fcos.ipynb", "alice/scratch.ipynb", "alice/helpers.py")
+    tree(tmp_path, "alice/fcos.ipynb", "alice/scratch.ipynb", "alice/helpers.py")
     assert _found(tmp_path)[0] == {"alice": "fcos.ipynb"}
 
 
 def test_several_candidates_are_for_a_human(tmp_path):
     """Where no file is the one, nothing is chosen; the files are named."""
-    _tree(tmp_path, "alice/one.ipynb", "alice/two.ipynb", "bob/fcos.ipynb", "eve/a/fcos.ipynb", "eve/b/fcos.ipynb")
+    tree(tmp_path, "alice/one.ipynb", "alice/two.ipynb", "bob/fcos.ipynb", "eve/a/fcos.ipynb", "eve/b/fcos.ipynb")
     submissions, _ = find_submissions([tmp_path], "fcos", "ps7")
     by_name = {s.student: s for s in submissions}
     assert by_name["alice"].candidates == ("alice/one.ipynb", "alice/two.ipynb")
@@ -127,21 +110,21 @@ def test_several_candidates_are_for_a_human(tmp_path):
 
 def test_a_folder_and_a_file_of_one_student(tmp_path):
     """A notebook in a student's folder and one beside it: neither is dropped without a word."""
-    files, problems, _ = _found(_tree(tmp_path / "class", "ann/ps7/fcos.ipynb", "ann.ipynb", "ben/ps7/fcos.ipynb"))
+    files, problems, _ = _found(tree(tmp_path / "class", "ann/ps7/fcos.ipynb", "ann.ipynb", "ben/ps7/fcos.ipynb"))
     assert files == {"ben": "fcos.ipynb"}
     assert "2 submissions" in problems["ann"]
 
 
 def test_two_submissions_of_one_student_by_two_paths(tmp_path):
     """The same student in two folders is asked about, not overwritten."""
-    one, two = _tree(tmp_path / "1", "alice.ipynb"), _tree(tmp_path / "2", "alice.py")
+    one, two = tree(tmp_path / "1", "alice.ipynb"), tree(tmp_path / "2", "alice.py")
     files, problems, _ = _found(one, two)
     assert files == {} and "2 submissions" in problems["alice"]
 
 
 def test_the_same_file_twice_is_one(tmp_path):
     """Naming a file twice, or by two paths, is no conflict."""
-    _tree(tmp_path, "alice.ipynb", "sub/")
+    tree(tmp_path, "alice.ipynb", "sub/")
     assert _found(tmp_path, tmp_path / "alice.ipynb", tmp_path / "sub" / ".." / "alice.ipynb")[0] == {
         "alice": "alice.ipynb"
     }
@@ -149,7 +132,7 @@ def test_the_same_file_twice_is_one(tmp_path):
 
 def test_names_are_ordered(tmp_path):
     """Submissions come in the order of their keys, whatever the order of paths."""
-    _tree(tmp_path, "b.py", "a.py", "c.py")
+    tree(tmp_path, "b.py", "a.py", "c.py")
     paths = [tmp_path / name for name in ("c.py", "a.py", "b.py")]
     assert list(_found(*paths)[0]) == ["a", "b", "c"]
 
@@ -157,15 +140,15 @@ def test_names_are_ordered(tmp_path):
 @pytest.mark.parametrize("name", ["missing.ipynb", "missing", "x" * 300 + ".ipynb", "report.pdf", "empty", "cut.zip"])
 def test_paths_that_hold_nothing_get_a_line_each(tmp_path, name):
     """A wrong path is told in a line; the other paths are graded."""
-    _tree(tmp_path, "alice.ipynb", "report.pdf", "empty/", "cut.zip")
+    tree(tmp_path, "alice.ipynb", "report.pdf", "empty/", "cut.zip")
     files, _, lines = _found(tmp_path / name, tmp_path / "alice.ipynb")
     assert set(files) == {"alice"} and len(lines) == 1 and name in lines[0]
 
 
 def test_symbolic_links_are_not_followed(tmp_path):
     """Neither a linked notebook, nor one in a linked folder, nor a linked path is read."""
-    secret = _tree(tmp_path / "staff", "solution.ipynb")
-    folder = _tree(tmp_path / "in", "alice/fcos.ipynb", "bob/")
+    secret = tree(tmp_path / "staff", "solution.ipynb")
+    folder = tree(tmp_path / "in", "alice/fcos.ipynb", "bob/")
     (folder / "bob" / "fcos.ipynb").symlink_to(secret / "solution.ipynb")
     (folder / "eve").symlink_to(secret, target_is_directory=True)
     (tmp_path / "link.ipynb").symlink_to(secret / "solution.ipynb")
@@ -175,7 +158,7 @@ def test_symbolic_links_are_not_followed(tmp_path):
 
 def test_a_file_that_becomes_a_link_is_not_read(tmp_path):
     """The check holds when the file is read, not only when it was found."""
-    (submission,), _ = find_submissions([_tree(tmp_path, "alice.py") / "alice.py"], "fcos", "ps7")
+    (submission,), _ = find_submissions([tree(tmp_path, "alice.py") / "alice.py"], "fcos", "ps7")
     (tmp_path / "alice.py").rename(tmp_path / "other.py")
     (tmp_path / "alice.py").symlink_to(tmp_path / "other.py")
     with pytest.raises(SubmissionError, match="not a regular file"):
@@ -237,7 +220,7 @@ def test_different_students_keep_different_keys():
 
 def test_a_zip_of_a_class(tmp_path):
     """A zip of files side by side, or of folders of students."""
-    path = _zip(tmp_path / "class.zip", "alice.ipynb", "bob/ps7/fcos.ipynb", "bob/notes.txt", "__MACOSX/._bob.ipynb")
+    path = zipped(tmp_path / "class.zip", "alice.ipynb", "bob/ps7/fcos.ipynb", "bob/notes.txt", "__MACOSX/._bob.ipynb")
     assert _found(path) == ({"alice": "alice.ipynb", "bob": "bob/ps7/fcos.ipynb"}, {}, [])
 
 
@@ -246,7 +229,7 @@ def test_a_zip_of_a_class(tmp_path):
 )
 def test_a_zip_of_one_student(tmp_path, names):
     """A student's own zip goes by its name, whatever the notebook in it is called."""
-    path = _zip(tmp_path / "alice.zip", *names)
+    path = zipped(tmp_path / "alice.zip", *names)
     (submission,), _ = find_submissions([path], "fcos", "ps7")
     assert (submission.student, submission.member, submission.problem) == ("alice", names[0], "")
     assert submission.read(1) == CODE and submission.name == Path(names[0]).name
@@ -254,11 +237,11 @@ def test_a_zip_of_one_student(tmp_path, names):
 
 def test_zips_side_by_side(tmp_path):
     """`<student>.zip` beside notebooks: each is its student's, a damaged one is named, none is forgotten."""
-    _zip(tmp_path / "alice.zip", "fcos.ipynb", "fcos_detector.pt")
-    _zip(tmp_path / "bob.zip", "work/fcos.ipynb", "work/scratch.ipynb")
-    _zip(tmp_path / "empty.zip", "readme.txt")
+    zipped(tmp_path / "alice.zip", "fcos.ipynb", "fcos_detector.pt")
+    zipped(tmp_path / "bob.zip", "work/fcos.ipynb", "work/scratch.ipynb")
+    zipped(tmp_path / "empty.zip", "readme.txt")
     (tmp_path / "broken.zip").write_bytes(b"PK")
-    _tree(tmp_path, "carl.ipynb")
+    tree(tmp_path, "carl.ipynb")
     files, problems, lines = _found(tmp_path)
     assert files == {"alice": "fcos.ipynb", "bob": "work/fcos.ipynb", "carl": "carl.ipynb"} and lines == []
     assert problems["broken"].startswith("broken.zip: not a zip") and "no notebook" in problems["empty"]
@@ -268,8 +251,8 @@ def test_zips_side_by_side(tmp_path):
 @pytest.mark.parametrize("name", ["ps7-submission.zip", "ps7-submission (1).zip", "whatever.zip"])
 def test_a_zip_in_a_students_folder(tmp_path, place, name):
     """A folder of nbgrader's or of an export may hold what `make_submission()` made, under any name."""
-    _tree(tmp_path, f"{place}/", "bob/ps7/fcos.ipynb")
-    _zip(tmp_path / place / name, "fcos.ipynb")
+    tree(tmp_path, f"{place}/", "bob/ps7/fcos.ipynb")
+    zipped(tmp_path / place / name, "fcos.ipynb")
     assert _found(tmp_path) == ({"alice": "fcos.ipynb", "bob": "fcos.ipynb"}, {}, [])
     one = submission_in(tmp_path / place, "alice", "fcos")
     assert (one.problem, one.member, one.path.name) == ("", "fcos.ipynb", name)
@@ -278,15 +261,15 @@ def test_a_zip_in_a_students_folder(tmp_path, place, name):
 @pytest.mark.parametrize("path", ["alice/ps7/ps7-submission.zip", "alice/ps7-submission.zip"])
 def test_the_zip_of_make_submission_belongs_to_its_folder(tmp_path, path):
     """Everybody's zip is called so: given by its path, the folder says whose it is."""
-    _tree(tmp_path, f"{Path(path).parent}/")
-    assert _found(_zip(tmp_path / path, "fcos.ipynb"))[0] == {"alice": "fcos.ipynb"}
+    tree(tmp_path, f"{Path(path).parent}/")
+    assert _found(zipped(tmp_path / path, "fcos.ipynb"))[0] == {"alice": "fcos.ipynb"}
 
 
 def test_a_notebook_beside_a_zip(tmp_path):
     """In a student's folder the notebook counts, everywhere alike; side by side nobody can say which one does."""
-    _tree(tmp_path, "alice/ps7/fcos.ipynb", "bob.ipynb")
-    _zip(tmp_path / "alice/ps7/ps7-submission.zip", "fcos.ipynb")
-    _zip(tmp_path / "bob.zip", "fcos.ipynb")
+    tree(tmp_path, "alice/ps7/fcos.ipynb", "bob.ipynb")
+    zipped(tmp_path / "alice/ps7/ps7-submission.zip", "fcos.ipynb")
+    zipped(tmp_path / "bob.zip", "fcos.ipynb")
     files, problems, _ = _found(tmp_path)
     assert files == {"alice": "fcos.ipynb"} and "2 submissions (bob.ipynb, bob.zip)" in problems["bob"]
     assert submission_in(tmp_path / "alice/ps7", "alice", "fcos").member == ""
@@ -294,24 +277,24 @@ def test_a_notebook_beside_a_zip(tmp_path):
 
 def test_a_zip_with_the_released_name_and_another_notebook_is_one_students(tmp_path):
     """Someone who zips a scratch notebook, too, is no class of two."""
-    assert _found(_zip(tmp_path / "alice.zip", "fcos.ipynb", "scratch.ipynb"))[0] == {"alice": "fcos.ipynb"}
+    assert _found(zipped(tmp_path / "alice.zip", "fcos.ipynb", "scratch.ipynb"))[0] == {"alice": "fcos.ipynb"}
 
 
 def test_a_class_of_zips_in_one_more_folder(tmp_path):
     """`submitted/` within a folder is found where students handed in zips, too."""
     for student in ("alice", "bob"):
-        _tree(tmp_path, f"submitted/{student}/ps7/")
-        _zip(tmp_path / f"submitted/{student}/ps7/ps7-submission.zip", "fcos.ipynb")
+        tree(tmp_path, f"submitted/{student}/ps7/")
+        zipped(tmp_path / f"submitted/{student}/ps7/ps7-submission.zip", "fcos.ipynb")
     assert set(_found(tmp_path)[0]) == {"alice", "bob"}
 
 
 def test_one_folder_two_readers(tmp_path):
     """A notebook in a folder of the student's own beside the released one: nbgrader and `fcoskit grade` agree."""
-    _tree(tmp_path, "alice/ps7/fcos.ipynb", "alice/ps7/old/try.ipynb", "bob/ps7/fcos.ipynb")
+    tree(tmp_path, "alice/ps7/fcos.ipynb", "alice/ps7/old/try.ipynb", "bob/ps7/fcos.ipynb")
     assert _found(tmp_path)[0]["alice"] == submission_in(tmp_path / "alice/ps7", "alice", "fcos").name == "fcos.ipynb"
 
 
 def test_reports_of_an_earlier_run_are_no_student(tmp_path):
     """A run's folder that lies among the submissions is passed over."""
-    _tree(tmp_path, "alice/ps7/fcos.ipynb", "grades/.fcoskit", "grades/alice/report.json")
+    tree(tmp_path, "alice/ps7/fcos.ipynb", "grades/.fcoskit", "grades/alice/report.json")
     assert _found(tmp_path) == ({"alice": "fcos.ipynb"}, {}, [])

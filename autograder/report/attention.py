@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autograder.report.model import UNREAD, Report
-from autograder.report.terminal import shortened
+from autograder.report.terminal import counted, shortened
 from autograder.result import Figure
 
 URGENT, LOOK, KNOWN = "no score", "worth a look", "for the record"
@@ -67,7 +67,7 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
     for exercise in report.exercises:
         broke = [check for check in exercise.checks if check.status == "grader_error"]
         if (broke or not (exercise.checks or report.problem)) and exercise.by_hand is None:
-            yield URGENT, f"{exercise.id}: {_many(len(broke), 'check')} of ours broke"
+            yield URGENT, f"{exercise.id}: {counted(len(broke), 'check')} of ours broke"
         if exercise.by_hand is not None:
             why = f" ({exercise.reason})" if exercise.reason else ""
             yield (
@@ -77,7 +77,7 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
         for status, words in (("timeout", "took too long"), ("memory", "needed too much memory")):
             hit = sum(check.status == status for check in exercise.checks)
             if hit:
-                yield LOOK, f"{exercise.id}: {words} in {_many(hit, 'check')}"
+                yield LOOK, f"{exercise.id}: {words} in {counted(hit, 'check')}"
         said = "\n".join(f"{check.message}\n{check.details}" for check in exercise.checks if check.status == "error")
         for text in dict.fromkeys(_signs(said)):
             yield LOOK, f"{exercise.id}: {text}"
@@ -90,7 +90,7 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
     if report.outcome == "graded" and report.exercises and all(e.status == "missing" for e in report.exercises):
         yield LOOK, "every exercise is as given: is it the right file?"
     if unread := sum(note.startswith(UNREAD) for note in report.notes):
-        yield LOOK, f"{_many(unread, 'cell')} that Python cannot read"
+        yield LOOK, f"{counted(unread, 'cell')} that Python cannot read"
 
 
 def _undecided(figure: Figure, report: Report) -> Iterator[tuple[str, str]]:
@@ -123,7 +123,3 @@ def _same_files(reports: list[Report]) -> dict[str, list[tuple[str, str]]]:
                 shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
                 lines[student] = [(LOOK, f"the same file, byte for byte, as {shown}")]
     return lines
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"

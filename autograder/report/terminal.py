@@ -65,6 +65,11 @@ def first_fault(report: Report, length: int = 160) -> str:
     return ""
 
 
+def counted(count: int, thing: str) -> str:
+    """So many of a thing, in words that fit the number."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def shortened(text: str, length: int) -> str:
     """A text of at most `length` characters, cut after a word, with "…" where something is left out."""
     if len(text) <= length:
