@@ -1,3 +1,6 @@
 """The autograder: one engine that gives one verdict, and front ends that show it."""
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+PACKAGE = Path(__file__).resolve().parent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from autograder.handout import handouts
-from autograder.panel import show_panel
-from autograder.public import check_exercise
-from autograder.submit import make_submission
+from autograder.notebook_kit.handout import handouts
+from autograder.notebook_kit.panel import show_panel
+from autograder.notebook_kit.run_public import check_exercise
+from autograder.notebook_kit.submit import make_submission
 
 __all__ = ["check", "make_submission"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from classes import blanks
 from record import record
 
-from autograder.assignment import load_assignment
-from autograder.grade import grade_submissions
-from autograder.slot_pool import open_slots
+from autograder.course.assignment import load_assignment
+from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import open_slots
 
 LIMIT = 1.25
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbformat
 
-from autograder.assignment import Assignment
-from autograder.samples import solved
-from autograder.submissions import Submission, find_submissions
+from autograder.course.assignment import Assignment
+from autograder.grading.samples import solved
+from autograder.intake.submissions import Submission, find_submissions
 
 
 def solutions(assignment: Assignment, folder: Path, count: int) -> list[Submission]:

@@ -25,11 +25,11 @@ import nbformat
 import psutil
 from record import record
 
-from autograder.assignment import Assignment, load_assignment
-from autograder.grade import grade_submissions
-from autograder.slot_pool import open_slots
-from autograder.source import solved_notebook
-from autograder.submissions import find_submissions
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.course.notebook import solved_notebook
+from autograder.intake.submissions import find_submissions
+from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import open_slots
 
 _DEFINES = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 _STOCK = "c = get_config()\nc.CourseDirectory.db_url = 'sqlite:///gradebook.db'\n"

@@ -19,9 +19,9 @@ from pathlib import Path
 from classes import solutions
 from record import record
 
-from autograder.assignment import load_assignment
-from autograder.grade import grade_submissions
-from autograder.slot_pool import open_slots
+from autograder.course.assignment import load_assignment
+from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import open_slots
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         command = [
             sys.executable,
             "-m",
-            "autograder.cli",
+            "autograder.commands.cli",
             "grade",
             str(folder / "class"),
             "--out",

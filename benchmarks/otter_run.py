@@ -24,7 +24,7 @@ import nbformat
 from nbgrader_autograde import kit, small_notebook
 from record import record
 
-from autograder.assignment import Assignment, load_assignment
+from autograder.course.assignment import Assignment, load_assignment
 
 _TEST = """OK_FORMAT = True
 

@@ -21,8 +21,8 @@ import torch
 from record import record
 from torch.utils.data import DataLoader
 
-from autograder.assignment import load_assignment
-from autograder.follow import load_solution
+from autograder.course.assignment import load_assignment
+from autograder.grading.substitutes import load_solution
 from ps7_helpers import (
     ShapesDetection,
     evaluate_folders,

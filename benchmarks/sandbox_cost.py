@@ -17,13 +17,13 @@ import psutil
 import torch
 from record import record
 
-from autograder import engine
-from autograder.assignment import load_assignment
-from autograder.follow import load_solution
+from autograder.checks.runner import SuitePlugin, collect
+from autograder.course.assignment import load_assignment
+from autograder.course.notebook import solved_notebook
+from autograder.grading import engine
+from autograder.grading.substitutes import load_solution
 from autograder.report.blank import blank_report
 from autograder.sandbox.host import Host
-from autograder.source import solved_notebook
-from autograder.suites.plugin import SuitePlugin, collect
 
 LIMIT = 1.10
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from classes import solutions
 from record import record
 
-from autograder.assignment import Assignment, load_assignment
-from autograder.grade import grade_submissions
-from autograder.slot_pool import open_slots
-from autograder.submissions import Submission
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.intake.submissions import Submission
+from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import open_slots
 
 
 def in_slots(assignment: Assignment, found: list[Submission], folder: Path, count: int) -> float:

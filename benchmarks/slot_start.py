@@ -17,10 +17,10 @@ import psutil
 from classes import blanks
 from record import record
 
-from autograder.assignment import Assignment, load_assignment
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.intake.submissions import Submission
+from autograder.runs.slots import Slot
 from autograder.sandbox import probe
-from autograder.slots import Slot
-from autograder.submissions import Submission
 
 
 def started(assignment: Assignment, found: list[Submission], folder: Path, forked: bool) -> tuple[float, float, float]:

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.profiler import profile
 from torch.utils.data import DataLoader
 
-from autograder.assignment import load_assignment
-from autograder.follow import load_solution
+from autograder.course.assignment import load_assignment
+from autograder.grading.substitutes import load_solution
 from ps7_helpers import VOC2007Detection, train_detector, write_voc
 
 WANTED = 0.7

@@ -12,13 +12,13 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from autograder.cli import app
+from autograder.commands.cli import app
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "commands.md"
 HEAD = """\
 # Commands
 
-<!-- Written by data_scripts/make_commands.py from autograder/cli.py. Do not edit. -->
+<!-- Written by data_scripts/make_commands.py from autograder/commands/cli.py. Do not edit. -->
 
 {about}
 

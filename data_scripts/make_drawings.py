@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from autograder.assignment import load_assignment
+from autograder.course.assignment import load_assignment
 
 INK, BLUE, GREEN, RED, GREY = "#1c2430", "#2b6cb0", "#2f855a", "#c05621", "#718096"
 

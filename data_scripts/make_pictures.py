@@ -1,6 +1,7 @@
 """Make the pictures of the guides, `docs/pictures/*.png`, from the pages themselves, in headless Chromium.
 
-The class is the made-up one of `tests/classroom.py`. Look at the pictures afterwards: fonts differ between machines.
+The class is the made-up one of `tests/support/classroom.py`. Look at the pictures afterwards: fonts differ between
+machines.
 
 Usage: python -m data_scripts.make_pictures [--chromium /usr/bin/chromium]
 """
@@ -19,13 +20,13 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from autograder.panel import panel_html
+from autograder.checks.result import ExerciseResult
+from autograder.notebook_kit.panel import panel_html
 from autograder.report.class_page import class_page
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
 from autograder.report.summary import summarise
-from autograder.result import ExerciseResult
-from tests.classroom import thirty
+from tests.support.classroom import thirty
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 EXERCISE = "7.1d"

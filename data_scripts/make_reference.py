@@ -1,4 +1,4 @@
-"""Make the stored tensors of `autograder/reference` from the instructor's solution.
+"""Make the stored tensors of `assignment/ps7/reference` from the instructor's solution.
 
 Usage: python data_scripts/make_reference.py [--check]
 
@@ -17,10 +17,14 @@ import safetensors.torch
 import torch
 import torchvision
 
-from autograder.assignment import PACKAGE, load_assignment
-from autograder.follow import load_solution
-from autograder.student import LocalStudent
-from autograder.suites.scenes import fixed_boxes, predictions, striped_images
+from autograder.checks.student import LocalStudent
+from autograder.checks.suite_imports import importable
+from autograder.course.assignment import load_assignment
+from autograder.grading.substitutes import load_solution
+
+ASSIGNMENT = load_assignment("ps7")
+with importable(ASSIGNMENT.suites):
+    from suites.scenes import fixed_boxes, predictions, striped_images
 
 Tensors = dict[str, torch.Tensor]
 
@@ -147,11 +151,10 @@ MAKERS = {
     "public/7.1i-losses": losses,
     "public/7.1i-inference": inference,
 }
-ASSIGNMENT = load_assignment("ps7")
 
 
 def make() -> dict[str, bytes]:
-    """Every file of `autograder/reference`, by its path there."""
+    """Every file of `assignment/ps7/reference`, by its path there."""
     torch.manual_seed(0)
     files = {}
     for name, maker in MAKERS.items():
@@ -179,7 +182,7 @@ def main() -> int:
     """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the stored files differ")
-    folder = PACKAGE / "reference"
+    folder = ASSIGNMENT.reference
     if parser.parse_args().check:
         wrong = differences(make(), folder)
         print("\n".join(f"differs: {name}" for name in wrong) or "The stored tensors are what the script makes.")
@@ -188,7 +191,7 @@ def main() -> int:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        print(f"wrote {path.relative_to(PACKAGE.parent)} ({len(content)} bytes)")
+        print(f"wrote {path.relative_to(ASSIGNMENT.root)} ({len(content)} bytes)")
     return 0
 
 

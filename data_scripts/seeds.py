@@ -18,14 +18,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autograder.assignment import load_assignment
-from autograder.front import progress_bar
-from autograder.grade import grade_submissions
-from autograder.proof import load_proof, write_case
+from autograder.commands.front import progress_bar
+from autograder.course.assignment import load_assignment
+from autograder.grading.cases import load_proof, write_case
+from autograder.grading.samples import load_samples, write_sample
+from autograder.intake.submissions import Submission, find_submissions
 from autograder.report.model import Report
-from autograder.samples import load_samples, write_sample
-from autograder.slot_pool import open_slots
-from autograder.submissions import Submission, find_submissions
+from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import open_slots
 
 ROOT = Path(__file__).resolve().parents[1]
 Verdict = tuple[str, str, str, float]

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autograder.assignment import Assignment, load_assignment
-from autograder.front import progress_bar
-from autograder.grade import grade_submissions
-from autograder.proof import Case, write_case
-from autograder.samples import Sample, solved, touched_names
-from autograder.source import parted_cells, source_notebook
+from autograder.commands.front import progress_bar
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.course.notebook import parted_cells, source_notebook
+from autograder.grading.cases import Case, write_case
+from autograder.grading.samples import Sample, solved, touched_names
+from autograder.runs.grade import grade_submissions
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 OTHERS = (

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from autograder.assignment import Assignment, load_assignment
-from autograder.errors import KitError
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.runs.slot_pool import SlotPool, open_slots
+from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
-from autograder.slot_pool import SlotPool, open_slots
 
 ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are

@@ -19,10 +19,10 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from autograder.assignment import PACKAGE, Assignment
-from autograder.errors import KitError
+from autograder.course.assignment import PACKAGE, Assignment
+from autograder.gradescope.results import not_graded
 from autograder.report.files import write_whole
-from autograder.report.gradescope import not_graded
+from autograder.runtime.errors import KitError
 
 MAP_SEED = "map.seed"
 SOURCE = "/autograder/source"  # where Gradescope puts what is in the zip
@@ -85,8 +85,11 @@ def bundle_files(assignment: Assignment) -> Iterator[tuple[str, bytes]]:
     yield f"kit/{_LOCK}", _lock()
     for path in _files(PACKAGE):
         yield f"kit/{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
+    left_out = {path for path in _files(assignment.proof) if not path.is_relative_to(assignment.proof / "mutants")}
     for folder in _of_the_course(assignment):
         for path in _files(folder):
+            if path in left_out:  # of the proof, grading needs the faults that have a name
+                continue
             yield f"kit/{_place(assignment, path)}", path.read_bytes()
 
 

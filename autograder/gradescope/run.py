@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autograder.assignment import PACKAGE, Assignment, load_assignment
-from autograder.errors import KitError
-from autograder.grade import grade_submissions, secret_seed
+from autograder.course.assignment import PACKAGE, Assignment, load_assignment
 from autograder.gradescope.bundle import MAP_SEED
+from autograder.gradescope.results import not_graded, results
+from autograder.intake.submissions import Submission, submission_in
 from autograder.report.files import write_whole
-from autograder.report.gradescope import not_graded, results
 from autograder.report.model import Report
-from autograder.submissions import Submission, submission_in
+from autograder.runs.grade import grade_submissions, secret_seed
+from autograder.runtime.errors import KitError
 
 BASE = Path("/autograder")
 STUDENT = "submission"  # whose it is, Gradescope knows: names are of no use to grading

@@ -18,10 +18,10 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder.errors import KitError
 from autograder.report.items import Item
 from autograder.report.model import Report
 from autograder.report.summary import Bin, ClassSummary, ExerciseSummary, Scores, summarise
+from autograder.runtime.errors import KitError
 
 K = 5
 _KEY_BYTES = 32

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autograder.checks.result import Figure
 from autograder.report.model import UNREAD, Report
 from autograder.report.terminal import counted, shortened
-from autograder.result import Figure
 
 URGENT, LOOK, KNOWN = "no score", "worth a look", "for the record"
 _LEVELS = (URGENT, LOOK, KNOWN)

@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 
 from autograder import __version__
-from autograder.assignment import Assignment
+from autograder.course.assignment import Assignment
 from autograder.report.model import Report
 
 

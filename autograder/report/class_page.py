@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from autograder.checks.result import STATUSES, shown_sentences
 from autograder.report.anonymous import K, in_words
 from autograder.report.html import MARKS, page
 from autograder.report.items import FEWEST, Item
 from autograder.report.plots import cost_plot, exercise_plot, item_plot, score_plot
 from autograder.report.summary import ClassSummary
-from autograder.result import STATUSES, shown_sentences
 
 _NOTHING = "-"
 SHOWN_DIAGNOSES = 15

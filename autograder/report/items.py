@@ -13,8 +13,8 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 
+from autograder.checks.result import CheckResult
 from autograder.report.model import Report
-from autograder.result import CheckResult
 
 FEWEST = 5  # with fewer students a correlation says nothing
 Key = tuple[str, str, bool]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autograder.result import CheckResult, Code, ExerciseResult
+from autograder.checks.result import CheckResult, Code, ExerciseResult
 
 _BEFORE, _AFTER = 4, 2
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from autograder.result import FIGURE_STATUSES, STATUSES, ExerciseResult, Figure
+from autograder.checks.result import FIGURE_STATUSES, STATUSES, ExerciseResult, Figure
 
 FORMAT = 1
 UNREAD = "Python cannot read"  # begins the note about a cell

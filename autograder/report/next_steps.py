@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autograder.checks.result import ExerciseResult
 from autograder.report.model import Report
 from autograder.report.terminal import shortened
-from autograder.result import ExerciseResult
 
 _FEW_WORDS = 160  # characters
 _HAND_IN = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import markupsafe
 
-from autograder.result import Picture
+from autograder.checks.result import Picture
 
 _SIDE = 300.0  # units of the drawing's longer side
 _PATH = 40  # rows whose order is drawn

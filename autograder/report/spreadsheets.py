@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.errors import KitError
+from autograder.checks.result import STATUSES
 from autograder.report.anonymous import Row, in_words
 from autograder.report.files import csv_text
 from autograder.report.items import Item
 from autograder.report.model import Report
 from autograder.report.summary import ClassSummary
-from autograder.result import STATUSES
+from autograder.runtime.errors import KitError
 
 # What Canvas' gradebook exports and imports: these first, in this order, then a column for each assignment.
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")

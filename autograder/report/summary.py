@@ -7,10 +7,10 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from autograder.checks.result import ExerciseResult
 from autograder.report.attention import Attention, who_needs_a_human
 from autograder.report.items import Item, analyse
 from autograder.report.model import UNREAD, Report
-from autograder.result import ExerciseResult
 
 BINS = 10
 _BLANK = "left as given, or its name is not defined"

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.assignment import Assignment
+from autograder.checks.result import ExerciseResult, Figure
+from autograder.course.assignment import Assignment
 from autograder.report.model import Report
-from autograder.result import ExerciseResult, Figure
 
 STYLES = {"passed": "green", "missing": "yellow", "grader_error": "bold magenta"}
 _JOINERS = "\u200c\u200d"  # names in Persian and Sinhala, say, are written with them; they move nothing

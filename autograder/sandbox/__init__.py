@@ -2,10 +2,10 @@
 
 Theory of operation. Three kinds of process take part, and trust runs one way:
 
-1. The *slot* (`autograder.slots`) is ours. It has collected the suites and knows the expected values.
+1. The *slot* (`autograder.runs.slots`) is ours. It has collected the suites and knows the expected values.
 2. What keeps apart, one of two kinds; `probe.py` tries them and says which it is and why. *bubblewrap* (`bwrap.py`)
    makes new user, PID, network, mount, IPC, UTS and cgroup namespaces with no capabilities, and an empty root that
-   holds only the system's libraries, this Python and the few files of ours named in `launch.WORKER_FILES`, all
+   holds only the system's libraries, this Python and the few files of ours named in `launch.SEEN`, all
    read-only, and a small private tmpfs as the one place to write. No network, no suites, no reference tensors, no
    other submission: they are not hidden, they are absent. *A user that nobody else is* (`uid.py`) serves where
    namespaces are refused and we are root: Landlock or file modes hide the same things there. In both, system calls

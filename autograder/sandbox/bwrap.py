@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from autograder.assignment import PACKAGE, Assignment
-from autograder.errors import KitError
+from autograder.course.assignment import PACKAGE, Assignment
+from autograder.course.digests import shipped
+from autograder.runtime.errors import KitError
 from autograder.sandbox import seccomp
-from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings
-from autograder.versions import shipped
+from autograder.sandbox.launch import PRELOADER, SEEN, Launch, environment, settings
 
 KIT = "/kit"
 VENV = "/venv"
@@ -78,7 +78,7 @@ def launch(assignment: Assignment, descriptor: int) -> Launch:
     # Where the grader is root, its files in /proc/sys are the worker's own: the host's settings, core_pattern among
     # them. The kernel asks for no capability there, so they have to be read-only.
     args += ["--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger"]
-    for name in WORKER_FILES:
+    for name in SEEN:
         args += ["--ro-bind", str(PACKAGE / name), f"{KIT}/autograder/{name}"]
     for package in shipped(assignment):
         args += ["--ro-bind", str(package), f"{KIT}/{package.name}"]
@@ -87,7 +87,7 @@ def launch(assignment: Assignment, descriptor: int) -> Launch:
         args += ["--setenv", name, value]
     with _filter_file() as file:
         inherited = os.dup(file.fileno())
-    preloader = f"{KIT}/autograder/sandbox/preloader.py"
+    preloader = f"{KIT}/{PRELOADER}"
     args += ["--seccomp", str(inherited), "--", _executable(), "-B", preloader, str(descriptor)]
     return Launch([*args, settings(assignment, {"kind": "alone"})], None, [inherited])
 

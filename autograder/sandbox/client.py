@@ -7,16 +7,16 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
-from autograder.assignment import Assignment, Limits
-from autograder.errors import Place, StudentError
-from autograder.sandbox import limits as limit_words
+from autograder.checks.student import BaseStudent
+from autograder.course.assignment import Assignment, Limits
+from autograder.parsing.slicing import Slice
+from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.values import ValueRefused, pack, unpack
 from autograder.sandbox import meter as meters
-from autograder.sandbox import wire
 from autograder.sandbox.host import Connection, Host
+from autograder.sandbox.inside import limit_messages as limit_words
+from autograder.sandbox.inside import wire
 from autograder.sandbox.launch import SandboxFailed
-from autograder.slicing import Slice
-from autograder.student import BaseStudent
-from autograder.values import ValueRefused, pack, unpack
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
 
@@ -28,7 +28,7 @@ class SandboxedStudent(BaseStudent):
         assignment: Limits, what may be imported.
         piece: The slice to load.
         host: The sandbox; no other worker may be in it.
-        stand_ins: What to bind over the student's own names, see `follow.py`.
+        stand_ins: What to bind over the student's own names, see `substitutes.py`.
     """
 
     def __init__(

@@ -13,13 +13,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import IO
 
-from autograder.assignment import PACKAGE, Assignment
-from autograder.errors import KitError
+from autograder.course.assignment import PACKAGE, Assignment
+from autograder.course.digests import shipped
+from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap, uid
 from autograder.sandbox.cgroup import Cgroup
-from autograder.sandbox.launch import Launch, SandboxFailed, environment, settings
-from autograder.sandbox.limits import ENDED
-from autograder.versions import shipped
+from autograder.sandbox.inside.limit_messages import ENDED
+from autograder.sandbox.launch import PRELOADER, Launch, SandboxFailed, environment, settings
 
 START_SECONDS = 180.0  # importing torch from a cold disk
 ANSWER_SECONDS = 20.0
@@ -250,7 +250,7 @@ class Host:
         packages = [PACKAGE, *shipped(self._assignment)]
         kit = os.pathsep.join(str(package.parent) for package in packages)
         variables = os.environ | environment(kit, "/tmp") | {"PATH": os.environ["PATH"]}
-        preloader = str(PACKAGE / "sandbox" / "preloader.py")
+        preloader = str(PACKAGE.parent / PRELOADER)
         told = settings(self._assignment, {"kind": "open"})
         return Launch([sys.executable, "-B", preloader, str(descriptor), told], variables)
 

@@ -6,32 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.assignment import Assignment
-from autograder.versions import shipped
+from autograder.course.assignment import Assignment
+from autograder.course.digests import shipped
 
-# Our files that the worker needs. Suites, reference tensors and the engine are not among them.
-WORKER_FILES = (
-    "__init__.py",
-    "detector.py",
-    "errors.py",
-    "loading.py",
-    "pretend_gpu.py",
-    "shallow.py",
-    "values.py",
-    "workbench.py",
-    "sandbox/__init__.py",
-    "sandbox/confine.py",
-    "sandbox/home.py",
-    "sandbox/huge_pages.py",
-    "sandbox/landlock.py",
-    "sandbox/limits.py",
-    "sandbox/offline_weights.py",
-    "sandbox/preloader.py",
-    "sandbox/sweep.py",
-    "sandbox/watch.py",
-    "sandbox/wire.py",
-    "sandbox/worker.py",
-)
+# What of the kit is seen inside: whole rooms, and what makes packages of them. No suite, tensor or engine is there.
+SEEN = ("__init__.py", "runtime", "sandbox/__init__.py", "sandbox/inside")
+PRELOADER = "autograder/sandbox/inside/preloader.py"
 
 
 class SandboxFailed(Exception):

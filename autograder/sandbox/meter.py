@@ -7,8 +7,8 @@ import socket
 import time
 
 from autograder.sandbox.host import Host
+from autograder.sandbox.inside.wire import WireGone, WireTimeout
 from autograder.sandbox.launch import SandboxFailed
-from autograder.sandbox.wire import WireGone, WireTimeout
 
 PATIENCE = 4.0  # limits are CPU seconds; a wall clock may run so many times longer on a busy machine
 _GLANCE = 0.25  # seconds between looks at what a slow call has used

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.assignment import Assignment
-from autograder.errors import KitError
+from autograder.course.assignment import Assignment
+from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap, cgroup, seccomp, uid
 
 KINDS = ("auto", "bwrap", "uid", "none")

@@ -15,7 +15,7 @@ import socket
 import tempfile
 from typing import Any
 
-from autograder.errors import KitError
+from autograder.runtime.errors import KitError
 
 ARCHITECTURES = ("x86_64", "aarch64")
 

@@ -24,11 +24,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from autograder.assignment import PACKAGE, Assignment
-from autograder.errors import KitError
-from autograder.sandbox import seccomp, sweep
-from autograder.sandbox.launch import WORKER_FILES, Launch, environment, settings
-from autograder.versions import shipped
+from autograder.course.assignment import PACKAGE, Assignment
+from autograder.course.digests import shipped
+from autograder.runtime.errors import KitError
+from autograder.sandbox import seccomp
+from autograder.sandbox.inside import sweep
+from autograder.sandbox.launch import PRELOADER, SEEN, Launch, environment, settings
 
 FIRST_UID = 60600  # between the ranges that systemd, distributions and containers give away
 SLOTS = 200
@@ -103,12 +104,10 @@ class Lease:
         (self.folder / "scratch").mkdir(parents=True, mode=0o700)
         os.chown(self.folder / "scratch", self.uid, self.uid)
         kit = self.folder / "kit"
-        for name in WORKER_FILES:
-            (kit / "autograder" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PACKAGE / name, kit / "autograder" / name)
+        for name in SEEN:
+            _copy(PACKAGE / name, kit / "autograder" / name)
         for package in shipped(assignment):
-            skip = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(package, kit / package.name, ignore=skip, copy_function=shutil.copyfile)
+            _copy(package, kit / package.name)
         for path in (self.folder, kit, *kit.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -163,7 +162,7 @@ def launch(assignment: Assignment, descriptor: int, lease: Lease) -> Launch:
     home: dict[str, Any] = {"kind": "apart", "uid": lease.uid, "keeper": lease.keeper, "scratch": scratch}
     home |= {"program": base64.b64encode(seccomp.program()).decode(), "readable": [kit, *_readable()]}
     told = settings(assignment, home, assignment.limits.tmpfs_megabytes * 2**20)
-    preloader = f"{kit}/autograder/sandbox/preloader.py"
+    preloader = f"{kit}/{PRELOADER}"
     command = [sys.executable, "-B", preloader, str(descriptor), told]
     return Launch(command, environment(kit, scratch), [lease.inherited()])
 
@@ -186,10 +185,19 @@ def check_possible() -> None:
     seccomp.program()
 
 
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder without what Python compiled; without modes and dates."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target, ignore=skip, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(source, target)
+
+
 def secrets_of(assignment: Assignment) -> list[Path]:
     """What student code must not read: suites, reference tensors, the instructor's source, the proof's cases."""
-    ours = [PACKAGE / "suites", PACKAGE / "reference", assignment.suites, assignment.reference]
-    return list(dict.fromkeys([*ours, assignment.folder, assignment.proof]))
+    return list(dict.fromkeys([assignment.suites, assignment.reference, assignment.folder, assignment.proof]))
 
 
 def check_secrets(paths: Iterable[Path]) -> None:
@@ -206,7 +214,7 @@ def check_secrets(paths: Iterable[Path]) -> None:
     uid = _first_uid()
     needed = [os.__file__, torch.__file__]
     told = json.dumps([[str(path.resolve()) for path in paths if path.exists()], needed, _readable()])
-    script = (PACKAGE / "sandbox" / "landlock.py").read_text(encoding="utf-8") + _LOOK
+    script = (PACKAGE / "sandbox" / "inside" / "landlock.py").read_text(encoding="utf-8") + _LOOK
     command = [sys.executable, "-I", "-B", "-c", script]
     try:
         done = subprocess.run(

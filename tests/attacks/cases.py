@@ -36,10 +36,10 @@ from typing import Any
 
 import nbformat
 
-from autograder.assignment import Assignment
+from autograder.course.assignment import Assignment
+from autograder.grading.samples import solved
+from autograder.intake.submissions import Submission, safe_key
 from autograder.report.files import write_whole
-from autograder.samples import solved
-from autograder.submissions import Submission, safe_key
 
 HERE = Path(__file__).parent
 _CALL = """

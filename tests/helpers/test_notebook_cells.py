@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision import models
 
-from autograder.samples import solved_code
+from autograder.grading.samples import solved_code
 
 
 class Asked:

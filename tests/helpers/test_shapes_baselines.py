@@ -8,7 +8,7 @@ import torch
 from torchvision import models
 from torchvision.ops import box_iou
 
-from autograder.follow import load_solution
+from autograder.grading.substitutes import load_solution
 from ps7_helpers import Evaluation, ImageDetections, ImageTruth, ShapesDetection, denormalize, evaluate_detections
 
 SIZE = 64

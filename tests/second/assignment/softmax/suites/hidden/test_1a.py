@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from autograder.student import Student
-from autograder.suites.compare import expect_close
+from autograder.checks.student import Student
+from autograder.checks.compare import expect_close
 
 pytestmark = pytest.mark.exercise("1a")
 

@@ -1,0 +1,76 @@
+"""7.1 (c), the hidden half: the values, and no sigmoid."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from autograder.checks.compare import CheckFailed, expect_close, expect_shape
+from autograder.checks.student import Student
+from suites.public.test_7_1c import KINDS, features, three
+
+pytestmark = pytest.mark.exercise("7.1c")
+
+
+@pytest.mark.points(1)
+@pytest.mark.hint("The network predicts logits; the losses apply the sigmoid themselves.")
+def test_logits(student: Student) -> None:
+    """Class and centerness predictions are logits: they are not squeezed between 0 and 1."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    biases = {n: p for n, p in module.parameters().items() if p.dim() == 1 and not n.startswith("stem_")}
+    module.load({name: torch.full_like(p, 5.0) for name, p in biases.items()})
+    for part, what in zip(three(module(features(16))), KINDS, strict=True):
+        if not bool((part["p3"] > 3).all()):
+            said = f"{what} do not follow the bias of their convolution."
+            raise CheckFailed(said, "A sigmoid (or another function) is applied within the network.", said)
+
+
+@pytest.mark.points(3)
+@pytest.mark.hint("Batch, channels and number of stem convolutions vary here.")
+def test_values(student: Student, rng: torch.Generator) -> None:
+    """The predictions are those of the convolutions and ReLUs asked for, whatever their number and widths."""
+    for classes, channels, stems in ((3, 10, [14, 6, 9]), (7, 12, [8])):
+        module = student.new("FCOSPredictionNetwork", classes, channels, stems)
+        weights = {n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in module.found().items()}
+        module.load(weights)
+        maps = {k: torch.randn(v.shape, generator=rng) for k, v in features(channels, batch=3).items()}
+        got = three(module(maps))
+        for level, feature in maps.items():
+            for index, right in enumerate(expected(weights, feature)):
+                cells = feature.shape[2] * feature.shape[3]
+                expect_shape(got[index][level], (3, cells, (classes, 4, 1)[index]), f"{KINDS[index]} of {level}")
+                expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
+
+
+def expected(parameters: dict[str, torch.Tensor], feature: torch.Tensor) -> list[torch.Tensor]:
+    """The three predictions for one level, by plain convolutions with the student's own weights."""
+    hidden = {}
+    for stem in ("stem_cls", "stem_box"):
+        value = feature
+        weights = [n for n, p in parameters.items() if n.startswith(f"{stem}.") and p.dim() == 4]
+        for name in weights:
+            bias = parameters.get(name.removesuffix("weight") + "bias")
+            value = F.relu(_convolved(value, parameters[name], bias, name))
+        if stem == "stem_cls" and not weights:
+            raise CheckFailed("stem_cls has no convolution.", public_text="stem_cls has no convolution.")
+        hidden[stem] = value
+    made = []
+    for name, stem in (("pred_cls", "stem_cls"), ("pred_box", "stem_box"), ("pred_ctr", "stem_box")):
+        weight = parameters.get(f"{name}.weight")
+        if weight is None:
+            text = f"There is no convolution `{name}`, which the text asks for by that name."
+            raise CheckFailed(text, public_text=text)
+        out = _convolved(hidden[stem], weight, parameters.get(f"{name}.bias"), name)  # (B, C, H, W)
+        made.append(out.permute(0, 2, 3, 1).flatten(1, 2))  # (B, H * W, C)
+    return made
+
+
+def _convolved(value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, name: str) -> torch.Tensor:
+    """A 3 x 3 convolution; fail where the student's layers do not fit one another."""
+    if weight.dim() == 4 and weight.shape[2:] != (3, 3):
+        text = f"`{name}` has a kernel of {tuple(weight.shape[2:])}, not (3, 3)."
+        raise CheckFailed(text, "The convolutions of the network have to be 3 x 3 with padding 1.", text)
+    if weight.dim() != 4 or weight.shape[1] != value.shape[1]:
+        reads = f"what it should read has {value.shape[1]} channels"
+        text = f"`{name}` does not fit: its weight is {tuple(weight.shape)}, {reads}."
+        raise CheckFailed(text, "A layer reads other channels than those that the layer before it makes.", text)
+    return F.conv2d(value, weight, bias, padding=1)

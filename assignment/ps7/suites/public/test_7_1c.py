@@ -1,0 +1,154 @@
+"""7.1 (c): the prediction network. Only `stem_cls` and `stem_box`, given names, are relied on."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
+from autograder.checks.student import Handle, Student
+
+pytestmark = pytest.mark.exercise("7.1c")
+
+KINDS = ("The class logits", "The box deltas", "The centerness logits")
+
+
+def features(channels: int, batch: int = 2) -> dict[str, torch.Tensor]:
+    """Small maps that are not square."""
+    sizes = {"p3": (6, 9), "p4": (3, 5), "p5": (2, 3)}
+    return {
+        level: torch.linspace(-1, 1, batch * channels * h * w).reshape(batch, channels, h, w)
+        for level, (h, w) in sizes.items()
+    }
+
+
+def three(got: object) -> list[dict[str, torch.Tensor]]:
+    """Fail unless the network gave three dictionaries."""
+    if not isinstance(got, (list, tuple)) or len(got) != 3:
+        text = "The network should return three dictionaries: class logits, box deltas, centerness logits."
+        raise CheckFailed(text, public_text=text)
+    return [expect_levels(part, {"p3": 0, "p4": 0, "p5": 0}, what) for part, what in zip(got, KINDS, strict=True)]
+
+
+def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
+    """Shapes of the convolution weights of a stem, in order."""
+    return [tuple(p.shape) for n, p in module.found().items() if n.startswith(f"{stem}.") and p.dim() == 4]
+
+
+@pytest.mark.points(2)
+def test_shapes(student: Student) -> None:
+    """For each level there is one row a cell: (B, H * W, C), with C = num_classes, 4 and 1."""
+    module = student.new("FCOSPredictionNetwork", 20, 16, [12, 16])
+    maps = features(16)
+    for part, count, what in zip(three(module(maps)), (20, 4, 1), KINDS, strict=True):
+        for level, feature in maps.items():
+            cells = feature.shape[2] * feature.shape[3]
+            expect_shape(part[level], (2, cells, count), f"{what} of {level}")
+
+
+@pytest.mark.points(2)
+def test_stems(student: Student) -> None:
+    """Each stem has a 3 x 3 convolution for every entry of stem_channels, of the channels asked for."""
+    for stem_channels in ([12, 8], [8, 12, 20]):
+        module = student.new("FCOSPredictionNetwork", 5, 16, stem_channels)
+        expected = [(after, before, 3, 3) for before, after in zip([16, *stem_channels], stem_channels, strict=False)]
+        for stem in ("stem_cls", "stem_box"):
+            got = convolutions(module, stem)
+            if got != expected:
+                said = f"{stem} for in_channels 16 and stem_channels {stem_channels}: expected convolutions with "
+                raise CheckFailed(f"{said}weights {expected}, found {got}.")
+
+
+@pytest.mark.points(2)
+def test_initialisation(student: Student) -> None:
+    """Stem weights start from N(0, 0.01), their biases from 0, and pred_cls starts from a score of 0.01."""
+    module = student.new("FCOSPredictionNetwork", 20, 64, [64, 64])
+    parameters = module.parameters()
+    for name, p in parameters.items():
+        if not name.startswith(("stem_cls.", "stem_box.")):
+            continue
+        if p.dim() == 1 and bool((p != 0).any()):
+            raise CheckFailed(f"`{name}` should start from 0.", "The biases of the stems do not start from 0.")
+        if p.dim() == 4 and not (0.009 < float(p.std()) < 0.011 and abs(float(p.mean())) < 0.001):
+            said = f"`{name}` has mean {float(p.mean()):.4f} and standard deviation {float(p.std()):.4f}."
+            raise CheckFailed(said, "The weights of the stems do not start from a normal distribution (0, 0.01).")
+    bias = parameters.get("pred_cls.bias")
+    if bias is None or bias.shape != (20,) or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
+        raise CheckFailed("pred_cls.bias should be -log(99): is the given last line of __init__ still there?")
+
+
+@pytest.mark.points(2)
+def test_row_order(student: Student) -> None:
+    """Row i * W + j of the result is the cell in row i and column j."""
+    module = pointwise(student)
+    maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
+    before = three(module(maps))
+    for level, (i, j) in {"p3": (1, 7), "p4": (2, 1)}.items():
+        changed = {name: feature.clone() for name, feature in maps.items()}
+        changed[level][0, :, i, j] += 1.0
+        after = three(module(changed))
+        width, height = maps[level].shape[3], maps[level].shape[2]
+        for old, new, what in zip(before, after, KINDS, strict=True):
+            expect_shape(new[level], tuple(old[level].shape), what)
+            rows = ((new[level] - old[level]).abs().sum(dim=-1)[0] > 1e-6).nonzero().flatten().tolist()
+            if rows == [i * width + j]:
+                continue
+            diagnosis = "Cells and channels are mixed: move the channels to the back before you reshape."
+            if rows == [j * height + i]:
+                diagnosis = "The rows run down the columns: height and width are swapped."
+            if not rows:
+                diagnosis = "The features of this cell never reach the prediction: is a stem bypassed?"
+            said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not {rows[:6]}."
+            raise CheckFailed(said, diagnosis)
+
+
+@pytest.mark.points(2)
+def test_which_stem_feeds_which_prediction(student: Student) -> None:
+    """Class scores are read from stem_cls, box and centerness from stem_box."""
+    module = pointwise(student)
+    weights = pointwise_weights(module)
+    maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
+    before = three(module(maps))
+    for stem, expected in {"stem_cls": {0}, "stem_box": {1, 2}}.items():
+        biases = {n: p for n, p in weights.items() if n.startswith(f"{stem}.") and p.dim() == 1}
+        if not biases:
+            raise CheckFailed(f"{stem} has no convolution with a bias.")
+        last = list(biases)[-1]
+        module.load({last: biases[last] + 1.0})
+        after = three(module(maps))
+        module.load({last: biases[last]})
+        got = {k for k in range(3) if not torch.allclose(before[k]["p3"], after[k]["p3"], atol=1e-6)}
+        if got != expected:
+            names = ["classes", "boxes", "centerness"]
+            want, have = ([names[k] for k in sorted(kinds)] for kinds in (expected, got))
+            said = f"{stem} should feed {want}, but feeds {have}."
+            raise CheckFailed(said, "The stems are mixed up, or one is never used.")
+
+
+@pytest.mark.points(1)
+def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+    """The gradients of the predictions reach every layer of both stems."""
+    module = pointwise(student)
+    for name, gradient in module.gradients(features(16)).items():
+        if name.startswith(("stem_cls.", "stem_box.", "pred_")):
+            expect_gradient(gradient, f"`{name}`")
+    confirm("network_gradients", module, rng)
+
+
+def pointwise(student: Student) -> Handle:
+    """A network whose convolutions look at one cell each and keep every sign, so that rows can be followed."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16, 16])
+    module.load(pointwise_weights(module))
+    return module
+
+
+def pointwise_weights(module: Handle) -> dict[str, torch.Tensor]:
+    """The weights of that network, by name."""
+    tensors = {}
+    for name, p in module.found().items():
+        tensors[name] = torch.zeros_like(p)
+        if p.dim() == 4:
+            middle = (p.shape[2] // 2, p.shape[3] // 2)
+            tensors[name][:, :, middle[0], middle[1]] = 1.0 / p.shape[1]
+    return tensors

@@ -1,0 +1,86 @@
+"""7.1 (i), inference: from given predictions to detections, with canned networks in place of (b) and (c)."""
+
+import pytest
+import torch
+
+from autograder.checks.compare import CheckFailed
+from autograder.checks.gpu import expect_right, expect_runs_on_gpu
+from autograder.checks.student import Handle, Student
+from suites.detections import are_detections, expect_detections, expect_three
+
+pytestmark = pytest.mark.exercise("7.1i-inference")
+
+LEVELS = ("p3", "p4", "p5")
+SIZE = (96, 128)  # height, width
+
+
+def detect(module: Handle, inputs: dict[str, torch.Tensor], score: float, nms: float) -> object:
+    """Run the student's `inference` on stored predictions, in evaluation mode."""
+    module.eval()
+    return module.call("inference", *arguments(inputs), test_score_thresh=score, test_nms_thresh=nms)
+
+
+def first_detections(student: Student, inputs: dict[str, torch.Tensor]) -> object:
+    """What the student's `inference` makes of the stored predictions, with both thresholds 0.5."""
+    return student.once("first detections", lambda: detect(student.new("FCOS", 6, 16, [16]), inputs, 0.5, 0.5))
+
+
+def arguments(inputs: dict[str, torch.Tensor]) -> list[object]:
+    """Images, and the stored predictions by level, as `inference` takes them."""
+    parts = [{level: inputs[f"{kind}/{level}"] for level in LEVELS} for kind in ("where", "cls", "box", "ctr")]
+    return [torch.zeros(1, 3, *SIZE), *parts]
+
+
+def answer(stored: dict[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Stored detections."""
+    return stored[f"{name}/boxes"], stored[f"{name}/classes"], stored[f"{name}/scores"]
+
+
+@pytest.mark.points(2)
+def test_three_tensors(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """Inference returns boxes (N, 4), classes (N,) and scores (N,), of equal length."""
+    boxes, classes, scores = expect_three(first_detections(student, stored))
+    if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
+        text = (
+            f"Shapes {tuple(boxes.shape)}, {tuple(classes.shape)}, {tuple(scores.shape)}: expected (N, 4), (N,), (N,)."
+        )
+        raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
+
+
+@pytest.mark.points(4)
+def test_detections(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """The detections of a stored example, an image that is wider than high, are right."""
+    got = first_detections(student, stored)
+    accepted = [answer(stored, name) for name in ("right", "right-minus-one")]
+    faults = [(text, answer(stored, name)) for name, text in FAULTS.items()]
+    expect_detections(got, accepted, faults, size=SIZE)
+
+
+FAULTS = {
+    "swapped": "Height and width are swapped in the clipping: x goes with the width, which is images.shape[3].",
+    "square-width": "Everything is clipped to the width: y has to be clipped to the height.",
+    "square-height": "Everything is clipped to the height: x has to be clipped to the width.",
+    "unclipped": "The boxes are not clipped to the image.",
+    "low-only": "Only the lower bound 0 is clipped: boxes reach beyond the right or the bottom edge.",
+    "high-only": "Only the upper bounds are clipped: boxes begin left of or above the image.",
+}
+
+
+@pytest.mark.points(2)
+def test_nothing_found(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """An image in which nothing is found gives empty tensors, not an error."""
+    boxes, classes, scores = expect_three(detect(student.new("FCOS", 6, 16, [16]), stored, 0.999, 0.5))
+    if len(boxes) or len(classes) or len(scores):
+        text = f"With a score threshold of 0.999 nothing should be left, but there are {len(boxes)} boxes."
+        raise CheckFailed(text, "The scores are not filtered by the threshold.", text)
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """With predictions on a GPU, inference works (checked without one)."""
+    new = [6, 16, [16]]
+    got = expect_three(first_detections(student, stored))
+    thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}
+    expect_runs_on_gpu(student, "FCOS", arguments(stored), thresholds, new=new, method="inference")
+    accepted = [answer(stored, name) for name in ("right", "right-minus-one")]
+    expect_right(are_detections(got, accepted), "the detections")

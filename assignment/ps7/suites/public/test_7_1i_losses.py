@@ -1,0 +1,107 @@
+"""7.1 (i), training: the losses, with canned networks in place of (b) and (c)."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from autograder.checks.compare import CheckFailed
+from autograder.checks.gpu import expect_right, expect_runs_on_gpu
+from autograder.checks.student import Handle, Student
+from suites.scenes import fixed_boxes, striped_images
+
+pytestmark = pytest.mark.exercise("7.1i-losses")
+
+LOSSES = ("loss_cls", "loss_box", "loss_ctr")
+PARTS = {"loss_cls": "cls", "loss_box": "box", "loss_ctr": "ctr"}
+
+
+def losses_of(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> dict[str, float]:
+    """The three losses as numbers; fail unless they are."""
+    module.train()
+    got = module(images, boxes)
+    if not isinstance(got, dict) or not set(LOSSES) <= set(got):
+        text = "In training, `forward` should return a dictionary with loss_cls, loss_box and loss_ctr."
+        raise CheckFailed(text, public_text=text)
+    found = {}
+    for name in LOSSES:
+        value = got[name]
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            text = f"{name} should be a single number: sum up the losses of all locations."
+            raise CheckFailed(text, public_text=text)
+        found[name] = float(value)
+        if not math.isfinite(found[name]):
+            text = f"{name} is {found[name]}."
+            raise CheckFailed(text, public_text=text)
+    return found
+
+
+def first_losses(student: Student) -> dict[str, float]:
+    """The losses of a new detector for the fixed images and boxes."""
+    return student.once(
+        "first losses", lambda: losses_of(student.new("FCOS", 20, 16, [16]), striped_images(), fixed_boxes())
+    )
+
+
+def close(got: float, expected: float) -> bool:
+    """Whether two losses are the same but for rounding."""
+    return abs(got - expected) <= 5e-5 * max(1.0, abs(expected))
+
+
+@pytest.mark.points(1)
+def test_three_losses(student: Student) -> None:
+    """In training, forward returns loss_cls, loss_box and loss_ctr, each a single finite number."""
+    first_losses(student)
+
+
+@pytest.mark.points(3)
+@pytest.mark.parametrize("name", LOSSES)
+def test_value(student: Student, stored: dict[str, torch.Tensor], name: str) -> None:
+    """Each of the three losses of a batch of two images has the right value."""
+    got = first_losses(student)[name]
+    expected = float(stored[name])
+    if close(got, expected):
+        return
+    faults = {key: float(value) for key, value in stored.items() if key.startswith(f"{name}/")}
+    diagnosis = next((FAULTS[key.partition("/")[2]] for key, wrong in faults.items() if close(got, wrong)), "")
+    text = f"{name}: expected {expected:.4f}, got {got:.4f}."
+    raise CheckFailed(text, diagnosis, f"{name} has the wrong value.")
+
+
+FAULTS = {
+    "background-counted": "Background is counted in this loss: it has to be zero where a location has no object.",
+    "background-is-class-0": "The one-hot target of background is not all zeros: background counts as class 0.",
+    "deltas-not-boxes": "The loss compares deltas, where boxes in pixels are meant.",
+    "boxes-not-deltas": "The centerness targets are made from boxes, where deltas are meant.",
+    "sigmoid-twice": "A sigmoid is applied before the loss, which applies one itself.",
+    "not-normalised": "The loss is not divided by `self._normalizer` times the number of images.",
+    "zero": "This loss is zero: is everything masked out?",
+}
+
+
+@pytest.mark.points(2)
+def test_gradients(student: Student, confirm: Callable[..., None]) -> None:
+    """The gradients of each loss reach the predictions it is about, and pass on into the backbone."""
+    module = student.new("FCOS", 20, 16, [16])
+    module.train()
+    told = {}
+    for loss, part in PARTS.items():
+        told[loss] = module.gradients(striped_images(), fixed_boxes(), of=[loss])
+        for name, gradient in told[loss].items():
+            wanted = name.endswith(f"{part}_offset") or name.endswith("scale")
+            if wanted and (gradient is None or not bool((gradient != 0).any())):
+                text = f"The gradient of {loss} does not reach the predictions it is made from."
+                raise CheckFailed(
+                    text, "Something on the way is detached, rounded or computed without gradients.", text
+                )
+    confirm("loss_gradients", told)
+
+
+@pytest.mark.points(1)
+def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """With the detector, images and boxes on a GPU, the losses are computed there (checked without one)."""
+    new = [20, 16, [16]]
+    got = first_losses(student)
+    expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)
+    expect_right(all(close(got[name], float(stored[name])) for name in LOSSES), "the losses")

@@ -1,0 +1,171 @@
+"""Comparing what a student's code gave with what was expected, and saying what is wrong in words.
+
+`expect_close` and its like raise `CheckFailed`. A *hypothesis* is a pair of a sentence ("x and y are
+swapped") and the tensor that a solution with that fault would give: the first one that explains the
+output becomes the diagnosis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from autograder.checks.result import Picture
+
+Hypothesis = tuple[str, torch.Tensor]
+Draw = Callable[[torch.Tensor], Picture]
+
+_SHOWN = 3
+
+
+class CheckFailed(Exception):
+    """A check's verdict is "failed".
+
+    Attributes:
+        message: Expected and got, for a student who may see the numbers.
+        diagnosis: The fault by name, or "".
+        public_text: What may be said where the numbers are hidden.
+        picture: What to draw where they are not.
+        quotes: Whether the message repeats words that student code chose: where it must not talk, public text is said.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        diagnosis: str = "",
+        public_text: str = "",
+        picture: Picture | None = None,
+        *,
+        quotes: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.quotes = quotes
+        self.picture = picture
+        self.message = message
+        self.diagnosis = diagnosis
+        self.public_text = public_text
+
+
+def expect_tensor(got: Any, what: str) -> torch.Tensor:
+    """Fail unless `got` is a tensor; `what` names it in the message."""
+    if isinstance(got, torch.Tensor):
+        return got
+    if got is None:
+        raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
+    text = f"{what} should be a tensor, but is a `{type(got).__name__}`."
+    raise CheckFailed(text, public_text=text)
+
+
+def expect_shape(got: Any, shape: Sequence[int], what: str) -> torch.Tensor:
+    """Fail unless `got` is a tensor of the shape."""
+    tensor = expect_tensor(got, what)
+    if tuple(tensor.shape) == tuple(shape):
+        return tensor
+    text = f"{what} has the wrong shape: expected {tuple(shape)}, got {tuple(tensor.shape)}."
+    diagnosis = ""
+    if tensor.numel() == torch.Size(shape).numel():
+        diagnosis = "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
+    raise CheckFailed(text, diagnosis, public_text=f"{what} has the wrong shape.")
+
+
+def expect_close(
+    got: Any,
+    expected: torch.Tensor,
+    what: str,
+    hypotheses: Iterable[Hypothesis] = (),
+    *,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    draw: Draw | None = None,
+) -> None:
+    """Fail unless `got` is a tensor of the shape and, within tolerance, the values of `expected`.
+
+    Args:
+        got: What student code gave.
+        expected: What it should be.
+        what: Names it in the message, such as "The locations of p3".
+        hypotheses: Faults that are looked for, the likeliest first.
+        rtol: Relative tolerance, against the largest magnitude in `expected`.
+        atol: Absolute tolerance.
+        draw: Makes a picture of values that are wrong, see `drawings.py`; for public checks.
+    """
+    hypotheses = list(hypotheses)
+    if isinstance(got, torch.Tensor) and tuple(got.shape) != tuple(expected.shape):
+        diagnosis = _explained(got, hypotheses, rtol, atol)
+        if diagnosis:
+            shapes = f"{what}: expected shape {tuple(expected.shape)}, got {tuple(got.shape)}."
+            raise CheckFailed(shapes, diagnosis, public_text=f"{what} has the wrong shape.")
+    tensor = expect_shape(got, expected.shape, what)
+    if _close(tensor, expected, rtol, atol):
+        return
+    diagnosis = _explained(tensor, hypotheses, rtol, atol)
+    text = _differences(tensor, expected, what, rtol, atol)
+    raise CheckFailed(text, diagnosis, f"{what}: wrong values.", draw(tensor) if draw else None)
+
+
+def is_close(got: Any, expected: torch.Tensor, *, rtol: float = 1e-4, atol: float = 1e-4) -> bool:
+    """Whether `got` is a tensor of the shape and, within tolerance as for `expect_close`, the values of `expected`."""
+    return isinstance(got, torch.Tensor) and _close(got, expected, rtol, atol)
+
+
+def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Fail unless `got` is a dict with an entry for each level of `expected`; more levels are no fault."""
+    if got is None:
+        raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
+    if not isinstance(got, dict):
+        text = f"{what} should be a dict with a tensor for each level, but is a `{type(got).__name__}`."
+        raise CheckFailed(text, public_text=text)
+    absent = [level for level in expected if level not in got]
+    if absent:
+        text = f"{what} lacks the level {absent[0]!r}: its keys are {sorted(map(str, got))[:8]}."
+        raise CheckFailed(text, public_text=f"{what} lacks a level.", quotes=True)
+    return got
+
+
+def expect_gradient(gradient: torch.Tensor | None, what: str) -> None:
+    """Fail unless there is a gradient that is not zero everywhere; `what` names what it should reach."""
+    if gradient is None or not bool((gradient != 0).any()):
+        text = f"The gradient does not reach {what}."
+        raise CheckFailed(
+            text, "It would never be trained: something is detached, or computed without gradients.", text
+        )
+
+
+def _close(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> bool:
+    if got.shape != expected.shape:
+        return False
+    if expected.numel() == 0:
+        return True
+    return not bool(_wrong(got, expected, rtol, atol).any())
+
+
+def _wrong(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> torch.Tensor:
+    """Where two tensors of one shape differ by more than the tolerance."""
+    got, expected = got.double(), expected.double()
+    scale = expected[expected.isfinite()].abs().max().item() if bool(expected.isfinite().any()) else 1.0
+    return ~torch.isclose(got, expected, rtol=0.0, atol=atol + rtol * scale, equal_nan=True)
+
+
+def _explained(got: torch.Tensor, hypotheses: Iterable[Hypothesis], rtol: float, atol: float) -> str:
+    return next((text for text, tensor in hypotheses if _close(got, tensor, rtol, atol)), "")
+
+
+def _differences(got: torch.Tensor, expected: torch.Tensor, what: str, rtol: float, atol: float) -> str:
+    """The first rows that differ, expected beside got."""
+    wrong = _wrong(got, expected, rtol, atol)
+    rows = wrong.reshape(wrong.shape[0], -1).any(dim=1) if wrong.dim() else wrong.reshape(1)
+    text = [f"{what}: {int(rows.sum())} of {rows.numel()} rows differ."]
+    if bool(got.isnan().any()) and not bool(expected.isnan().any()):
+        text.append(f"{int(got.isnan().sum())} of the numbers are NaN.")
+    for index in rows.nonzero().flatten()[:_SHOWN].tolist():
+        want = expected[index] if expected.dim() else expected
+        have = got[index] if got.dim() else got
+        text.append(f"row {index}: expected {_numbers(want)}, got {_numbers(have)}")
+    return "\n".join(text)
+
+
+def _numbers(tensor: torch.Tensor) -> str:
+    values = [f"{value:.4g}" for value in tensor.flatten()[:8].tolist()]
+    return f"({', '.join(values)}{', ...' if tensor.numel() > 8 else ''})"

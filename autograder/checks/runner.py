@@ -1,0 +1,284 @@
+"""The pytest plugin that runs the suites: what differs per submission comes in through fixtures.
+
+The suites are collected once; `SuitePlugin.run` then runs the checks of one exercise against one student
+as often as wanted, in the same process. An exception becomes a status by its class: `CheckFailed` and
+`AssertionError` are the solution's, `StudentError` carries its own, anything else is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import safetensors.torch
+import torch
+
+from autograder.checks.result import CheckResult
+from autograder.checks.student import LocalStudent, Student
+from autograder.checks.suite_imports import importable
+from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, told, unfit
+
+# Plugins of pytest's own that would take time at each check, or write where nobody reads.
+_NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
+
+Serve = Callable[["SuitePlugin"], None]
+
+
+class SuitePlugin:
+    """Collects suites and runs them on request.
+
+    Args:
+        reference: Folder with the stored tensors: `public/` and, on staff's machines, `hidden/`.
+        serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
+        solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
+        faults: Gives known faults of an exercise, a sentence and a student who has it.
+    """
+
+    def __init__(
+        self,
+        reference: Path,
+        serve: Serve,
+        solution: Callable[[str], Student] | None = None,
+        faults: Callable[[str], list[tuple[str, Student]]] | None = None,
+    ) -> None:
+        self._reference = reference
+        self._faults = faults
+        self._seed_of_faults = 0
+        self._faults_told: dict[tuple[str, int], str] = {}
+        self._serve = serve
+        self._solution = solution
+        self._items: dict[str, list[pytest.Item]] = {}  # by exercise
+        self._outcome: CheckResult | None = None
+        self._error: BaseException | None = None
+        self._stored: dict[str, dict[str, torch.Tensor]] = {}
+        self._solutions: dict[str, Student] = {}
+        self._guarded = False
+        self.student: Student | None = None
+        self.seed = 0
+        self.problems: list[str] = []
+
+    # What pytest calls.
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Hand over to `serve` instead of running everything once."""
+        if not session.testsfailed:
+            for item in sorted(session.items, key=lambda item: not is_public(item)):
+                self._items.setdefault(exercise_of(item), []).append(item)
+            self._serve(self)
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember why a suite could not be collected."""
+        if report.failed:
+            self.problems.append(str(report.longrepr))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn what happened into a `CheckResult`."""
+        report = yield
+        if self._outcome is not None and call.excinfo is not None and self._outcome.status in ("", "passed"):
+            self._error = call.excinfo.value
+            judge(self._outcome, call.excinfo.value, self._guarded)
+        elif self._outcome is not None and call.when == "call" and not self._outcome.status:
+            self._outcome.status, self._outcome.message = "passed", ""
+        return report
+
+    # What suites ask for.
+
+    @pytest.fixture(name="student")
+    def _student(self) -> Student:
+        assert self.student is not None
+        return self.student
+
+    @pytest.fixture(name="solution")
+    def _solution_fixture(self, request: pytest.FixtureRequest) -> Student:
+        return self._solution_of(exercise_of(request.node))
+
+    def _solution_of(self, exercise: str) -> Student:
+        if exercise not in self._solutions:
+            if self._solution is None:
+                raise RuntimeError("hidden checks run on staff's machines alone")
+            self._solutions[exercise] = self._solution(exercise)
+        return self._solutions[exercise]
+
+    @pytest.fixture(name="confirm")
+    def _confirm(self, request: pytest.FixtureRequest) -> Callable[..., None]:
+        """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
+
+        Some answers are facts about student code that its own process states, gradients say, and that process may
+        lie. On staff's machines `hidden/confirm.py` beside the public suites holds them to the values that the
+        solution gives; in a student's notebook, where nobody gains by lying, nothing is compared.
+        """
+        if self._solution is None:
+            return lambda *_: None
+        confirm = module_at(request.path.parents[1] / "hidden" / "confirm.py")
+        solution = self._solution_of(exercise_of(request.node))
+        return lambda name, *told: getattr(confirm, name)(solution, *told)
+
+    @pytest.fixture(name="rng")
+    def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
+        """Random numbers that the student cannot foresee, the same again from the same seed."""
+        name = request.node.nodeid.rsplit("::", 1)[-1]
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    @pytest.fixture(name="stored")
+    def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
+        """The stored tensors of the check's exercise, by name; a copy each time."""
+        folder = "public" if is_public(request.node) else "hidden"
+        key = f"{folder}/{exercise_of(request.node)}.safetensors"
+        if key not in self._stored:
+            self._stored[key] = safetensors.torch.load_file(self._reference / key)
+        return {name: tensor.clone() for name, tensor in self._stored[key].items()}
+
+    # What the engine calls.
+
+    def checks(self) -> list[CheckResult]:
+        """All checks that were collected, not run: their exercise, points and sentence."""
+        return [blank(item) for items in self._items.values() for item in items]
+
+    def run(
+        self, exercise: str, student: Student, seed: int, *, guarded: bool = False, only: str = ""
+    ) -> list[CheckResult]:
+        """Run the checks of one exercise.
+
+        Args:
+            exercise: Its id.
+            student: Whose code.
+            seed: What random inputs are drawn from.
+            guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
+            only: Name of a check; the others are left out.
+        """
+        self.student, self.seed, self._guarded = student, seed, guarded
+        results = []
+        items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            self._outcome = blank(item)
+            started = time.perf_counter()
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
+                unfit(self._outcome, blank(item).message, guarded)
+            self._outcome.seconds = round(time.perf_counter() - started, 4)
+            if not self._outcome.status:
+                self._outcome.status = "grader_error"
+                self._outcome.message = "This check did not come to a verdict. That is our fault."
+            results.append(self._outcome)
+        self._name_fault(exercise, results)
+        self._outcome = self.student = None
+        if isinstance(known := self._solutions.get(exercise), LocalStudent):
+            known.let_go()
+        return results
+
+    def _answer_broke(self, item: pytest.Item) -> bool:
+        """Whether a check that broke did so on what student code answered: with the solution it does not.
+
+        So no check has to foresee every form that an answer can take. In a student's notebook there is no solution;
+        there the check has been seen to work, and the answer is to blame. What reaching the student raised, a sandbox
+        that does not start, is never an answer.
+        """
+        outcome, student = self._outcome, self.student
+        if self._error is None or came_from(self._error, student):
+            return False
+        if self._solution is None:
+            return True
+        try:
+            self.student, self._outcome = self._solution_of(exercise_of(item)), blank(item)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            return self._outcome.status == "passed"
+        except Exception:  # the solution itself does not load
+            return False
+        finally:
+            self.student, self._outcome = student, outcome
+
+    def _name_fault(self, exercise: str, results: list[CheckResult]) -> None:
+        """Where no check could say what is wrong: look for a known fault that fails one of them just so."""
+        failed = [r for r in results if r.status == "failed"]
+        if self._faults is None or not failed or any(r.diagnosis for r in results):
+            return
+        items = {blank(item).name: item for item in self._items[exercise]}
+        said = {r.name: told(r) for r in failed if any(c.isdigit() for c in told(r))}
+        for result in failed:
+            if result.name not in said:
+                continue
+            alike = set()
+            for sentence, student in self._faults(exercise):
+                if self._told_of(items[result.name], student) == said[result.name]:
+                    alike.add(sentence)
+            if len(alike) == 1:
+                result.diagnosis = alike.pop()
+                return
+
+    def _told_of(self, item: pytest.Item, student: Student) -> str:
+        """What a check says of a known fault; remembered as long as the seed is the same."""
+        if self._seed_of_faults != self.seed:
+            self._seed_of_faults = self.seed
+            self._faults_told.clear()
+        key = (item.nodeid, id(student))
+        if key not in self._faults_told:
+            self.student, self._outcome = student, blank(item)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            self._faults_told[key] = told(self._outcome)
+            if isinstance(student, LocalStudent):
+                student.let_go()
+        return self._faults_told[key]
+
+
+def collect(folders: list[Path], plugin: SuitePlugin) -> None:
+    """Collect the suites in some folders or files and hand over to the plugin's `serve`.
+
+    Raises:
+        RuntimeError: A suite could not be collected; the text says why.
+        KeyboardInterrupt: Somebody stopped it while a check ran: pytest swallows that.
+    """
+    for folder in folders:
+        if not folder.exists():
+            raise RuntimeError(f"there is no {folder}: the checks of this assignment belong there")
+    ini = Path(__file__).parent / "pytest.ini"
+    options = ["-c", str(ini), "--rootdir", str(ini.parent), "--capture=no"]
+    options += [option for name in _NOT_NEEDED for option in ("-p", f"no:{name}")]
+    with _no_other_plugins(), importable(_suites_of(folders[0])):
+        code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
+    fine = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:
+        raise KeyboardInterrupt
+    if plugin.problems or code not in fine:
+        raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
+
+
+def _suites_of(path: Path) -> Path:
+    """The folder of suites that a path lies in: the one that holds `public/` or `hidden/`."""
+    return next((folder.parent for folder in (path, *path.parents) if folder.name in ("public", "hidden")), path)
+
+
+@functools.cache
+def module_at(path: Path) -> ModuleType:
+    """A module of some suites' own, loaded by its file: suites lie wherever their assignment's settings say."""
+    spec = importlib.util.spec_from_file_location(f"fcoskit_{path}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _no_other_plugins() -> Iterator[None]:
+    """Whatever pytest plugins a machine has installed stay out of the suites."""
+    name = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})

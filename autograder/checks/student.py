@@ -1,0 +1,192 @@
+"""How a suite reaches a student's code.
+
+Suites know only `Student` and `Handle`; whether the code runs in this process (`LocalStudent`, the
+students' own `check()`) or behind a wall (`sandbox.client.SandboxedStudent`) is not theirs to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from autograder.runtime.errors import StudentError
+from autograder.runtime.values import ValueRefused, copied
+from autograder.runtime.workbench import Workbench, explain
+
+Made = TypeVar("Made")
+
+
+class Student(Protocol):
+    """A student's code, by name. Every method raises `StudentError` if that code fails."""
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation of `workbench.OPERATIONS`; arguments and result are copies."""
+        ...
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the student's."""
+        ...
+
+    def new(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's."""
+        ...
+
+    def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow_models`."""
+        ...
+
+    def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """A module like that of `shallow`, but made once; checks that use it leave its weights as they found them."""
+        ...
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
+        ...
+
+
+class Handle:
+    """A module that a student's class made, wherever it lives."""
+
+    def __init__(self, student: Student, number: int) -> None:
+        self._student = student
+        self._number = number
+        self._train: bool | None = None  # the mode that the next run is to set first: saves a request
+        self._found: dict[str, dict[str, torch.Tensor]] = {}
+
+    @property
+    def number(self) -> int:
+        """By which `do` knows it."""
+        return self._number
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module's forward pass."""
+        return self._run("use", args=list(args), kwargs=kwargs)
+
+    def _run(self, operation: str, **arguments: Any) -> Any:
+        train, self._train = self._train, None
+        return self._student.do(operation, handle=self._number, train=train, **arguments)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method."""
+        return self._run("method", name=name, args=list(args), kwargs=kwargs)
+
+    def get(self, name: str) -> Any:
+        """Read an attribute; dots reach inside."""
+        return self._student.do("get", handle=self._number, name=name)
+
+    def parameters(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """Copies of the parameters, by name; without those whose names begin with `skip`."""
+        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip)
+        return tensors
+
+    def found(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """The parameters as they were when this was asked for first: their names, their shapes, what to put back."""
+        if skip not in self._found:
+            self._found[skip] = self.parameters(skip)
+        return dict(self._found[skip])
+
+    def buffers(self, skip: str = "") -> dict[str, torch.Tensor]:
+        """Copies of the buffers, by name; without those whose names begin with `skip`."""
+        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip, buffers=True)
+        return tensors
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Overwrite parameters and buffers by name."""
+        self._student.do("load", handle=self._number, tensors=tensors)
+
+    def train(self, mode: bool = True) -> None:
+        """Set training mode, when the module runs next."""
+        self._train = mode
+
+    def eval(self) -> None:
+        """Set evaluation mode."""
+        self.train(False)
+
+    def gradients(
+        self, *args: Any, of: list[str] | None = None, first_of: str = "", **kwargs: Any
+    ) -> dict[str, torch.Tensor | None]:
+        """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came.
+
+        Of the parameters whose names begin with `first_of`, if given, the first one alone.
+        """
+        arguments = {"args": list(args), "kwargs": kwargs, "of": of or [], "first_of": first_of}
+        grads: dict[str, torch.Tensor | None] = self._run("gradients", **arguments)
+        return grads
+
+    def minimise(self, batches: list[list[Any]], *, steps: int, lr: float, clip: float = 10.0) -> list[float]:
+        """Train the module, in training mode, with Adam on the sum of its outputs; gives the sum at each step."""
+        self._train = None
+        arguments = {"batches": batches, "steps": steps, "lr": lr, "clip": clip}
+        done: dict[str, list[float]] = self._student.do("minimise", handle=self._number, **arguments)
+        return done["history"]
+
+
+class BaseStudent:
+    """`call` and `new` on top of `do`, the same for every kind of student."""
+
+    def __init__(self) -> None:
+        self._shared: dict[str, Handle] = {}
+        self._known: dict[str, Any] = {}
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation; subclasses say where."""
+        raise NotImplementedError
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the student's."""
+        return self.do("call", name=name, args=list(args), kwargs=kwargs)
+
+    def new(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's."""
+        return self._made(name, list(args), kwargs, shallow=False)
+
+    def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow_models`."""
+        return self._made(name, list(args), kwargs, shallow=True)
+
+    def _made(self, name: str, args: list[Any], kwargs: dict[str, Any], *, shallow: bool) -> Handle:
+        number = self.do("new", name=name, args=args, kwargs=kwargs, shallow=shallow)
+        if type(number) is not int:  # a worker may answer anything
+            raise StudentError("error", f"`{name}(...)` gave no module.")
+        return Handle(self, number)
+
+    def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
+        """A module like that of `shallow`, but made once; checks that use it leave its weights as they found them."""
+        key = repr((name, args, kwargs))
+        if key not in self._shared:
+            self._shared[key] = self.shallow(name, *args, **kwargs)
+        return self._shared[key]
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
+        if key not in self._known:
+            self._known[key] = make()
+        made: Made = self._known[key]
+        return made
+
+
+class LocalStudent(BaseStudent):
+    """A student's code in this very process: for their own notebook, and for our reference solution.
+
+    Args:
+        namespace: Where the names live; a notebook's globals, say.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        super().__init__()
+        self.workbench = Workbench(namespace)
+
+    def let_go(self) -> None:
+        """Forget all modules that were made, and what was found out with them: a solution outlives many submissions."""
+        self.workbench.objects.clear()
+        self._shared.clear()
+        self._known.clear()
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """See `Student.do`."""
+        try:
+            return copied(self.workbench.do(operation, **copied(arguments)))
+        except ValueRefused as error:
+            raise explain(error) from error

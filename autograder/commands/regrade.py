@@ -1,0 +1,253 @@
+"""Standing behind a grade: one exercise run again with everything shown, and two runs compared."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.course.digests import suites_digest
+from autograder.intake.submissions import Submission, safe_key, with_weights
+from autograder.report.files import read_report, read_reports
+from autograder.report.model import Report
+from autograder.report.terminal import STYLES, printable, shown_figure
+from autograder.runs.grade import grade_submissions
+from autograder.runs.run_folder import need_folder
+from autograder.runtime.errors import KitError, SubmissionError
+
+
+def explain(out: Path, student: str, exercise_id: str, console: Console, *, sandbox: str = "auto") -> int:
+    """Run one exercise of one submission again with the recorded seed, and show all there is.
+
+    Args:
+        out: Folder of a run.
+        student: As grades.csv has it.
+        exercise_id: "7.1d".
+        console: To print on; what it shows is for staff, expected numbers included.
+        sandbox: As for `grade_submissions`.
+
+    Returns:
+        Exit code: 0 if every check comes to what the report says, 1 if one does not.
+
+    Raises:
+        KitError: No such report or exercise, or the submission is not where it was.
+    """
+    report = _report_of(out, student)
+    assignment = load_assignment(report.assignment)
+    if assignment.map is not None and exercise_id == assignment.map.id:
+        return _measure_again(assignment, report, console, sandbox)
+    exercise = assignment.exercise(exercise_id)
+    submission = _submission_of(assignment, report)
+    needed = {exercise.id, *(earlier for earlier, _ in exercise.follows)}
+    submission = replace(submission, skip=tuple(e.id for e in assignment.exercises if e.id not in needed))
+    with tempfile.TemporaryDirectory(prefix="fcoskit-explain-") as name:
+        run = grade_submissions(assignment, [submission], Path(name) / "out", sandbox=sandbox, seed=report.seed)
+    again = run.reports[submission.key]
+    if again.problem:
+        raise KitError(f"{printable(student, line=True)} cannot be graded again: {again.problem}")
+    now = next(e for e in again.exercises if e.id == exercise_id)
+    before = next((e for e in report.exercises if e.id == exercise_id), None)
+    console.print(f"{exercise.id} {exercise.title}: {printable(report.student, line=True)}", style="bold", markup=False)
+    console.print(f"{submission.path} {submission.member}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+    same = "the same suites" if report.suites == suites_digest(assignment) else "the suites have changed since"
+    console.print(f"seed {report.seed}, graded {report.started}, {same}\n", markup=False, highlight=False)
+    for check in now.checks:
+        _show(check, console)
+    if now.printed.strip():
+        console.print("What the code printed:", style="bold")
+        console.print(printable(now.printed.strip()), markup=False, highlight=False)
+    return _compare(before, now, console)
+
+
+def _measure_again(assignment: Assignment, report: Report, console: Console, sandbox: str) -> int:
+    """Measure the weights again on the same images; 0 if it comes to what the report says."""
+    before = next((figure for figure in report.figures if figure.id == (assignment.map and assignment.map.id)), None)
+    if before is None:
+        raise KitError("This report has no figure for it: grade the submission again first.")
+    submission = with_weights(_submission_of(assignment, report), assignment.notebook, assignment.weights)
+    submission = replace(submission, skip=tuple(e.id for e in assignment.exercises))
+    with tempfile.TemporaryDirectory(prefix="fcoskit-explain-") as name:
+        out = Path(name) / "out"
+        run = grade_submissions(assignment, [submission], out, sandbox=sandbox, figure_seed=before.seed)
+    now = next(f for f in run.reports[submission.key].figures if f.id == before.id)
+    student = printable(report.student, line=True)
+    console.print(f"{before.id} {before.name} {shown_figure(now)}: {student}", markup=False, highlight=False)
+    console.print(f"seed {now.seed}, {now.images} images, {now.seconds:g} s, {now.file or 'no weights'}", markup=False)
+    for text in (now.message, now.details):
+        if text.strip():
+            console.print(printable(text.strip()), markup=False, highlight=False, soft_wrap=True)
+    if now.sha256 != before.sha256:
+        console.print("The weights have changed since they were graded.", style="yellow")
+    same = (now.status, now.value) == (before.status, before.value)
+    console.print("It comes to what the report says." if same else f"The report says {shown_figure(before)}.")
+    return 0 if same else 1
+
+
+def _report_of(out: Path, student: str) -> Report:
+    need_folder(out)
+    try:
+        return read_report(out / safe_key(student))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = ", ".join(printable(report.student, line=True) for report in read_reports(out)[:8])
+        there = f"There are: {known}." if known else "There are none: give the folder that `fcoskit grade` wrote."
+        raise KitError(f"No report of {printable(student, line=True)!r} in {out}. {there}") from error
+
+
+def _submission_of(assignment: Assignment, report: Report) -> Submission:
+    """The file that the report was made from, unchanged."""
+    submission = Submission(report.student, safe_key(report.student), Path(report.path), report.member)
+    if not report.path:
+        raise KitError("This report does not say where the submission lay: grade it again first.")
+    try:
+        data = submission.read(assignment.limits.notebook_megabytes)
+    except (OSError, SubmissionError) as error:
+        raise KitError(f"The submission cannot be read again: {error}. It was {report.path}.") from error
+    if report.sha256 and hashlib.sha256(data).hexdigest() != report.sha256:
+        raise KitError(f"{report.path} has changed since it was graded. Grade it again, then explain.")
+    return submission
+
+
+def _show(check: CheckResult, console: Console) -> None:
+    mark = "passed" if check.status == "passed" else check.status.replace("_", " ")
+    line = Text(f"{mark:12} ", style=STYLES.get(check.status, "red"))
+    line.append(f"{check.earned:g}/{check.points:g}  {'public' if check.public else 'hidden'}  ", style="default")
+    line.append(f"{check.sentence} [{check.name}]", style="default")
+    console.print(line, soft_wrap=True)
+    for text, style in ((check.diagnosis, "bold"), (check.message, ""), (check.details, "dim")):
+        if text.strip():
+            shown = "\n".join(f"    {row}" for row in printable(text.strip()).splitlines())
+            console.print(shown, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _compare(before: ExerciseResult | None, now: ExerciseResult, console: Console) -> int:
+    then = {check.name: check.status for check in before.checks} if before else {}
+    changed = [c for c in now.checks if then.get(c.name) != c.status]
+    console.print()
+    if not changed:
+        console.print(f"Every check comes to what the report says: {now.earned:g} of {now.max_points:g} points.")
+        return 0
+    for check in changed:
+        was = then.get(check.name, "not there")
+        console.print(f"{check.name}: the report says {was}, now it is {check.status}.", style="yellow", markup=False)
+    return 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """A student whose points differ between two runs: by how much, and in which checks."""
+
+    student: str
+    before: float | None
+    after: float | None
+    why: tuple[str, ...]
+
+    @property
+    def delta(self) -> float | None:
+        """Points gained; None where one of the two runs has no score."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
+
+def changes(new: Path, old: Path) -> list[Change]:
+    """Who gained and who lost between two runs, and why; the greatest loss first, who cannot be compared last.
+
+    Raises:
+        KitError: One of the folders holds no reports.
+    """
+    runs = []
+    for folder in (old, new):
+        need_folder(folder)
+        reports = {report.student: report for report in read_reports(folder)}
+        if not reports:
+            raise KitError(f"{folder} holds no reports. Give the folder that `fcoskit grade` wrote with --out.")
+        runs.append(reports)
+    earlier, later = runs
+    found = []
+    for student in sorted(earlier.keys() | later.keys()):
+        one, two = earlier.get(student), later.get(student)
+        before, after = one.score if one else None, two.score if two else None
+        why = tuple(_why(one, two))
+        if before != after or why:
+            found.append(Change(student, before, after, why))
+    return sorted(found, key=lambda change: (change.delta is None, change.delta or 0, change.student))
+
+
+_ONE_RUN = {"only in the new run", "only in the old run"}
+
+
+def _why(one: Report | None, two: Report | None) -> list[str]:
+    if one is None or two is None:
+        return ["only in the new run" if one is None else "only in the old run"]
+    lines = ["another notebook"] if one.sha256 != two.sha256 else []
+    lines += [f"{two.problem or 'can be graded now'}"] if one.problem != two.problem else []
+    before = {(e.id, c.name): c for e in one.exercises for c in e.checks}
+    for exercise in two.exercises:
+        hand = next((e.by_hand for e in one.exercises if e.id == exercise.id), None)
+        if hand != exercise.by_hand:
+            lines.append(f"{exercise.id}: points set by hand: {_points(hand)} -> {_points(exercise.by_hand)}")
+        for check in exercise.checks:
+            old = before.pop((exercise.id, check.name), None)
+            if old is None:
+                lines.append(f"{exercise.id} {check.name}: a new check, {check.status}")
+            elif (old.status, old.points) != (check.status, check.points):
+                said = check.diagnosis or check.message.partition("\n")[0]
+                lines.append(
+                    f"{exercise.id} {check.name}: {_state(old)} -> {_state(check)}{'. ' + said if said else ''}"
+                )
+    return lines + [f"{exercise} {name}: no such check any more" for exercise, name in before]
+
+
+def _points(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
+
+
+def _state(check: CheckResult) -> str:
+    return f"{check.status.replace('_', ' ')} ({check.points:g})"
+
+
+def show_changes(new: Path, old: Path, console: Console) -> None:
+    """Print `changes` as a table."""
+    found = changes(new, old)
+    if not found:
+        console.print("No student's points or checks differ.")
+        return
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
+    table.add_column("student", overflow="fold", max_width=28)
+    for column in ("before", "after", "change"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for change in found:
+        delta = change.delta or 0
+        shown = Text("-" if change.delta is None else f"{delta:+g}", "red" if delta < 0 else "green" if delta else "")
+        why = Text(printable("\n".join(change.why)))
+        name = Text(printable(change.student, line=True))
+        table.add_row(name, _points(change.before), _points(change.after), shown, why)
+    console.print(table)
+    console.print(_counted(found), highlight=False, soft_wrap=True)
+    if not _common(new, old):
+        console.print("The two runs have no student in common: are these the right folders?", style="yellow")
+
+
+def _counted(found: list[Change]) -> str:
+    """How many gained, lost, and so on."""
+    apart = sum(bool(_ONE_RUN & set(change.why)) for change in found)
+    compared = [change.delta for change in found if change.delta is not None]
+    gained, lost = sum(delta > 0 for delta in compared), sum(delta < 0 for delta in compared)
+    words = [f"{gained} gained", f"{lost} lost", f"{len(compared) - gained - lost} changed in their checks alone"]
+    words += [f"{apart} in one run only"] if apart else []
+    waiting = len(found) - len(compared) - apart
+    words += [f"{waiting} without a score in one of them"] if waiting else []
+    return ", ".join(words) + "."
+
+
+def _common(new: Path, old: Path) -> set[str]:
+    """Students of both runs."""
+    students = [{report.student for report in read_reports(folder)} for folder in (new, old)]
+    return students[0] & students[1]

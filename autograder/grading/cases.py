@@ -1,0 +1,138 @@
+"""The material that proves the suites: wrong solutions that must be caught, right ones that must lose nothing.
+
+`<proof>/mutants/*.toml`         small named changes of the solution, each with the exercise that must lose points
+`<proof>/variants/*.toml`        small changes that keep it right
+`<proof>/variants/whole/*.py`    right solutions written from the assignment alone, whole notebooks
+`<proof>/unseen/*.toml`          wrong solutions by a hand that has not read the suites: what they show is only counted
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nbformat
+
+from autograder.course.assignment import Assignment
+from autograder.grading.samples import Sample, read_sample, solved, touched_names, write_sample
+from autograder.intake.submissions import Submission, safe_key
+from autograder.parsing.cells import read_notebook
+from autograder.parsing.slicing import Slice, make_slice
+from autograder.report.files import write_whole
+from autograder.runtime.errors import KitError
+
+SOLUTION, BLANK = "solution", "blank"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One submission of the proof.
+
+    Attributes:
+        kind: "solution", "blank", "mutant", "variant" or "unseen".
+        sample: What is changed, and what must come of it.
+        whole: A notebook of its own, in place of changes.
+    """
+
+    kind: str
+    sample: Sample
+    whole: Path | None = None
+
+
+def load_proof(assignment: Assignment) -> list[Case]:
+    """All cases, the solution and the blank release among them.
+
+    Raises:
+        KitError: A file is not as it should be, or two cases have one name.
+    """
+    cases = [
+        Case(SOLUTION, Sample("the-solution", "the instructor's solution")),
+        Case(BLANK, Sample("as-released", "nothing filled in", form="release")),
+    ]
+    for kind, folder in (("mutant", "mutants"), ("variant", "variants"), ("unseen", "unseen")):
+        for path in sorted((assignment.proof / folder).glob("*.toml")):
+            cases += [Case(kind, sample) for sample in _read(assignment, path)]
+    for path in sorted((assignment.proof / "variants" / "whole").glob("*.py")):
+        cases.append(Case("variant", Sample(path.stem.replace("_", "-"), "a whole notebook"), path))
+    names = [case.sample.student for case in cases]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise KitError(f"{assignment.proof}: two cases are called {twice!r}. A TA has to rename one.")
+    return cases
+
+
+def concerns(assignment: Assignment, case: Case, exercise_id: str) -> bool:
+    """Whether a case has something to say of an exercise: a wrong solution of it, a right one that differs there."""
+    if case.kind in (SOLUTION, BLANK) or case.whole is not None:
+        return True
+    if case.kind != "variant":
+        return exercise_id in case.sample.loses
+    touched = {name.partition(".")[0] for name in touched_names(assignment, case.sample)}
+    return not touched or bool(touched & set(assignment.exercise(exercise_id).names))
+
+
+def _read(assignment: Assignment, path: Path) -> list[Sample]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = [*table.get("mutant", []), *table.get("variant", [])]
+        return [read_sample(assignment, {"student": entry["name"], **entry}) for entry in entries]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise KitError(f"{path} cannot be used: {error}. A TA has to mend that file.") from error
+
+
+def write_case(assignment: Assignment, case: Case, folder: Path) -> Submission:
+    """Write a case as a student would hand it in.
+
+    Raises:
+        KitError: The source has moved on from what a change names.
+    """
+    if case.whole is not None:
+        path = folder / f"{case.sample.student}.py"
+        write_whole(path, case.whole.read_bytes())
+    else:
+        path = write_sample(assignment, case.sample, folder, assignment.release)
+    submission = Submission(case.sample.student, safe_key(case.sample.student), path)
+    if case.kind == SOLUTION:
+        return submission
+    same = _same_slices(assignment, path)
+    unseen = _out_of_sight(assignment, case.sample)
+    return replace(submission, skip=tuple(e.id for e in assignment.exercises if e.id in same | unseen))
+
+
+def _same_slices(assignment: Assignment, path: Path) -> set[str]:
+    """Exercises for which a case's code is the solution's, letter by letter: what they come to is known."""
+    key = assignment.source.read_bytes()
+    if key not in _SOLUTION:
+        _SOLUTION.clear()
+        _SOLUTION[key] = _slices(assignment, nbformat.writes(solved(assignment)).encode(), ".ipynb")
+    slices = _slices(assignment, path.read_bytes(), path.suffix)
+    same = {e.id for e in assignment.exercises if slices[e.id] == _SOLUTION[key][e.id]}
+    return {e.id for e in assignment.exercises if {e.id, *(other for other, _ in e.follows)} <= same}
+
+
+_SOLUTION: dict[bytes, dict[str, Slice]] = {}
+
+
+def _slices(assignment: Assignment, data: bytes, suffix: str) -> dict[str, Slice]:
+    cells = read_notebook(data, suffix)
+    not_run = assignment.not_run | set(assignment.wanted)
+    return {e.id: make_slice(cells, e.names, not_run, assignment.globals) for e in assignment.exercises}
+
+
+def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:
+    """Slow exercises that cannot see a fault, because stand-ins replace all that it touches.
+
+    A method that `follows` replaces counts only where the sample must lose points for it: then it is replaced. A
+    class's `__init__` does not count: its other methods may lean on what it sets.
+    """
+    touched = touched_names(assignment, sample)
+    found = set()
+    for exercise in assignment.exercises:
+        replaced = {*exercise.canned, *exercise.solved}
+        followed = {name for earlier, name in exercise.follows if earlier in sample.loses}
+        replaced |= {name for name in followed if not name.endswith(".__init__")}
+        parts = {name if name in replaced else name.partition(".")[0] for name in touched}
+        if exercise.slow and touched and parts <= replaced:
+            found.add(exercise.id)
+    return found

@@ -1,0 +1,198 @@
+"""One submission -> one `Report`. Runs in a slot, which has collected the suites already."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+
+from autograder.checks.result import CheckResult, ExerciseResult, Figure
+from autograder.checks.runner import SuitePlugin
+from autograder.course.assignment import Assignment, Exercise
+from autograder.grading.map_score import Asked, measure, not_possible, scored
+from autograder.grading.substitutes import stand_ins
+from autograder.parsing.cells import Cell, handed_in_with, read_notebook
+from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
+from autograder.parsing.excerpt import shown_code
+from autograder.parsing.slicing import Slice, forget, make_slice
+from autograder.report.model import UNREAD, Report
+from autograder.runtime.errors import KitError, SubmissionError
+from autograder.sandbox.client import SandboxedStudent
+from autograder.sandbox.host import Host
+
+_READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
+_TOO_LONG = (
+    f"It takes more than {_READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
+    "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
+)
+_TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
+
+
+def grade_notebook(
+    assignment: Assignment,
+    plugin: SuitePlugin,
+    report: Report,
+    data: bytes,
+    suffix: str,
+    host: Host,
+    skip: tuple[str, ...] = (),
+    asked: Asked | None = None,
+) -> Report:
+    """Fill in a blank report.
+
+    Args:
+        assignment: What is asked.
+        plugin: With the suites collected.
+        report: From `blank_report`.
+        data: The notebook file's bytes.
+        suffix: Its suffix.
+        host: The sandbox that student code runs in.
+        skip: Exercises to leave out.
+        asked: What to measure weights by; without it they are taken for not handed in.
+    """
+    started = time.perf_counter()
+    host.next_submission()
+    report.sha256 = hashlib.sha256(data).hexdigest()
+    cells: list[Cell] = []
+    slices: dict[str, Slice] = {}
+    try:
+        with cpu_limit(_READ_SECONDS):
+            cells = read_notebook(data, suffix, assignment.limits.code_kilobytes)
+            slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
+    except SubmissionError as error:
+        report.outcome, report.problem = "unreadable", str(error)
+    except OutOfTimeError:
+        report.outcome, report.problem = "unreadable", _TOO_LONG
+    report.notes = [_syntax_note(cell) for cell in cells if cell.problem]
+    if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
+        report.notes.append(_version_note(version, assignment.version))
+    for exercise in assignment.exercises:
+        if exercise.id in skip:
+            continue
+        if report.problem:
+            report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
+        else:
+            result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host)
+            report.exercises.append(result)
+    if assignment.map is not None and assignment.map.id not in skip:
+        if report.problem:
+            _add_figure(assignment, report, not_possible(assignment.map, asked, report.problem))
+        else:
+            _add_figure(
+                assignment, report, measure(assignment, assignment.map, cells, host, asked or Asked(None, report.seed))
+            )
+    forget()
+    report.seconds = round(time.perf_counter() - started, 2)
+    return report
+
+
+def unreadable(
+    assignment: Assignment, plugin: SuitePlugin, report: Report, problem: str, asked: Asked | None = None
+) -> Report:
+    """The report of a file that cannot even be read: nothing earned, and why."""
+    report.outcome, report.problem = "unreadable", problem
+    report.exercises = [_nothing_to_grade(exercise, plugin, problem) for exercise in assignment.exercises]
+    if assignment.map is not None:
+        _add_figure(assignment, report, not_possible(assignment.map, asked, problem))
+    return report
+
+
+def _add_figure(assignment: Assignment, report: Report, figure: Figure) -> None:
+    """Keep a figure, and its points where the assignment gives it some."""
+    report.figures.append(figure)
+    if assignment.map is not None and assignment.map.points:
+        report.exercises.append(scored(assignment.map, figure))
+
+
+def _grade_exercise(
+    assignment: Assignment,
+    exercise: Exercise,
+    plugin: SuitePlugin,
+    cells: list[Cell],
+    piece: Slice,
+    report: Report,
+    host: Host,
+) -> ExerciseResult:
+    result = ExerciseResult(exercise.id, exercise.title, exercise.points)
+    try:
+        for bound in stand_ins(assignment, exercise, report.exercises):
+            guarded = any(stand_in["slice"] for stand_in in bound)
+            for _ in range(_TRIES):
+                student = SandboxedStudent(assignment, piece, host, bound)
+                checks = _run_checks(exercise, plugin, student, report.seed, guarded)
+                if not student.lost:
+                    break
+            result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
+            if not result.checks or sum(c.earned for c in checks) > result.earned:
+                result.checks, result.printed = checks, student.printed
+            if result.earned == exercise.points:
+                break
+    except Exception:  # the suites' own machinery broke: ours, and only this exercise's
+        result.checks = [_ours(check, traceback.format_exc()) for check in _of(plugin, exercise)]
+    others = frozenset(assignment.wanted) - set(exercise.names)
+    if result.status != "passed":
+        result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
+    return result
+
+
+def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
+    """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
+    return make_slice(cells, exercise.names, assignment.not_run | set(assignment.wanted), assignment.globals)
+
+
+def _run_checks(
+    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, guarded: bool
+) -> list[CheckResult]:
+    """The checks of an exercise; whatever happens, the student's process is ended."""
+    try:
+        return plugin.run(exercise.id, student, seed, guarded=guarded)
+    finally:
+        student.close()
+
+
+def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
+    """Hold the suites to the points that the assignment gives.
+
+    Raises:
+        KitError: They do not add up, or a check belongs to no exercise; for the TA.
+    """
+    by_exercise: dict[str, float] = {}
+    for check in checks:
+        by_exercise[check.exercise] = by_exercise.get(check.exercise, 0.0) + check.points
+    for exercise in assignment.exercises:
+        found = by_exercise.get(exercise.id, 0.0)
+        if abs(found - exercise.points) > 1e-9:
+            raise KitError(
+                f"The checks of {exercise.id} add up to {found:g} points, but {assignment.folder}/assignment.toml "
+                f"gives it {exercise.points:g}. A TA has to bring the two together."
+            )
+
+
+def _of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:
+    return [check for check in plugin.checks() if check.exercise == exercise.id]
+
+
+def _nothing_to_grade(exercise: Exercise, plugin: SuitePlugin, problem: str) -> ExerciseResult:
+    checks = _of(plugin, exercise)
+    for check in checks:
+        check.status, check.message = "missing", problem
+    return ExerciseResult(exercise.id, exercise.title, exercise.points, checks)
+
+
+def _ours(check: CheckResult, details: str) -> CheckResult:
+    check.status, check.details = "grader_error", details
+    check.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
+    return check
+
+
+def _syntax_note(cell: Cell) -> str:
+    assert cell.problem is not None
+    place, why = cell.problem
+    return f"{UNREAD} {place} ({why}). Nothing in that cell counts; the other cells do."
+
+
+def _version_note(theirs: str, ours: str) -> str:
+    return (
+        f"You worked with version {theirs} of the course's helpers; the course has {ours}. It is graded all the same: "
+        "only check() in your notebook may have said something else than this page."
+    )

@@ -1,0 +1,83 @@
+"""The notebook that nbgrader's staff see: the student's cells, and the release's check cells where they belong."""
+
+from __future__ import annotations
+
+import ast
+import html
+from typing import Any
+
+import nbformat
+from nbgrader import utils
+
+from autograder.course.assignment import Assignment
+from autograder.runtime.errors import KitError
+
+
+def unread(problem: str) -> tuple[str, str]:
+    """A cell that says why a submission could not be read; names of files in it are a student's, so nothing acts."""
+    told = html.escape(" ".join(problem.split()), quote=False)
+    return "markdown", f'**This submission could not be read.**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
+
+
+def release_cells(assignment: Assignment) -> list[Any]:
+    """The cells of the released notebook.
+
+    Raises:
+        KitError: There is no release.
+    """
+    path = assignment.release / f"{assignment.notebook}.ipynb"
+    if not path.is_file():
+        raise KitError(f"{path} is not there: run `fcoskit release {assignment.id}` first.")
+    return list(nbformat.read(path, as_version=4).cells)
+
+
+def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> Any:
+    """A notebook with the student's cells as they are and the release's check cells where they belong.
+
+    Args:
+        assignment: Whose release.
+        cells: Kind ("code", "markdown", "raw") and source of each of the student's cells.
+    """
+    release = release_cells(assignment)
+    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+    made = [make.get(kind, nbformat.v4.new_raw_cell)(source) for kind, source in cells]
+    for cell in release:
+        if utils.is_solution(cell):
+            _mark_solution(cell, made)
+    for exercise in assignment.exercises:
+        check = next(c for c in release if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.grade_id)
+        place = _place_of_check(exercise.id, exercise.names, made)
+        made[place[0] : place[1]] = [check]
+    for index, cell in enumerate(made):
+        cell["id"] = f"cell-{index:04d}"
+    notebook = nbformat.v4.new_notebook(cells=made)
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return notebook
+
+
+def _mark_solution(released: Any, made: list[Any]) -> None:
+    """Give the release's metadata to the last student cell that defines the same names, for staff's comments."""
+    names = _defined(released.source)
+    for cell in reversed(made):
+        if cell.cell_type == "code" and "nbgrader" not in cell.metadata and names & _defined(cell.source):
+            cell.metadata["nbgrader"] = dict(released.metadata.nbgrader)
+            return
+
+
+def _place_of_check(exercise: str, names: tuple[str, ...], made: list[Any]) -> tuple[int, int]:
+    """Where the check cell goes: in place of the student's own, behind what it checks, or at the end."""
+    calls = (f'check("{exercise}")', f"check('{exercise}')")
+    for index, cell in enumerate(made):
+        if cell.cell_type == "code" and cell.source.strip() in calls:
+            return index, index + 1
+    behind = [i + 1 for i, c in enumerate(made) if c.cell_type == "code" and set(names) & _defined(c.source)]
+    place = max(behind, default=len(made))
+    return place, place
+
+
+def _defined(source: str) -> set[str]:
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}

@@ -1,0 +1,269 @@
+"""Any notebook file -> code cells that Python can parse.
+
+Reads `.ipynb` (any nbformat 4, older ones are upgraded), percent `.py` and Markdown with fenced Python.
+Nothing here runs what it reads. Cell ids and metadata are never looked at: Colab does not keep them.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+from autograder.notebook_kit.handout import RECORD
+from autograder.parsing.colab_script import colab_sources, is_colab_script
+from autograder.runtime.errors import Place, SubmissionError
+
+SUFFIXES = (".ipynb", ".py", ".md")
+_FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
+KNOWN_LENGTH = 8192  # characters; of longer cells nothing is remembered, so that nobody fills our memory with them
+# Cell magics whose body is Python that stays; every other cell magic (%%bash, %%writefile, ...) drops the cell.
+_KEEP_BODY = {"time", "timeit", "capture", "prun", "python", "python3"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One code cell.
+
+    Attributes:
+        number: Counting code cells from 1.
+        source: The Python left after magics and shell lines are blanked; line numbers are the cell's own.
+        tree: Its statements; empty where `problem` is set.
+        problem: Where Python could not read the cell, and why ("invalid syntax").
+    """
+
+    number: int
+    source: str
+    tree: ast.Module = field(repr=False, compare=False)  # the source says it all
+    problem: tuple[Place, str] | None = None
+
+
+def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[Cell]:
+    """Parse a notebook file.
+
+    Args:
+        data: The file's bytes.
+        suffix: ".ipynb", ".py" or ".md"; decides how `data` is read.
+        code_kilobytes: More code than this is refused.
+
+    Raises:
+        SubmissionError: It is no notebook, or holds no code; says why in one line.
+    """
+    text = _decode(data)
+    if not text.strip():
+        raise SubmissionError("The file is empty. Save the notebook and hand it in again.")
+    readers = {".ipynb": _ipynb_sources, ".py": _script_sources, ".md": _markdown_sources}
+    if suffix not in readers:
+        raise SubmissionError(f'A "{suffix}" file is no notebook: hand in .ipynb, percent .py or .md.')
+    sources = [source for source in readers[suffix](text) if source.strip()]
+    if not sources:
+        raise SubmissionError("There is no code in this notebook: not one code cell holds a line of Python.")
+    size = sum(len(source) for source in sources)
+    if size > code_kilobytes * 1024:
+        raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
+    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+
+
+def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
+    """Every cell of a notebook file as kind and source, text included; an unreadable kind counts as "raw".
+
+    Raises:
+        SubmissionError: It is no notebook.
+    """
+    text = _decode(data)
+    if suffix != ".ipynb":
+        return [("code", cell.source) for cell in read_notebook(data, suffix)]
+    cells = [cell for cell in _ipynb_cells(text) if isinstance(cell, dict)]
+    return [(str(cell.get("cell_type", "raw")), _joined(cell.get("source", ""))) for cell in cells]
+
+
+def handed_in_with(data: bytes, suffix: str) -> str:
+    """The version of the students' wheel that `make_submission()` noted in a notebook; "" where it did not.
+
+    The student's own word: a version and nothing else, and nothing hangs on it.
+    """
+    try:
+        noted: Any = json.loads(_decode(data)) if suffix == ".ipynb" else {}
+        for key in ("metadata", RECORD, "version"):
+            noted = noted.get(key) if isinstance(noted, dict) else None
+    except (SubmissionError, ValueError, RecursionError):
+        return ""
+    return noted if isinstance(noted, str) and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}", noted) else ""
+
+
+def parse_cell(number: int, source: str) -> Cell:
+    """Parse one cell's source; a syntax error becomes `Cell.problem`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
+            return Cell(number, *(_parsed(source) if len(source) > KNOWN_LENGTH else _known(source)))
+    except SyntaxError as error:
+        line = error.lineno or 1
+        lines = source.split("\n")
+        text = lines[min(line, len(lines)) - 1].strip()
+        why = (error.msg or "invalid syntax").removesuffix(" (<unknown>, line 1)")
+        return Cell(number, source, ast.Module([], []), (Place(number, line, text[:200]), why))
+    except (ValueError, RecursionError, MemoryError) as error:
+        why = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
+        return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))
+
+
+@functools.lru_cache(maxsize=128)
+def _known(source: str) -> tuple[str, ast.Module]:
+    """`_parsed`, remembered: most cells are given ones, which the whole class has. Nobody may change the tree."""
+    return _parsed(source)
+
+
+def _parsed(source: str) -> tuple[str, ast.Module]:
+    """Blank the lines that only IPython understands, keeping every other line where it was, and parse the rest.
+
+    `%time x = f()` and the body of `%%time` stay; `!pip ...`, `%matplotlib`, `files = !ls` and whole
+    `%%bash` cells go.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: Python, or IPython itself, cannot read the cell.
+    """
+    lines = source.split("\n")
+    for index, line in enumerate(lines):
+        if line.strip().startswith("%%"):  # there may be several: %%capture, then %%time
+            if (line.strip()[2:].split(maxsplit=1) or [""])[0] not in _KEEP_BODY:
+                return "\n" * (len(lines) - 1), ast.Module([], [])
+            lines[index] = ""
+        elif line.strip():
+            break
+    text = "\n".join(lines)
+    try:
+        return text, ast.parse(text)  # plain Python: do not let IPython's transforms near it
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
+            raise
+    python = _blank_ipython(text)
+    return python, ast.parse(python)
+
+
+def _blank_ipython(text: str) -> str:
+    """Let IPython transform a text; its `get_ipython()` calls become the Python in them, or nothing."""
+    from IPython.core.inputtransformer2 import TransformerManager  # here and below: each takes long to import
+
+    body = text.lstrip("\n")  # IPython would drop blank lines at the top
+    result = [""] * (len(text) - len(body))
+    before = iter(body.split("\n"))
+    try:
+        transformed = TransformerManager().transform_cell(body)
+    except RuntimeError as error:
+        raise ValueError("so many shell lines and magics that IPython gives up on them") from error
+    for line in transformed.split("\n"):
+        old = next(before, "")
+        if line == old or "get_ipython()" not in line:
+            result.append(line)
+            continue
+        stripped = line.lstrip()
+        result.append(line[: len(line) - len(stripped)] + _timed(stripped))
+        while old.rstrip().endswith("\\"):  # IPython joins a shell line that goes on
+            old = next(before, "")
+            result.append("")
+    return "\n".join(result)
+
+
+def _timed(call: str) -> str:
+    """The Python in IPython's `run_line_magic('time', ...)`, or `pass`."""
+    timed = re.match(r"get_ipython\(\)\.run_line_magic\('(?:time|timeit)', (['\"].*['\"])\)$", call)
+    python = str(ast.literal_eval(timed.group(1))) if timed else "pass"
+    try:
+        ast.parse(python)
+    except SyntaxError:  # options: %timeit -n 10 ...
+        return "pass"
+    return python
+
+
+def _decode(data: bytes) -> str:
+    encodings = ["utf-8-sig", "utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig"]
+    for encoding in reversed(encodings):
+        try:
+            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
+            continue
+    raise SubmissionError("The file is no text: a notebook is UTF-8. Was another file handed in by mistake?")
+
+
+def _ipynb_sources(text: str) -> Iterator[str]:
+    for cell in _ipynb_cells(text):
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            yield _joined(cell.get("source", ""))
+
+
+def _ipynb_cells(text: str) -> list[Any]:
+    try:
+        notebook = json.loads(text)
+    except RecursionError as error:
+        raise SubmissionError("The notebook's JSON is nested too deeply to be one.") from error
+    except ValueError as error:
+        raise SubmissionError(_no_json(text, error)) from error
+    if isinstance(notebook, dict) and "worksheets" in notebook:
+        notebook = _upgrade(notebook)
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise SubmissionError('The file is JSON but no notebook: it has no list of "cells".')
+    return cells
+
+
+def _no_json(text: str, error: ValueError) -> str:
+    """What is wrong with a file that is no JSON, for whoever handed it in."""
+    again = "Save the notebook, download it again as .ipynb, and hand that in."
+    if not text.lstrip().startswith("{"):
+        what = "it is a web page" if text.lstrip().startswith("<") else "it does not begin as one does"
+        return f"This file is not a notebook: {what}. {again}"
+    if not isinstance(error, json.JSONDecodeError):
+        return f"This notebook is damaged. {again}"
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+        return f"This notebook breaks off in line {error.lineno}: a part of the file is missing. {again}"
+    return f"This notebook is damaged in line {error.lineno}, column {error.colno} of the file. {again}"
+
+
+def _joined(source: Any) -> str:
+    if isinstance(source, list):
+        return "".join(line for line in source if isinstance(line, str))
+    return source if isinstance(source, str) else ""
+
+
+def _upgrade(notebook: dict[str, Any]) -> dict[str, Any]:
+    import nbformat
+
+    try:
+        return dict(nbformat.convert(nbformat.from_dict(notebook), 4))
+    except Exception as error:  # nbformat raises many kinds for what is not a notebook
+        raise SubmissionError("This is a notebook of an old format that cannot be read: save it again.") from error
+
+
+def _script_sources(text: str) -> Iterator[str]:
+    return colab_sources(text) if is_colab_script(text) else _percent_sources(text)
+
+
+def _percent_sources(text: str) -> Iterator[str]:
+    import jupytext
+
+    try:
+        notebook = jupytext.reads(text, fmt="py:percent")
+    except Exception as error:  # jupytext raises many kinds for headers it cannot read
+        raise SubmissionError("The .py file cannot be read as a notebook: is a cell header damaged?") from error
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            yield str(cell.source)
+
+
+def _markdown_sources(text: str) -> Iterator[str]:
+    try:
+        tokens = MarkdownIt().parse(text)
+    except RecursionError as error:
+        raise SubmissionError("The Markdown is nested too deeply to be a notebook.") from error
+    for token in tokens:
+        language = token.info.strip().split(maxsplit=1)[0].lower() if token.info.strip() else ""
+        if token.type == "fence" and language in _FENCES:
+            yield token.content

@@ -1,0 +1,75 @@
+"""The code that an exercise's feedback shows: the student's own, what was asked for first, bounded in size."""
+
+from __future__ import annotations
+
+import ast
+
+from autograder.checks.result import Code
+from autograder.parsing.cells import Cell
+from autograder.parsing.slicing import Slice
+from autograder.parsing.statements import Statement
+
+MAX_LINES = 400
+MAX_CHARACTERS = 24_000
+MAX_WIDTH = 400
+_CUT = "# ... the rest is left out here"
+
+
+def shown_code(piece: Slice, cells: list[Cell], others: frozenset[str], places: set[tuple[int, int]]) -> list[Code]:
+    """Pieces of a notebook for people to read: definitions asked for, then what they lean on.
+
+    Imports and the answers to other exercises are left out, unless it was there that something stopped.
+
+    Args:
+        piece: What was loaded.
+        cells: The notebook.
+        others: Names that other exercises ask for.
+        places: Code cell and line of where student code stopped; they may be forged.
+    """
+    wanted = set(piece.wanted)
+    first = [s for s in piece.statements if wanted & (s.binds | s.patches)]
+    stopped = [s for s in piece.statements if s not in first and any(_holds(s, *place) for place in places)]
+    rest = [s for s in piece.statements if s not in first and s not in stopped and not _aside(s, others)]
+    broken = {place.cell for place, _ in piece.broken.values()}
+    parts = [Code(cell.number, 1, cell.source) for cell in cells if cell.number in broken]
+    parts += [Code(s.cell, s.line, s.source) for s in [*first, *stopped, *rest]]
+    return _bounded(parts, places)
+
+
+def _holds(statement: Statement, cell: int, line: int) -> bool:
+    return statement.cell == cell and 0 <= line - statement.line <= statement.source.count("\n")
+
+
+def _aside(statement: Statement, others: frozenset[str]) -> bool:
+    """Whether it is an import or belongs to another exercise."""
+    if others & (statement.binds | statement.patches):
+        return True
+    try:
+        body = ast.parse(statement.source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
+
+
+def _bounded(parts: list[Code], places: set[tuple[int, int]]) -> list[Code]:
+    """Cut what is long: around the place where it stopped, otherwise from the beginning."""
+    kept: list[Code] = []
+    lines_left, left = MAX_LINES, MAX_CHARACTERS
+    for part in parts:
+        lines = [line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH] + " ..." for line in part.source.split("\n")]
+        start = 0
+        if len(lines) > lines_left:
+            here = [line - part.line for cell, line in places if cell == part.cell]
+            inside = [index for index in here if 0 <= index < len(lines)]
+            start = max(0, min(inside, default=0) - lines_left // 2)
+            lines = [*lines[start : start + lines_left], _CUT]
+        while lines and sum(map(len, lines)) + len(lines) > left:
+            lines = [*lines[: len(lines) * 3 // 4], _CUT] if len(lines) > 3 else []
+        if not lines:
+            break
+        kept.append(Code(part.cell, part.line + start, "\n".join(lines)))
+        lines_left -= len(lines)
+        left -= sum(map(len, lines)) + len(lines)
+        if lines_left <= 0 or lines[-1] == _CUT:
+            break
+    return kept

@@ -1,0 +1,200 @@
+"""The instructor's source -> the student release, through nbgrader's own assignment generator.
+
+`release/<id>/` holds the notebook with stubs for solutions, the students' wheel and `MANIFEST.json`, and
+depends on nothing but its input. A release that leaks, or whose own solution does not get full marks, is
+refused and the old one stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from rich.console import Console
+from traitlets.config import Config
+
+from autograder import __version__
+from autograder.course.assignment import Assignment
+from autograder.runtime.errors import KitError
+from autograder.runs.grade import grade_submissions
+from autograder.release.leaks import find_leaks
+from autograder.grading.record import refuse_failing
+from autograder.report.terminal import first_fault
+from autograder.runs.slot_pool import SlotPool
+from autograder.course.notebook import check_cells, parted_cells, solved_notebook, source_notebook
+from autograder.intake.submissions import find_submissions
+from autograder.nbgrader.tools import own_tools_first
+from autograder.release.wheel import build_wheel
+
+STUB = (
+    '# YOUR CODE HERE\nraise NotImplementedError("This part is still to be written: replace this line by your code.")'
+)
+
+_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+
+
+def build_release(assignment: Assignment, console: Console, jobs: int = 2, slots: SlotPool | None = None) -> None:
+    """Build `release/<id>/`, or leave the old one and say why; `jobs` and `slots` are those of the proof's grading.
+
+    Raises:
+        KitError: The source is wrong, the release leaks, or the solution does not get full marks.
+    """
+    with tempfile.TemporaryDirectory(prefix="fcoskit-") as name:
+        made = Path(name) / "release"
+        make_files(assignment, made, Path(name) / "work")
+        console.print("Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False)
+        _prove(assignment, made, Path(name) / "proof", jobs, slots, console)
+        if warning := refuse_failing(assignment):
+            console.print(warning, style="yellow", highlight=False)
+        _swap(made, assignment.release)
+    for path in sorted(assignment.release.iterdir()):
+        line = f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes"
+        console.print(line, markup=False, highlight=False)
+
+
+def check_release(assignment: Assignment, console: Console) -> None:
+    """Compare `release/<id>/` with what the source gives.
+
+    Raises:
+        KitError: They differ, or the source gives no release; says where.
+    """
+    with tempfile.TemporaryDirectory(prefix="fcoskit-") as name:
+        made = Path(name) / "release"
+        make_files(assignment, made, Path(name) / "work")
+        wrong = differences(made, assignment.release)
+    if wrong:
+        shown = assignment.release.relative_to(assignment.root)
+        raise KitError(
+            f"{shown} is not what the source gives: {'; '.join(wrong)}. If the source is right, run "
+            f"`fcoskit release {assignment.id}`; release/ is never edited by hand."
+        )
+    console.print(f"release/{assignment.id} is what the source gives.", highlight=False)
+
+
+def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
+    """Make every file of the release in `folder`, and refuse leaks.
+
+    Raises:
+        KitError: See `build_release`.
+    """
+    notebook = source_notebook(assignment)
+    check_cells(assignment, notebook)
+    cells = parted_cells(assignment, notebook)
+    folder.mkdir(parents=True)
+    (work / "wheel").mkdir(parents=True)
+    _add_badge(assignment, notebook)
+    _generate(assignment, notebook, folder, work / "course")
+    build_wheel(assignment, folder, work / "wheel")
+    _write_manifest(assignment, folder)
+    leaks = find_leaks(assignment, folder, cells)
+    if leaks:
+        shown = "\n  ".join(str(leak) for leak in leaks[:10])
+        more = f"\n  and {len(leaks) - 10} more" if len(leaks) > 10 else ""
+        raise KitError(f"Release refused, the old one is untouched. What must not be in it:\n  {shown}{more}")
+
+
+def differences(made: Path, stored: Path) -> list[str]:
+    """How two folders differ, a few words a file."""
+    names = {p.relative_to(root).as_posix() for root in (made, stored) for p in root.rglob("*") if p.is_file()}
+    wrong = []
+    for name in sorted(names):
+        if not (stored / name).is_file():
+            wrong.append(f"{name} is missing")
+        elif not (made / name).is_file():
+            wrong.append(f"{name} should not be there")
+        elif (made / name).read_bytes() != (stored / name).read_bytes():
+            wrong.append(f"{name} differs")
+    return wrong
+
+
+def _add_badge(assignment: Assignment, notebook: Any) -> None:
+    """Begin the first text with a badge that opens the notebook on Colab, where the course says how."""
+    if assignment.colab:
+        first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
+        first.source = f"[![Open in Colab]({_BADGE})]({assignment.colab})\n\n{first.source}"
+
+
+def _generate(assignment: Assignment, notebook: Any, folder: Path, course: Path) -> None:
+    """Run nbgrader's generator on a source folder that holds the notebook alone."""
+    source = course / "source" / assignment.id
+    source.mkdir(parents=True)
+    nbformat.write(notebook, source / f"{assignment.notebook}.ipynb")
+    config = Config()
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.assignment_id = assignment.id
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    config.ClearSolutions.code_stub = {"python": STUB}
+    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+    own_tools_first()
+    said = io.StringIO()
+    converter.log = logging.Logger("nbgrader", logging.ERROR)
+    converter.log.addHandler(logging.StreamHandler(said))
+    try:
+        converter.start()
+    except Exception as error:  # nbgrader raises many kinds; each is about the source, the log says what
+        lines = [line for line in said.getvalue().splitlines() if line.strip()] or [str(error)]
+        raise KitError(f"nbgrader refuses the source: {' | '.join(lines[-3:])}") from error
+    made = course / "release" / assignment.id / f"{assignment.notebook}.ipynb"
+    node = nbformat.read(made, as_version=4)
+    nbformat.write(node, folder / made.name)
+
+
+def _write_manifest(assignment: Assignment, folder: Path) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {
+        "assignment": assignment.id,
+        "title": assignment.title,
+        "version": assignment.version,
+        "made_with": f"fcoskit {__version__}",
+        "points": {exercise.id: exercise.points for exercise in assignment.exercises},
+        "files": files,
+    }
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _prove(assignment: Assignment, made: Path, work: Path, jobs: int, slots: SlotPool | None, console: Console) -> None:
+    """Grade the solution, which must get every point, and the release as it is, which must get none."""
+    work.mkdir()
+    nbformat.write(solved_notebook(assignment), work / "solution.ipynb")
+    shutil.copyfile(made / f"{assignment.notebook}.ipynb", work / "untouched.ipynb")
+    found, _ = find_submissions([work], assignment.notebook, assignment.id)
+    run = grade_submissions(assignment, found, work / "out", jobs=jobs, slots=slots)
+    solution, untouched = run.reports["solution"], run.reports["untouched"]
+    full = sum(exercise.points for exercise in assignment.exercises)  # no weights are handed in here
+    if solution.score != full:
+        raise KitError(
+            f"Release refused, the old one is untouched. The source's own solution gets {solution.score} of "
+            f"{full:g} points: {first_fault(solution)}"
+        )
+    if untouched.score != 0:
+        raise KitError(f"Release refused. The notebook as released gets {untouched.score} points, not 0.")
+    console.print(f"Proof: the solution gets {solution.score:g} points, the release as it is 0.", highlight=False)
+
+
+def _swap(made: Path, target: Path) -> None:
+    """Put the new folder in the old one's place; the old one is there until the new one is."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(made, fresh)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,344 @@
+"""What can be done with a student's code, whichever side of a wall it stands on.
+
+A `Workbench` holds a namespace and the objects made from it. The sandbox's worker answers requests with
+one; the unsandboxed student (the students' own `check()`) uses one directly. Requests name an operation
+of `OPERATIONS`; arguments and results are values (see `values.py`).
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from autograder.runtime.detector import detect, load_weights
+from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.pretend_gpu import DeviceMismatch, PretendGpu
+from autograder.runtime.shallow_backbone import shallow_models
+from autograder.runtime.values import ValueRefused
+
+OPERATIONS = (
+    "call",
+    "new",
+    "use",
+    "method",
+    "get",
+    "tensors",
+    "load",
+    "gradients",
+    "minimise",
+    "differentiate",
+    "on_gpu",
+    "weights",
+    "detect",
+)
+_DEVICES = ("cpu", "cuda", "cuda:0")
+CELL_FILE = re.compile(r"<code cell (\d+)>$")
+
+
+class NotRun:
+    """Stands for a name whose cell grading does not run; says so as soon as it is touched."""
+
+    def __init__(self, reason: str) -> None:
+        object.__setattr__(self, "_reason", reason)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__class__", "__dict__", "__module__"):
+            return object.__getattribute__(self, name)
+        raise NotRunError(object.__getattribute__(self, "_reason"))
+
+    def _touched(self, *_: Any, **__: Any) -> Any:
+        raise NotRunError(object.__getattribute__(self, "_reason"))
+
+    __call__ = __iter__ = __len__ = __getitem__ = __setitem__ = __contains__ = __bool__ = _touched
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _touched
+    __lt__ = __le__ = __gt__ = __ge__ = __setattr__ = __enter__ = __next__ = __str__ = _touched
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __neg__ = _touched
+    __index__ = __int__ = __float__ = __eq__ = __ne__ = __hash__ = __delattr__ = _touched
+
+
+class NotRunError(Exception):
+    """A student's function touched a name that grading replaced by `NotRun`."""
+
+
+class Workbench:
+    """Operations over one namespace of student code.
+
+    Args:
+        namespace: Where the student's names live.
+        missing: For wanted names that are absent, what to tell the student.
+        broken: For wanted names whose definition failed, the error to raise when they are asked for.
+    """
+
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        missing: dict[str, str] | None = None,
+        broken: dict[str, StudentError] | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.missing = missing or {}
+        self.broken = broken or {}
+        self.objects: dict[int, Any] = {}
+        self._made = 0  # a number is never given twice, also where objects were let go
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        """Perform an operation.
+
+        Raises:
+            StudentError: The student's code failed or is not there.
+        """
+        if operation not in OPERATIONS:
+            raise ValueError(f"no operation {operation!r}")
+        try:
+            return getattr(self, f"_{operation}")(**arguments)
+        except StudentError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise explain(error) from error
+
+    def _find(self, name: str) -> Any:
+        if name in self.broken:
+            raise self.broken[name]
+        if name not in self.namespace:
+            raise missing_name(name, self.missing.get(name, ""))
+        return self.namespace[name]
+
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self._find(name)(*args, **kwargs)
+
+    def _new(self, name: str, args: list[Any], kwargs: dict[str, Any], shallow: bool = False) -> int:
+        make = self._find(name)
+        made = _made_shallow(make, args, kwargs) if shallow else make(*args, **kwargs)
+        if not isinstance(made, torch.nn.Module):
+            raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
+        self._made += 1
+        self.objects[self._made] = made
+        return self._made
+
+    def _in_mode(self, handle: int, train: bool | None) -> Any:
+        """A module, in training or evaluation mode, or (None) as it is."""
+        module = self.objects[handle]
+        if train is not None:
+            module.train(train)
+        return module
+
+    def _use(self, handle: int, args: list[Any], kwargs: dict[str, Any], train: bool | None = None) -> Any:
+        module = self._in_mode(handle, train)
+        with torch.set_grad_enabled(module.training):  # older notebooks change their predictions in place
+            return module(*args, **kwargs)
+
+    def _method(
+        self, handle: int, name: str, args: list[Any], kwargs: dict[str, Any], train: bool | None = None
+    ) -> Any:
+        module = self._in_mode(handle, train)
+        with torch.set_grad_enabled(module.training):
+            return getattr(module, name)(*args, **kwargs)
+
+    def _get(self, handle: int, name: str) -> Any:
+        value = self.objects[handle]
+        for part in name.split("."):
+            value = getattr(value, part)
+        return value
+
+    def _tensors(self, handle: int, skip: str, buffers: bool = False) -> dict[str, torch.Tensor]:
+        """Parameters, or buffers, but for those whose names begin with `skip` (a large backbone, say)."""
+        module = self.objects[handle]
+        named = module.named_buffers() if buffers else module.named_parameters()
+        return {name: tensor for name, tensor in named if not (skip and name.startswith(skip))}
+
+    def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
+        module = self.objects[handle]
+        with torch.no_grad():
+            places = dict(module.named_parameters()) | dict(module.named_buffers())
+            for name, tensor in tensors.items():
+                places[name].copy_(tensor)
+
+    def _weights(self, handle: int, content: torch.Tensor, safetensors: bool, made: str) -> None:
+        load_weights(self.objects[handle], content, safetensors, made)
+
+    def _detect(self, handle: int, images: list[torch.Tensor], kwargs: dict[str, Any], most: int) -> list[Any]:
+        return detect(self.objects[handle], images, kwargs, most)
+
+    def _gradients(
+        self,
+        handle: int,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        of: list[str],
+        first_of: str,
+        train: bool | None = None,
+    ) -> dict[str, Any]:
+        """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given).
+
+        Of the parameters whose names begin with `first_of` the first alone stands for all: a backbone has millions.
+        """
+        module = self._in_mode(handle, train)
+        module.zero_grad(set_to_none=True)
+        outputs = module(*args, **kwargs)
+        if of:
+            outputs = {key: outputs[key] for key in of}
+        total = sum(t.sum() for t in _floating(outputs) if t.requires_grad)
+        if isinstance(total, torch.Tensor):
+            total.backward()  # type: ignore[no-untyped-call]
+        gradients = {name: p.grad for name, p in module.named_parameters()}
+        for name in [name for name in gradients if first_of and name.startswith(first_of)][1:]:
+            del gradients[name]
+        return gradients
+
+    def _differentiate(self, name: str, args: list[Any]) -> list[torch.Tensor | None]:
+        """Gradients of a function's output by each of its arguments; None where none comes.
+
+        The output's elements are weighted differently, so that those of opposite sign do not cancel out.
+        """
+        leaves = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in args]
+        inputs = [a * 1 if torch.is_tensor(a) and a.requires_grad else a for a in leaves]  # may be written into
+        outputs = [t for t in _floating(self._find(name)(*inputs)) if t.requires_grad]
+        for output in outputs:
+            weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype).reshape(output.shape)
+            (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        return [a.grad if torch.is_tensor(a) else None for a in leaves]
+
+    def _on_gpu(
+        self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Call a function, or a module made from `new` (a method of it, if given), as if all were on a GPU.
+
+        Returns:
+            "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
+            is no mix of devices, and so says nothing.
+        """
+        known = [v for v in self.namespace.values() if isinstance(v, (torch.device, str)) and str(v) in _DEVICES]
+        try:
+            with PretendGpu(known) as gpu:
+                function = self._find(name)
+                if new is not None:
+                    module = gpu.put_module(function(*new)).train(train)
+                    function = getattr(module, method) if method else module
+                for tensor in _all_tensors([args, kwargs]):
+                    gpu.put(tensor)
+                with torch.set_grad_enabled(new is None or train):
+                    result = function(*args, **kwargs)
+                places = [gpu.place(tensor) for tensor in _all_tensors(result)]
+        except (DeviceMismatch, StudentError):
+            raise
+        except Exception as error:
+            return {"places": [], "broke": explain(error).message}
+        return {"places": [place.type if place else "" for place in places], "broke": ""}
+
+    def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
+        """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""
+        module = self.objects[handle]
+        module.train()
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=lr)
+        history = []
+        for step in range(steps):
+            optimizer.zero_grad()
+            total = sum(t.sum() for t in _floating(module(*batches[step % len(batches)])))
+            if not isinstance(total, torch.Tensor) or not bool(torch.isfinite(total)):
+                raise StudentError("error", f"After {step} training steps the loss is {total}.")
+            total.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            history.append(float(total.detach()))
+        return {"history": history}
+
+
+def _made_shallow(make: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """What `make` makes with a shallow backbone; where that does not work, as it comes."""
+    try:
+        with shallow_models():
+            return make(*args, **kwargs)
+    except Exception:  # a right solution may name a layer that only the full network has
+        return make(*args, **kwargs)
+
+
+def _all_tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for item in value for t in _all_tensors(item)] if isinstance(value, (list, tuple)) else []
+
+
+def _floating(value: Any) -> list[torch.Tensor]:
+    return [tensor for tensor in _all_tensors(value) if tensor.is_floating_point()]
+
+
+def missing_name(name: str, alike: str) -> StudentError:
+    """The error for a name that the notebook does not define."""
+    hint = f" There is a `{alike}`: is that it, misspelt?" if alike else " Was its cell deleted, or its name changed?"
+    return StudentError("missing", f"The notebook does not define `{name}`.{hint}", kind="NameError")
+
+
+def explain(error: BaseException) -> StudentError:
+    """Turn an exception out of student code into what the student should read."""
+    place = find_place(error.__traceback__)
+    kind = type(error).__name__ if isinstance(type(error).__name__, str) else "Exception"
+    shown = _builtin_kind(error)
+    at = f" ({place})" if place else ""
+    if isinstance(error, NotImplementedError) and place and _raised_there(error):
+        message = f"This part is as given: it still raises NotImplementedError{at}."
+        return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
+    if isinstance(error, ValueRefused):
+        message = f"Your code returned {error}."
+        return StudentError("error", message, kind="ValueRefused", public_text="Your code returned no usable value.")
+    if isinstance(error, RecursionError):
+        message = f"Your code calls itself without end (RecursionError){at}."
+        return StudentError("error", message, kind=kind, place=place)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in _message(error)
+    ):
+        return StudentError("memory", f"Your code ran out of memory{at}.", kind=kind, place=place)
+    if isinstance(error, SystemExit):
+        message = f"Your code ends the program{at}. A graded function must return its value instead."
+        return StudentError("error", message, kind=kind, place=place, public_text="Your code raised SystemExit.")
+    said = _message(error)
+    if isinstance(error, TypeError) and NotRun.__name__ in said:
+        said += f". (`{NotRun.__name__}` stands for a name whose cell grading does not run)"
+    message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}."
+    public = f"Your code raised {shown}" + (f" in code cell {place.cell}, line {place.line}." if place else ".")
+    return StudentError("error", message, kind=kind[:80], place=place, public_text=public)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error).strip()[:1000].rstrip(".")
+    except Exception:  # a student's exception class may be broken too
+        return ""
+
+
+def _raised_there(error: BaseException) -> bool:
+    """Whether a line of the student's notebook raised it, not something which that line called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and _in_notebook(frames[-1].f_code.co_filename)
+
+
+def _in_notebook(name: str) -> bool:
+    in_kernel = ("ipykernel" in name or name.startswith("<ipython-input")) and "site-packages" not in name
+    return in_kernel or CELL_FILE.search(name) is not None
+
+
+def _builtin_kind(error: BaseException) -> str:
+    """The nearest class that Python itself defines: student code cannot choose what it is called."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == "builtins":
+            return kind.__name__
+    return "Exception"
+
+
+def find_place(trace: TracebackType | None) -> Place | None:
+    """The innermost line of the student's own code on a traceback."""
+    found = None
+    for frame, line in traceback.walk_tb(trace):
+        name = frame.f_code.co_filename
+        if _in_notebook(name):
+            cell = CELL_FILE.search(name)
+            text = linecache.getline(name, line).strip()[:200]
+            found = Place(int(cell.group(1)) if cell else 0, line, text)
+    return found

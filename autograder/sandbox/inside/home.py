@@ -1,0 +1,274 @@
+"""Where a preloader and its workers live: alone in namespaces of their own, under a uid of their own, or openly.
+
+A home knows which processes are the worker's, how to end them all, what a worker may write to, and whether the
+place is as it was at the start. The preloader does not care which one it has.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import platform
+import resource
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.sandbox.inside import confine, landlock, sweep
+
+_KINDS = [value for name, value in vars(resource).items() if name.startswith("RLIMIT_")]
+_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
+
+
+class Home:
+    """Openly, in the user's own session: for code that is trusted."""
+
+    scratch: tuple[str, ...] = ()  # where a worker may write
+
+    def settle(self) -> None:
+        """Protect the preloader before the first worker."""
+
+    def members(self, child: int) -> list[int]:
+        """Processes that are the worker's."""
+        found = [child] if child else []
+        for pid in found:  # grows as it is gone through
+            found += _children(pid)
+        return found
+
+    def enter(self, tasks: int) -> None:
+        """Make a forked child the student's; `tasks` is how many processes and threads there may be."""
+
+    def end_all(self, child: int) -> int:
+        """Kill every process of the worker's and reap it; says how many kB the largest held in memory at its peak."""
+        if child:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                return os.wait4(child, 0)[2].ru_maxrss
+        return 0
+
+    def empty(self) -> None:
+        """Remove what a worker left where it may write: openly nothing, the code is trusted and the files are yours."""
+
+    def condition(self) -> list[Any]:
+        """All that a worker could have changed about the preloader or left behind."""
+        return []
+
+
+class Alone(Home):
+    """PID 1 of namespaces of its own, made by bubblewrap.
+
+    Raises:
+        RuntimeError: It is not, or what it would empty is not a file system of its own.
+    """
+
+    scratch = ("/tmp", "/dev/shm")
+
+    def __init__(self) -> None:
+        root, parents = Path("/").stat().st_dev, {folder: Path(folder).parent for folder in self.scratch}
+        if os.getpid() != 1 or any(
+            Path(folder).stat().st_dev in (root, parent.stat().st_dev) for folder, parent in parents.items()
+        ):
+            raise RuntimeError("this is no sandbox: nothing in here is emptied")
+        self._modes = {folder: stat.S_IMODE(Path(folder).stat().st_mode) for folder in self.scratch}
+
+    def settle(self) -> None:
+        """Deaf to signals from inside, shut to ptrace and /proc."""
+        for number in signal.valid_signals():
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+        confine.set_dumpable(False)
+
+    def members(self, child: int) -> list[int]:
+        """Everything else in the PID namespace."""
+        return [pid for pid in _processes() if pid != os.getpid()]
+
+    def enter(self, tasks: int) -> None:
+        """The namespaces and bubblewrap's filter hold already; what is left is the number of processes."""
+        confine.set_dumpable(True)  # or the preloader could not count its pages
+        if _counts_processes_by_namespace():
+            resource.setrlimit(resource.RLIMIT_NPROC, (tasks + 1, tasks + 1))  # the preloader is one of them
+
+    def end_all(self, child: int) -> int:
+        """Kill the whole namespace; orphans in it are PID 1's children."""
+        peak = 0
+        while True:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            try:
+                peak = max(peak, os.wait4(-1, 0)[2].ru_maxrss)
+            except ChildProcessError:
+                return peak
+
+    def empty(self) -> None:
+        """Its own two file systems in memory."""
+        for folder, mode in self._modes.items():
+            Path(folder).chmod(mode)
+            sweep.empty(folder, os.getuid())
+
+    def condition(self) -> list[Any]:
+        """Limits, scheduling, folders, System V objects."""
+        return [*_own_condition(), *_left_in(self.scratch)]
+
+
+class Apart(Home):
+    """Root keeps the preloader; workers are a user that nobody else is.
+
+    Args:
+        uid: The workers' user and group.
+        keeper: Another user that nobody is, see `_signal_all`.
+        scratch: The folder they may write to.
+        program: The filter of system calls, see `seccomp.py`, base64.
+        readable: Files and folders that they may read where the kernel has Landlock; elsewhere modes decide.
+    """
+
+    def __init__(self, uid: int, keeper: int, scratch: str, program: str, readable: list[str]) -> None:
+        self.scratch = (scratch,)
+        self._uid, self._keeper = uid, keeper
+        self._program = base64.b64decode(program)
+        self._rules = landlock.make_rules(readable, [scratch, "/dev/null"]) if landlock.version() else None
+        self._foreign: set[int] = set()
+        self._looks = 0
+        self._niceness = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def settle(self) -> None:
+        """End what an earlier run may have left; take orphans in, so that they can be reaped; come before workers."""
+        confine.adopt_orphans()
+        confine.set_dumpable(False)
+        os.setgroups([])
+        self.end_all(0)
+        with contextlib.suppress(OSError):  # a hundred busy processes could starve who has to end them
+            os.setpriority(os.PRIO_PROCESS, 0, self._niceness - 10)
+        for folder in self.scratch:  # no worker has been in there yet: what is root's is what our imports left
+            sweep.empty(folder, 0)
+
+    def members(self, child: int) -> list[int]:
+        """Processes of that user.
+
+        The owner of /proc/PID says it cheaply, but is root for a process that made itself undumpable. Others that
+        are root's are remembered for a while: none of them becomes this user.
+        """
+        self._looks = (self._looks + 1) % 50
+        if self._looks == 0:
+            self._foreign.clear()
+        found = []
+        for pid in _processes():
+            if pid in self._foreign:
+                continue
+            if self._is_ours(pid):
+                found.append(pid)
+            elif pid != child:  # a child just forked is about to become this user
+                self._foreign.add(pid)
+        return found
+
+    def enter(self, tasks: int) -> None:
+        """Drop root for that user, for ever; then the filter."""
+        confine.die_with_parent(signal.SIGKILL)
+        os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
+        resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
+        os.umask(0o077)
+        confine.no_new_privileges()
+        confine.become(self._uid)
+        confine.set_dumpable(True)
+        confine.die_with_parent(signal.SIGKILL)  # a change of user clears it
+        if self._rules is not None:
+            landlock.restrict(self._rules)
+        confine.load_filter(self._program)
+
+    def end_all(self, child: int) -> int:
+        """Kill all processes of that user until none is left; give up after some seconds, see `condition`."""
+        deadline, peak = time.monotonic() + 5.0, 0
+        while True:
+            self._signal_all()
+            children = True
+            try:
+                while (ended := os.wait4(-1, os.WNOHANG))[0]:
+                    peak = max(peak, ended[2].ru_maxrss)
+            except ChildProcessError:  # none is left, not even one that waits to be reaped
+                children = False
+            self._foreign.clear()
+            if not (children or self.members(child)) or time.monotonic() > deadline:
+                return peak
+            time.sleep(0.002)
+
+    def empty(self) -> None:
+        """The scratch folder, and that user's own in folders that everybody may write to, with that user's rights."""
+        with self._as_them():
+            Path(*self.scratch).chmod(stat.S_IRWXU)
+            for folder in (*self.scratch, *_SHARED_FOLDERS):
+                sweep.empty(folder, self._uid)
+
+    def condition(self) -> list[Any]:
+        """Limits, scheduling, the folders, and processes that did not end."""
+        self._foreign.clear()
+        shared = [sweep.left(folder, self._uid) for folder in _SHARED_FOLDERS]
+        return [*_own_condition(), *_left_in(self.scratch), shared, self.members(0)]
+
+    def _signal_all(self) -> None:
+        """SIGKILL to every process of that user at once, so that none can fork out of the way.
+
+        `kill(-1)` reaches what the caller may signal, and as root that is everything.
+        """
+        with self._as_them(), contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _as_them(self) -> Iterator[None]:
+        """Have that user's rights and no more, for a moment.
+
+        With a real uid that nobody has: nothing but that user's is in this process's reach, and it is in nobody's.
+        """
+        os.setresgid(self._keeper, self._uid, 0)
+        os.setresuid(self._keeper, self._uid, 0)
+        try:
+            yield
+        finally:
+            os.setresuid(0, 0, 0)
+            os.setresgid(0, 0, 0)
+            confine.set_dumpable(False)
+
+    def _is_ours(self, pid: int) -> bool:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if Path(f"/proc/{pid}").stat().st_uid not in (self._uid, 0):
+                return False
+            fields = dict(line.split(b":", 1) for line in Path(f"/proc/{pid}/status").read_bytes().splitlines())
+            return b"Z" not in fields[b"State"].split()[0] and str(self._uid).encode() in fields[b"Uid"].split()
+        return False
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 (several times faster)
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    return []
+
+
+def _counts_processes_by_namespace() -> bool:
+    """Whether RLIMIT_NPROC counts the processes of a user namespace, and not all of that user's: Linux 5.14."""
+    release = platform.release().split(".")
+    return [int(part) if part.isdecimal() else 0 for part in release[:2]] >= [5, 14]
+
+
+def _own_condition() -> list[Any]:
+    left = [len(Path("/proc/sysvipc", kind).read_text().splitlines()) for kind in ("shm", "sem", "msg")]
+    limits = [resource.getrlimit(kind) for kind in _KINDS]
+    scheduling = [os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0))]
+    return [left, limits, scheduling, os.uname().nodename, Path("/proc/self/oom_score_adj").read_text()]
+
+
+def _left_in(folders: tuple[str, ...]) -> list[Any]:
+    return [
+        (Path(folder).stat().st_mode, os.listxattr(folder), sorted(entry.name for entry in Path(folder).iterdir()))
+        for folder in folders
+    ]

@@ -1,0 +1,114 @@
+"""The student's process: loads one slice of one notebook, then answers requests about it.
+
+Forked by the preloader, in a sandbox with nothing in reach that is worth taking. It knows no expected
+value. The first frame in is the slice, then comes one request at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import linecache
+import os
+import socket
+import sys
+import tempfile
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from autograder.runtime.errors import StudentError
+from autograder.runtime.loading import load
+from autograder.runtime.values import pack, unpack
+from autograder.runtime.workbench import Workbench, explain
+from autograder.sandbox.inside import limit_messages, wire
+from autograder.sandbox.inside.offline_weights import answer_weight_downloads
+
+_WHOLE = ("new", "detect")  # what may run a whole backbone
+
+
+def prepare() -> None:
+    """What every worker would do first, done once before the first is forked. It runs no tensor operation."""
+    torch.set_num_threads(1)
+    # oneDNN would compile a kernel for each new shape, which takes longer than what checks compute with it.
+    torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+    answer_weight_downloads()
+    linecache.clearcache()  # of the sources that imports have looked at; workers clear it, too
+    _out_of_sight()
+
+
+def main(descriptor: int) -> None:
+    """Serve until the other side hangs up."""
+    os.chdir(tempfile.gettempdir())
+    sys.stdin = io.StringIO()
+    connection = socket.socket(fileno=descriptor)
+    connection.settimeout(None)
+    request, tensors = wire.receive(connection)
+    limit_messages.apply(unpack(request["limits"], tensors))
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    workbench, problems = load(unpack(request["value"], tensors), module)
+    wire.send(connection, {"id": request["id"], "value": pack(problems)[0]}, [])
+    while True:
+        try:
+            request, tensors = wire.receive(connection)
+        except wire.WireError:
+            return
+        message, out = answer(workbench, request, tensors)
+        wire.send(connection, {"id": request["id"], **message}, out)
+
+
+def answer(
+    workbench: Workbench, request: dict[str, Any], tensors: list[torch.Tensor]
+) -> tuple[dict[str, Any], list[torch.Tensor]]:
+    """The frame to send back for one request."""
+    try:
+        with _onednn() if request["op"] in _WHOLE else contextlib.nullcontext():
+            result = workbench.do(request["op"], **unpack(request["value"], tensors))
+        tree, out = pack(result, copy=False)  # sent before anything else runs
+        return {"value": tree}, out
+    except StudentError as error:
+        return {"error": describe(error)}, []
+    except BaseException as error:  # a value that may not cross, and whatever student code can raise
+        return {"error": describe(_explained(error))}, []
+
+
+@contextlib.contextmanager
+def _onednn() -> Iterator[None]:
+    """Switch oneDNN on for a while; `flags` of torch sets more, and warns of that where a student's print goes."""
+    set_flags = torch.backends.mkldnn.set_flags
+    before = set_flags(_enabled=True)[0]  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        set_flags(_enabled=before)  # type: ignore[no-untyped-call]
+
+
+def _explained(error: BaseException) -> StudentError:
+    try:
+        return explain(error)
+    except BaseException:  # an exception's class may be hostile too
+        return StudentError("error", "Your code raised an exception that cannot even be named.")
+
+
+def _out_of_sight() -> None:
+    """Student code that imports the kit gets a copy of its own: what it changes there is not what answers.
+
+    Whoever looks for the worker's own functions in memory still finds them: this is no wall, the socket is.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
+        del sys.modules[name]
+
+
+def describe(error: StudentError) -> dict[str, Any]:
+    """A `StudentError` as JSON."""
+    place = error.place
+    return {
+        "status": error.status,
+        "message": error.message,
+        "kind": error.kind,
+        "public_text": error.public_text,
+        "place": [place.cell, place.line, place.text] if place else None,
+    }

