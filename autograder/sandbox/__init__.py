@@ -23,5 +23,7 @@ bytes. The worker's standard output goes to a pipe that is drained, cut off, and
 worker that dies, hangs or lies ends in a verdict for the checks at hand and never in a pass; a sandbox that is
 not as it was at the start is replaced. `host.py` is a sandbox seen from the slot, `client.py` a worker.
 
+Who may import it: `grading`, `runs` and `nbgrader`; of it, student code sees the room `inside` alone.
+
 Whose fault: `StudentError` is the student's; `SandboxFailed` is ours and never costs points.
 """
