@@ -187,7 +187,7 @@ def test_a_sandbox_killed_during_a_call_is_nobody_s_fault(assignment):
     piece = make_slice(read_notebook(source.encode(), ".py"), ("f",), assignment.not_run)
     student = SandboxedStudent(assignment, piece, host)
     assert student.call("f", 0) == 0
-    sandbox = psutil.Process(host._process.pid)
+    sandbox = psutil.Process(host.pid)
     timer = threading.Timer(0.5, sandbox.kill)
     timer.start()
     with pytest.raises(SandboxFailed, match="ended from outside"):
