@@ -18,6 +18,7 @@ from autograder.sandbox import bwrap
 from autograder.sandbox.host import Host
 from autograder.sandbox.launch import SandboxFailed
 from tests.conftest import ROOT
+from tests.support.fork_servers import fork_servers
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
 TOLD = {"FCOSKIT_TEST": "told", "TMPDIR": "/nowhere"}
@@ -93,7 +94,8 @@ def test_nobody_else_can_ask_for_a_fork():
     """Whoever reaches that socket has code run outside of any sandbox: it is a file, closed to every other user."""
     process_context(forked=True)
     forkserver.ensure_running()
-    path = Path(forkserver._forkserver._forkserver_address)
+    (server,) = fork_servers()
+    (path,) = (Path(one.laddr) for one in server.net_connections("unix") if one.laddr)
     assert stat.S_ISSOCK(path.stat().st_mode) and stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert path.stat().st_uid == path.parent.stat().st_uid == os.getuid()
