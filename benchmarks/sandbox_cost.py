@@ -30,8 +30,8 @@ LIMIT = 1.10
 
 def preloader_seconds(host: Host) -> float:
     """CPU seconds of a host's preloader and of all workers that it has reaped."""
-    assert host._process is not None
-    started = psutil.Process(host._process.pid)
+    assert host.pid is not None
+    started = psutil.Process(host.pid)
     chain = [started, *started.children(recursive=True)]  # bubblewrap waits outside, PID 1 is the last
     return float(sum(chain[-1].cpu_times()[:4]))  # user, system, and the same of children
 

@@ -68,15 +68,15 @@ def main() -> None:
     def serve(plugin: SuitePlugin) -> None:
         host = Host(assignment)
         host.clean(host.spawn())
-        assert host._process is not None
-        first, ours = host._process.pid, psutil.Process()
+        assert host.pid is not None
+        first, ours = host.pid, psutil.Process()
         inside = psutil.Process(first).children(recursive=True)[-1]
         for number in range(count):
             report = blank_report(assignment, "ada", "fcos.ipynb", "", number)
             engine.grade_notebook(assignment, plugin, report, data[number % len(data)], ".ipynb", host)
             slot.append(megabytes(ours))
             preloader.append(megabytes(inside))
-        assert host._process.pid == first, "the sandbox was replaced"
+        assert host.pid == first, "the sandbox was replaced"
         host.close()
 
     plugin = SuitePlugin(assignment.reference, serve, lambda e: load_solution(assignment, assignment.exercise(e)))

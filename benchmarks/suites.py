@@ -33,8 +33,8 @@ LIMIT = 1.0
 
 def sandbox_seconds(host: Host) -> float:
     """CPU seconds that a host's sandbox has used so far: the preloader, and all workers that it has reaped."""
-    assert host._process is not None
-    preloader = psutil.Process(host._process.pid).children(recursive=True)[-1]
+    assert host.pid is not None
+    preloader = psutil.Process(host.pid).children(recursive=True)[-1]
     return float(sum(preloader.cpu_times()[:4]))  # user, system, and the same of children
 
 

@@ -20,9 +20,9 @@ from autograder.runtime.errors import KitError, SubmissionError
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 
-_READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
+READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
 _TOO_LONG = (
-    f"It takes more than {_READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
+    f"It takes more than {READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
     "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
 )
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
@@ -56,7 +56,7 @@ def grade_notebook(
     cells: list[Cell] = []
     slices: dict[str, Slice] = {}
     try:
-        with cpu_limit(_READ_SECONDS):
+        with cpu_limit(READ_SECONDS):
             cells = read_notebook(data, suffix, assignment.limits.code_kilobytes)
             slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
     except SubmissionError as error:

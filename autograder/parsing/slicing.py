@@ -108,7 +108,7 @@ def _examined(
     for index, statement in enumerate(statements):
         for name in statement.binds | statement.patches:
             providers.setdefault(name, []).append(index)
-    return statements, _heavy(statements, not_run), providers
+    return statements, heavy_statements(statements, not_run), providers
 
 
 def forget() -> None:
@@ -139,12 +139,16 @@ def _closure(
     return kept, names
 
 
-def _heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
+def heavy_statements(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
     """Indices of statements that are not to run.
 
     A statement is heavy if it calls something of `not_run`, or calls anything while leaning on a tainted name. A name
     is tainted if only heavy statements bind it, or if it is a function whose body leans on a tainted name or one of
     `not_run`.
+
+    Args:
+        statements: Of a whole notebook, in its order.
+        not_run: As for `make_slice`.
     """
     light = collections.Counter(name for statement in statements for name in statement.binds)
     classes = {name for statement in statements if statement.is_class for name in statement.binds}

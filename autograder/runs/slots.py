@@ -42,15 +42,24 @@ class Slot:
         log: Where its output and tracebacks go.
         forked: Fork it from a process that has imported everything, see `slot_imports.py`: for one of several. One by
             itself is sooner there without, since its sandbox imports while it does.
+
+    Attributes:
+        forked: Whether it is: only on Linux, and not by a Python whose forks any user could ask for.
+        checks: All checks of the suites; known once it has started.
     """
 
     def __init__(self, assignment: Assignment, sandbox: str, log: Path, *, forked: bool = False) -> None:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
-        self._forked = forked and sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
+        self.forked = forked and sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
         self.checks: list[CheckResult] = []
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the grading process, which a new process changes; None while there is none."""
+        return None if self._process is None else int(self._process.pid)
 
     def start(self) -> None:
         """Start it and wait until the suites are collected.
@@ -59,11 +68,11 @@ class Slot:
             KitError: They cannot be; the text is for a TA.
         """
         try:
-            self._begin(_context(self._forked))
+            self._begin(process_context(self.forked))
         except (OSError, EOFError):  # the process to fork from is just being killed
-            if not self._forked:
+            if not self.forked:
                 raise
-            self._begin(_context(forked=False))
+            self._begin(process_context(forked=False))
         kind, content = self._receive(_START_SECONDS)
         if kind != "ready":
             self.close()
@@ -146,7 +155,12 @@ class Slot:
         self._process = self._connection = None
 
 
-def _context(forked: bool) -> SpawnContext | ForkServerContext:
+def process_context(forked: bool) -> SpawnContext | ForkServerContext:
+    """How Python starts a grading process.
+
+    Args:
+        forked: As for `Slot`: from a process that has imported everything, which is started with the first one.
+    """
     if not forked:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -175,7 +189,7 @@ def _serve(
     """The slot's process: collect the suites, then grade what comes until the other side hangs up."""
     import signal
 
-    _take_environment(environment)
+    take_environment(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends us
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
@@ -215,8 +229,14 @@ def _serve(
         tidy.close()
 
 
-def _take_environment(environment: dict[str, str]) -> None:
-    """What this process was forked from may have another, and a folder for temporary files that is gone."""
+def take_environment(environment: dict[str, str]) -> None:
+    """Give this process the environment of whoever asked for it.
+
+    What it was forked from may have another one, and a folder for temporary files that is gone.
+
+    Args:
+        environment: All variables; others are removed.
+    """
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None

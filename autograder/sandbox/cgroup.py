@@ -25,10 +25,13 @@ class Cgroup:
 
     Args:
         folder: The group's folder, made already.
+
+    Attributes:
+        folder: That folder; `close` removes it.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._kills = 0
 
     @classmethod
@@ -56,7 +59,7 @@ class Cgroup:
         Where the kernel refuses the move (the processes of another part of the tree), the command runs all the same:
         then the group stays empty, and the watch stands alone.
         """
-        return ("/bin/sh", "-c", '(echo $$ > "$0") 2>/dev/null; exec "$@"', str(self._folder / "cgroup.procs"))
+        return ("/bin/sh", "-c", '(echo $$ > "$0") 2>/dev/null; exec "$@"', str(self.folder / "cgroup.procs"))
 
     def limit(self, memory: int, tasks: int) -> None:
         """Bound what may come on top of what the group uses now, when the preloader is ready and has no worker.
@@ -66,18 +69,18 @@ class Cgroup:
             tasks: Processes and threads.
         """
         with contextlib.suppress(OSError, ValueError, KeyError):
-            before = _fields(self._folder / "memory.stat")
+            before = _fields(self.folder / "memory.stat")
             present = before["anon"] + before["shmem"] + before.get("kernel", 0)
-            (self._folder / "memory.max").write_text(str(memory + present))
-            (self._folder / "memory.swap.max").write_text("0")
+            (self.folder / "memory.max").write_text(str(memory + present))
+            (self.folder / "memory.swap.max").write_text("0")
         with contextlib.suppress(OSError, ValueError):
-            present = int((self._folder / "pids.current").read_text())
-            (self._folder / "pids.max").write_text(str(tasks + present))
+            present = int((self.folder / "pids.current").read_text())
+            (self.folder / "pids.max").write_text(str(tasks + present))
 
     def killed(self) -> bool:
         """Whether the kernel has ended a process in here for its memory since this was last asked."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            before, self._kills = self._kills, _fields(self._folder / "memory.events")["oom_kill"]
+            before, self._kills = self._kills, _fields(self.folder / "memory.events")["oom_kill"]
             return self._kills > before
         return False
 
@@ -85,7 +88,7 @@ class Cgroup:
         """Remove the group; its processes are ended already, the kernel may take a moment to see it."""
         for _ in range(50):
             try:
-                self._folder.rmdir()
+                self.folder.rmdir()
                 return
             except FileNotFoundError:
                 return

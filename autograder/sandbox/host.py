@@ -54,6 +54,7 @@ class Host:
     Attributes:
         charged: Seconds that the submission at hand has used, see `client.py`.
         died: The last sandbox ended by itself, not by `close`.
+        lease: The user that the sandbox's code runs as, of the kind "uid" while there is a sandbox; else None.
     """
 
     def __init__(self, assignment: Assignment, kind: str = "bwrap") -> None:
@@ -62,11 +63,16 @@ class Host:
         self._control: socket.socket | None = None
         self._said: IO[bytes] | None = None
         self._drain: threading.Thread | None = None
-        self._lease: uid.Lease | None = None
+        self.lease: uid.Lease | None = None
         self._cgroup: Cgroup | None = None
         self._ready = False
         self.charged = 0.0
         self.died = False
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the sandbox, which a new sandbox changes; None while there is none."""
+        return None if self._process is None else self._process.pid
 
     def begin(self) -> None:
         """Start the sandbox and do not wait for it: it imports while its slot does.
@@ -99,6 +105,7 @@ class Host:
         read, write = os.pipe()
         try:
             assert self._control is not None
+            self._control.settimeout(ANSWER_SECONDS)
             socket.send_fds(self._control, [b"spawn"], [theirs.fileno(), write])
             if self._control.recv(16) != b"spawned":
                 raise OSError("no answer")
@@ -173,11 +180,11 @@ class Host:
             self._process.wait()
         if self._said is not None:
             self._said.close()
-        if self._lease is not None:
-            self._lease.close()
+        if self.lease is not None:
+            self.lease.close()
         if self._cgroup is not None:
             self._cgroup.close()
-        self._process = self._control = self._said = self._lease = self._cgroup = None
+        self._process = self._control = self._said = self.lease = self._cgroup = None
         self._ready = False
 
     def _has_died(self) -> bool:
@@ -234,7 +241,6 @@ class Host:
             said = self._said.read().decode(errors="replace").strip()[-600:]
             self.close()
             raise SandboxFailed(f"the sandbox did not start: {said or 'it said nothing'}")
-        self._control.settimeout(ANSWER_SECONDS)
         if self._cgroup is not None:
             limits = self._assignment.limits
             self._cgroup.limit(limits.memory_megabytes * 2**20, limits.processes)
@@ -245,8 +251,8 @@ class Host:
         if self._kind == "bwrap":
             return bwrap.launch(self._assignment, descriptor)
         if self._kind == "uid":
-            self._lease = uid.Lease()
-            return uid.launch(self._assignment, descriptor, self._lease)
+            self.lease = uid.Lease()
+            return uid.launch(self._assignment, descriptor, self.lease)
         packages = [PACKAGE, *shipped(self._assignment)]
         kit = os.pathsep.join(str(package.parent) for package in packages)
         variables = os.environ | environment(kit, "/tmp") | {"PATH": os.environ["PATH"]}

@@ -65,6 +65,31 @@ def set_plain_attributes(module: nn.Module, state: dict[str, dict[str, Any]], de
             setattr(parts[name], key, value)
 
 
+def moving_parts(module: nn.Module, device: torch.device) -> State:
+    """What a forward pass changes: buffers, numbers kept as attributes, torch's random generators.
+
+    Args:
+        module: The detector.
+        device: Where it computes: of a GPU the generator is kept, too.
+    """
+    return {
+        "buffers": {name: buffer.clone() for name, buffer in module.named_buffers()},
+        "plain": plain_attributes(module),
+        "random": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+    }
+
+
+def put_back(module: nn.Module, before: State, device: torch.device) -> None:
+    """Undo a forward pass: give the module and the generators back what :func:`moving_parts` gave for them."""
+    for name, buffer in module.named_buffers():
+        buffer.data.copy_(before["buffers"][name])
+    set_plain_attributes(module, before["plain"], device)
+    torch.set_rng_state(before["random"])
+    if before["cuda"] is not None:
+        torch.cuda.set_rng_state(before["cuda"], device)
+
+
 def make_folder(path: Path) -> None:
     """Make the folder of a checkpoint, but not the one above: where that is missing, a disk is.
 

@@ -3,6 +3,7 @@
 import io
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ps7_helpers.losses import LossHistory, draw_losses, plot_losses
@@ -16,19 +17,20 @@ class LivePlot:
     Args:
         period_s: Seconds between two drawings at least, and twenty times what a drawing takes, so that the plot
             costs no more than a twentieth of the time.
+        clock: Gives the time in seconds.
     """
 
-    def __init__(self, period_s: float = PERIOD_S) -> None:
-        self._period = period_s
-        self._next = time.monotonic() + period_s
+    def __init__(self, period_s: float = PERIOD_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period, self._clock = period_s, clock
+        self._next = clock() + period_s
         self._handle: Any = None
 
     def update(self, history: LossHistory) -> None:
         """Draw what there is, if it is time for it and this is a notebook."""
-        if time.monotonic() >= self._next and _in_notebook():
-            started = time.monotonic()
+        if self._clock() >= self._next and _in_notebook():
+            started = self._clock()
             self._show(history)
-            now = time.monotonic()
+            now = self._clock()
             self._next = now + max(self._period, 20 * (now - started))
 
     def finish(self, history: LossHistory) -> None:

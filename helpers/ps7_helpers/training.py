@@ -16,8 +16,10 @@ from ps7_helpers.checkpoints import (
     check_same_training,
     data_of,
     make_folder,
+    moving_parts,
     plain_attributes,
     plain_number,
+    put_back,
     read_checkpoint,
     set_plain_attributes,
     write_checkpoint,
@@ -167,7 +169,7 @@ class _Run:
         rate = self.peak_rate * self.recipe.rate(iteration, self.settings["max_iters"])
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        before = self._moving_parts()
+        before = moving_parts(self.detector, self.device)
         with self._precision():
             losses = self.detector(images, gt_boxes)
         _require_losses(losses)
@@ -189,21 +191,6 @@ class _Run:
     def _precision(self) -> AbstractContextManager[None]:
         return networks_in_half(self.detector, self.device) if self.half else nullcontext()
 
-    def _moving_parts(self) -> dict[str, Any]:
-        """What a forward pass changes: buffers, numbers kept as attributes, random generators."""
-        buffers = {name: buffer.clone() for name, buffer in self.detector.named_buffers()}
-        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-        random = {"random": torch.get_rng_state(), "cuda": cuda}
-        return {"buffers": buffers, "plain": plain_attributes(self.detector), **random}
-
-    def _put_back(self, before: dict[str, Any]) -> None:
-        for name, buffer in self.detector.named_buffers():
-            buffer.data.copy_(before["buffers"][name])
-        set_plain_attributes(self.detector, before["plain"], self.device)
-        torch.set_rng_state(before["random"])
-        if before["cuda"] is not None:
-            torch.cuda.set_rng_state(before["cuda"], self.device)
-
     def _require_finite(self, values: dict[str, float], norm: float, before: dict[str, Any], place: Any) -> None:
         """Stop where a number is none, before the step, with the detector as it was before the batch."""
         bad = named_bad(values)
@@ -212,9 +199,9 @@ class _Run:
         if not bad and (self.skipped == 0 or scaling):
             return
         iteration, paths, images, gt_boxes, checkpoint = place
-        self._put_back(before)
+        put_back(self.detector, before, self.device)
         origin = explain_nonfinite(self.detector, images, gt_boxes, self._precision())
-        self._put_back(before)
+        put_back(self.detector, before, self.device)
         self.optimizer.zero_grad(set_to_none=True)
         kept = checkpoint if checkpoint is not None and checkpoint.exists() else None
         raise NonFiniteLoss(iteration, bad or f"the length of the gradient is {norm}", origin, paths, kept)

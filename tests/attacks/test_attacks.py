@@ -166,7 +166,7 @@ def outside(place: Range, skip: str) -> dict[str, object]:
             known = path.suffix in (".pyc", ".log") or skip in path.parts or path.stem == skip
             if path.is_file() and not known:
                 files[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
-    pids = (os.getpid(), place.slot._process.pid)
+    pids = (os.getpid(), place.slot.pid)
     processes = [
         (
             os.getpriority(os.PRIO_PROCESS, pid),

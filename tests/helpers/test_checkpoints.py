@@ -11,9 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ps7_helpers import NonFiniteLoss, ShapesDetection, train_detector
 from ps7_helpers import training as training_module
-from ps7_helpers.checkpoints import read_checkpoint, set_plain_attributes, write_checkpoint
-from ps7_helpers.recipes import RECIPES
-from ps7_helpers.training import _Run
+from ps7_helpers.checkpoints import moving_parts, put_back, read_checkpoint, set_plain_attributes, write_checkpoint
 
 SETTINGS = {"learning_rate": 0.05, "max_iters": 9, "log_period": 100, "checkpoint_period": 2}
 
@@ -118,11 +116,11 @@ def test_a_finished_training_with_another_rate(tmp_path, figures):
 def test_numbers_of_numpy(tmp_path, figures):
     """Numbers of numpy, as settings or as a running number, are kept as plain ones, and the file can be read."""
     path, net = tmp_path / "run.pt", Net(dies_at=5)
-    net._normalizer, net.weight = np.float64(0.1) + 0.2, np.float32(0.5)
+    net.normalizer, net.weight = np.float64(0.1) + 0.2, np.float32(0.5)
     settings = {**SETTINGS, "learning_rate": np.float64(0.05), "max_iters": np.int64(9), "max_grad_norm": np.float32(8)}
     with pytest.raises(ConnectionAbortedError):
         train_detector(net, batches(), checkpoint=path, **settings)
-    assert read_checkpoint(path)["plain"][""] == {"calls": 4, "_normalizer": 0.1 + 0.2, "weight": 0.5}
+    assert read_checkpoint(path)["plain"][""] == {"calls": 4, "normalizer": 0.1 + 0.2, "weight": 0.5}
     assert len(train_detector(Net(), batches(), checkpoint=path, **settings)) == 9
 
 
@@ -187,12 +185,11 @@ def test_a_gpu_s_random_numbers_are_put_back(monkeypatch):
     state = {"now": torch.tensor([1])}
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: state["now"])
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda value, device: state.update(now=value))
-    settings = {"learning_rate": 0.1, "weight_decay": 0.0, "precision": "float32", "max_iters": 1}
-    run = _Run(Net(), batches(), RECIPES["plain"], settings, torch.device("cuda"))
-    before = run._moving_parts()
+    net, device = Net(), torch.device("cuda")
+    before = moving_parts(net, device)
     wanted = torch.rand(3)
     state["now"] = torch.tensor([2])
-    run._put_back(before)
+    put_back(net, before, device)
     assert state["now"] == 1 and torch.equal(torch.rand(3), wanted)
 
 

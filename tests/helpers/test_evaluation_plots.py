@@ -117,6 +117,8 @@ def test_plots_of_nothing(figures):
     result = evaluate_detections({"c": ImageTruth([], [])}, {})
     plot_precision_recall(result)
     plot_average_precision(result)
+    assert len(figures) == 2
+    assert not [drawn for figure in figures for axes in figure.axes for drawn in (*axes.collections, *axes.patches)]
 
 
 def folders(tmp_path, image_id):

@@ -89,7 +89,10 @@ def test_cropping_before_resizing(tmp_path, size):
     scale = 224 / min(size)
     width, height = size[0] * scale, size[1] * scale
     whole = Image.fromarray(pixels).resize((int(width + 1e-6), int(height + 1e-6)), Image.Resampling.BILINEAR)
-    left, top = dataset._crop_offset(width, height)
+    path = dataset.instances[0][0]
+    corner = scale * dataset.to_original(path, torch.zeros(1, 4))[0]  # of the crop, in the resized image
+    left, top = (int(edge) for edge in corner[:2].round())
+    assert abs(left - (width - 224) / 2) <= 1 and abs(top - (height - 224) / 2) <= 1
     wanted = normalized_tensor(whole.crop((left, top, left + 224, top + 224)))
     assert (dataset[0][1] - wanted).abs().max() <= 1.01 / 255 / min(IMAGENET_STD)
 
@@ -126,10 +129,11 @@ def test_the_cache_is_shared_with_workers(tmp_path):
     """What workers decode is there for the main process and for the next epoch's workers; a copy finds it, too."""
     write_voc(tmp_path / "voc", train=4, val=1)
     dataset = VOC2007Detection(tmp_path / "voc", "train", image_size=SIZE, cache=tmp_path / "cache")
-    for _ in DataLoader(dataset, batch_size=2, num_workers=1):
-        pass
-    assert all(dataset._cache.get(i) is not None for i in range(4))
-    assert pickle.loads(pickle.dumps(dataset))._cache.get(3) is not None
+    decoded = [image for _, images, _ in DataLoader(dataset, batch_size=2, num_workers=1) for image in images]
+    for path, _ in dataset.instances:
+        Image.new("RGB", (500, 375)).save(path)  # would be seen
+    for known in (dataset, pickle.loads(pickle.dumps(dataset))):
+        assert len(decoded) == 4 and all(torch.equal(known[i][1], decoded[i]) for i in range(4))
 
 
 def test_a_cache_of_two_data_sets(tmp_path):

@@ -22,6 +22,8 @@ from tests.conftest import ROOT
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 TAS = (DOCS / "tas.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+NAMED = re.compile(r"`((?:assignment|autograder|data_scripts|tests|docs|benchmarks|helpers)/[\w./-]+)`")
 
 
 def test_the_command_reference_is_what_the_commands_say():
@@ -43,7 +45,7 @@ def anchors(page: Path) -> set[str]:
 def test_links_lead_somewhere(page):
     """Pages, headings and pictures that a page links to are there, and every picture says what it shows."""
     text = page.read_text(encoding="utf-8")
-    for shown, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", text):
+    for shown, target in LINK.findall(text):
         if target.startswith("http"):
             continue
         name, _, heading = target.partition("#")
@@ -57,9 +59,16 @@ def test_links_lead_somewhere(page):
 def test_files_that_are_named_are_there(page):
     """Paths below the kit's own folders exist."""
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"`((?:assignment|autograder|data_scripts|tests|docs|benchmarks|helpers)/[\w./-]+)`", text)
+    named = NAMED.findall(text)
     new = {"assignment/ps7/proof/mutants/7.1m.toml", "assignment/ps7/suites/public/test_7_1m.py"}  # made by a recipe
     assert [path for path in named if path not in new and not (ROOT / path).exists()] == []
+
+
+def test_links_and_files_are_found():
+    """The two searches above find what they look for, on most pages."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum(bool(LINK.search(text)) for text in texts) > len(PAGES) / 2
+    assert sum(bool(NAMED.search(text)) for text in texts) > len(PAGES) / 2
 
 
 def test_every_page_is_in_the_site():
@@ -120,7 +129,9 @@ def test_a_new_exercise_by_the_recipe(course, edit, tmp_path):
 
 def test_other_recipes_can_be_read():
     """Each block of TOML or Python in the TAs' guide is one."""
-    for language, block in re.findall(r"^ *```(toml|python)\n(.*?)^ *```$", TAS, re.DOTALL | re.MULTILINE):
+    blocks = re.findall(r"^ *```(toml|python)\n(.*?)^ *```$", TAS, re.DOTALL | re.MULTILINE)
+    assert {language for language, _ in blocks} == {"toml", "python"}
+    for language, block in blocks:
         if language == "toml":
             assert tomllib.loads(textwrap.dedent(block))
         else:

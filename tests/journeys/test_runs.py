@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -30,6 +29,7 @@ from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.sandbox.launch import SandboxFailed
 from tests.conftest import ROOT
+from tests.support.fork_servers import fork_servers
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
 KINDS = ("ada-solution", "eva-transposed-locations", "gwen-syntax-error", "kira-writes-files")
@@ -149,14 +149,14 @@ def test_the_process_that_slots_are_forked_from_is_killed(handed_in, tmp_path):
 
     def kill_it(*_: object) -> None:
         if not killed:
-            forks = psutil.Process(forkserver._forkserver._forkserver_pid)
+            (forks,) = fork_servers()
             killed.extend([forks, *forks.children(recursive=True)])
             forks.kill()
             multiprocessing.active_children()[0].kill()
 
     run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_it)
     assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
-    assert forkserver._forkserver._forkserver_pid != killed[0].pid
+    assert fork_servers() and killed[0] not in fork_servers()
     assert psutil.wait_procs(killed, timeout=60)[1] == []
 
 
@@ -187,7 +187,7 @@ def test_a_sandbox_killed_during_a_call_is_nobody_s_fault(assignment):
     piece = make_slice(read_notebook(source.encode(), ".py"), ("f",), assignment.not_run)
     student = SandboxedStudent(assignment, piece, host)
     assert student.call("f", 0) == 0
-    sandbox = psutil.Process(host._process.pid)
+    sandbox = psutil.Process(host.pid)
     timer = threading.Timer(0.5, sandbox.kill)
     timer.start()
     with pytest.raises(SandboxFailed, match="ended from outside"):

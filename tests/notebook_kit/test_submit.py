@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.checks.result import CheckResult
 from autograder.intake.submissions import find_submissions
 from autograder.intake.untrusted import read_member
 from autograder.notebook_kit import submit
@@ -185,17 +186,34 @@ def test_a_wrong_exercise_is_counted_and_zipped(folder, capsys):
     assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
 
 
-def test_what_takes_long_is_told_from_its_last_verdict(monkeypatch):
+def test_what_takes_long_is_told_from_its_last_verdict(folder, capsys, monkeypatch):
     """The check that trains is not run again; its verdict counts until anything of the code is defined anew."""
     (given,) = handouts()
-    namespace = {name: object() for name in given.names}
-    monkeypatch.setattr("autograder.notebook_kit.run_public.run_public", lambda *_: [])
-    row = submit._row(given, "7.1j", [], namespace)
-    assert row.status == "unknown" and 'run check("7.1j")' in row.said
+    namespace, asked = {name: object() for name in given.names}, []
+
+    def run_public(exercise, *_):
+        asked.append(exercise)
+        return [CheckResult(exercise, "right", "It is right.", 1.0, "passed", True)]
+
+    monkeypatch.setattr("autograder.notebook_kit.run_public.run_public", run_public)
+    write(folder / "a.ipynb", CALL)
+
+    def told() -> str:
+        submit.make_submission(namespace=namespace)
+        return next(line for line in capsys.readouterr().out.splitlines() if line[3:10] == "7.1 (j)")
+
+    row = told()
+    assert (
+        row.startswith(" ?")
+        and row.endswith('not checked here, as it takes longer: run check("7.1j")')
+        and "7.1j" not in asked
+    )
     result = check_exercise(given, "7.1j", namespace)
     assert last_verdict(given, "7.1j", namespace) is result
+    assert told().startswith(" ✓") and told().endswith("passes its check") and asked.count("7.1j") == 1
     namespace["get_fpn_location_coords"] = object()
     assert last_verdict(given, "7.1j", namespace) is None
+    assert told().startswith(" ?")
 
 
 @pytest.mark.parametrize(

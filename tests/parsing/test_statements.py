@@ -11,7 +11,7 @@ import pytest
 from autograder.grading import engine
 from autograder.parsing.cells import parse_cell
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
-from autograder.parsing.slicing import _heavy
+from autograder.parsing.slicing import heavy_statements
 from autograder.parsing.statements import Statement, statements_of
 from autograder.report.blank import blank_report
 
@@ -61,7 +61,7 @@ def test_what_is_left_out_is_what_the_definition_says(seed):
     rng = random.Random(seed)
     for count in range(12):
         statements = [a_statement(rng) for _ in range(count)]
-        assert _heavy(statements, NOT_RUN) == obvious_heavy(statements, NOT_RUN)
+        assert heavy_statements(statements, NOT_RUN) == obvious_heavy(statements, NOT_RUN)
 
 
 def test_the_text_of_each_statement_is_pythons():
@@ -98,7 +98,7 @@ def test_a_quick_one_is_not():
 
 def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
     """It is graded as one that cannot be read, with a word on why; the slot goes on."""
-    monkeypatch.setattr(engine, "_READ_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "READ_SECONDS", 0.05)
     report = blank_report(assignment, "ada", "fcos.py", "", 1)
     endless = "\n".join(f"a{n} = g(a{n - 1})" for n in range(40_000)).encode()
     engine.grade_notebook(assignment, _NoSuites(), report, b"# %%\n" + endless, ".py", _NoHost())

@@ -127,6 +127,7 @@ def test_no_small_count_is_in_the_shared_summary(reports):
         assert enough or item.discrimination is None
         assert not enough or item.difficulty == round(whole.passed / whole.verdicts, 2)
     assert 0 < hidden < len(shared.items)  # both happen in this class
+    assert [exercise.id for exercise in shared.exercises] == [exercise.id for exercise in full.exercises]
     for exercise in shared.exercises:
         assert (exercise.full, exercise.part, exercise.none, exercise.seconds) == (0, 0, 0, ())
         assert exercise.mean * 2 == int(exercise.mean * 2)
@@ -170,7 +171,7 @@ def test_a_class_of_k_is_one_crowd(reports):
     few = [r for r in reports if graded(r)][:K]
     summary = shared_summary(few)
     assert [one.count for one in summary.scores.bins] == [K]
-    assert all(item.difficulty is None for item in summary.items)
+    assert summary.items and all(item.difficulty is None for item in summary.items)
     assert "more than 0 of 5" in shared_page(summary)
 
 

@@ -105,7 +105,9 @@ def test_discrimination_of_random_classes():
     for _ in range(50):
         size, checks = rng.randint(FEWEST, 12), rng.randint(2, 5)
         made = [small(str(n), "".join(rng.choice("pf") for _ in range(checks))) for n in range(size)]
-        for number, item in enumerate(analyse(made)):
+        items = analyse(made)
+        assert len(items) == checks
+        for number, item in enumerate(items):
             pairs = []
             for report in made:
                 all_checks = report.exercises[0].checks
@@ -172,7 +174,9 @@ def test_edges_of_the_bins(score, place):
 
 def test_exercises_count_points_as_the_grades_do(reports):
     """All, some, none and mean of each exercise: points by hand count, unreadable files are zeros."""
-    for exercise in summarise(reports).exercises:
+    exercises = summarise(reports).exercises
+    assert {exercise.id for exercise in exercises} == {one.id for report in reports for one in report.exercises}
+    for exercise in exercises:
         points = []
         for report in reports:
             for one in report.exercises:
@@ -486,8 +490,8 @@ def test_the_command_writes_the_files_for_staff_alone(tmp_path, reports):
         assert (tmp_path / "run" / name).stat().st_mode & 0o777 == 0o600
     assert "no score: quentin" in said(out) and "Not in canvas.csv, no score yet: oskar, quentin" in said(out)
     page = (tmp_path / "run" / "class.html").read_text(encoding="utf-8")
-    for link in re.findall(r'href="([^"#]*feedback\.html)"', page):
-        assert (tmp_path / "run" / link).is_file()
+    links = re.findall(r'href="([^"#]*feedback\.html)"', page)
+    assert links and all((tmp_path / "run" / link).is_file() for link in links)
     assert report_class(tmp_path / "run", console(), out=tmp_path / "elsewhere") == 0
     assert "feedback.html" not in (tmp_path / "elsewhere" / "class.html").read_text(encoding="utf-8")
 

@@ -1,20 +1,24 @@
 """Slots and their sandboxes start as soon as they can, and import no more than they have to."""
 
+import multiprocessing
 import os
 import stat
 import subprocess
 import sys
+import types
 from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from autograder.course.assignment import load_assignment
-from autograder.runs.slots import Slot, _context
+from autograder.runs import slots
+from autograder.runs.slots import Slot, process_context, take_environment
 from autograder.sandbox import bwrap
 from autograder.sandbox.host import Host
 from autograder.sandbox.launch import SandboxFailed
 from tests.conftest import ROOT
+from tests.support.fork_servers import fork_servers
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
 TOLD = {"FCOSKIT_TEST": "told", "TMPDIR": "/nowhere"}
@@ -44,10 +48,10 @@ def test_a_sandbox_that_was_begun_is_the_one_that_is_used():
     host = Host(ASSIGNMENT)
     try:
         host.begin()
-        assert host._process is not None
-        begun = host._process.pid
+        begun = host.pid
+        assert begun is not None
         host.clean(host.spawn())
-        assert host._process.pid == begun
+        assert host.pid == begun
     finally:
         host.close()
 
@@ -70,9 +74,7 @@ def test_a_sandbox_that_cannot_begin_says_so_when_it_is_needed(monkeypatch):
 
 def _tell(connection):
     """In a process as a slot has it: what it was told to take for its environment."""
-    from autograder.runs.slots import _take_environment
-
-    _take_environment(TOLD)
+    take_environment(TOLD)
     import tempfile
 
     connection.send((dict(os.environ), tempfile.tempdir))
@@ -80,7 +82,7 @@ def _tell(connection):
 
 def test_a_forked_slot_has_the_environment_of_now():
     """Not that of the process it was forked from, which may be of long ago."""
-    context = _context(forked=True)
+    context = process_context(forked=True)
     ours, theirs = context.Pipe()
     process = context.Process(target=_tell, args=(theirs,))
     process.start()
@@ -90,9 +92,10 @@ def test_a_forked_slot_has_the_environment_of_now():
 
 def test_nobody_else_can_ask_for_a_fork():
     """Whoever reaches that socket has code run outside of any sandbox: it is a file, closed to every other user."""
-    _context(forked=True)
+    process_context(forked=True)
     forkserver.ensure_running()
-    path = Path(forkserver._forkserver._forkserver_address)
+    (server,) = fork_servers()
+    (path,) = (Path(one.laddr) for one in server.net_connections("unix") if one.laddr)
     assert stat.S_ISSOCK(path.stat().st_mode) and stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert path.stat().st_uid == path.parent.stat().st_uid == os.getuid()
@@ -101,20 +104,27 @@ def test_nobody_else_can_ask_for_a_fork():
 def test_a_python_whose_forks_anybody_can_ask_for(monkeypatch, tmp_path):
     """Before 3.11.1 that socket had no file, and no owner: slots are started anew there."""
     monkeypatch.setattr(sys, "version_info", (3, 11, 0))
-    assert not Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True)._forked
+    assert not Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True).forked
 
 
 def test_no_process_to_fork_from(monkeypatch, tmp_path):
     """Where it is just being killed, a slot starts from nothing, and slower."""
-    slot, asked = Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True), []
+    asked = []
 
-    def begin(context):
-        asked.append(context.get_start_method())
-        if len(asked) == 1:
-            raise EOFError("unexpected EOF")
-        slot._connection, theirs = context.Pipe()
-        theirs.send(("ready", []))
+    class Process:
+        def __init__(self, target, args, daemon):
+            self.connection = args[0]
 
-    monkeypatch.setattr(slot, "_begin", begin)
+        def start(self):
+            if asked[-1]:
+                raise EOFError("unexpected EOF")
+            self.connection.send(("ready", ["a check"]))
+
+    def context(forked):
+        asked.append(forked)
+        return types.SimpleNamespace(Pipe=multiprocessing.Pipe, Process=Process)
+
+    monkeypatch.setattr(slots, "process_context", context)
+    slot = Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True)
     slot.start()
-    assert asked == ["forkserver", "spawn"]
+    assert asked == [True, False] and slot.checks == ["a check"]

@@ -121,7 +121,7 @@ def test_a_real_one_ends_what_outgrows_it():
         ) as process:
             assert process.stdout is not None and process.stdin is not None
             process.stdout.readline()
-            if str(process.pid) not in (made._folder / "cgroup.procs").read_text().split():
+            if str(process.pid) not in (made.folder / "cgroup.procs").read_text().split():
                 process.kill()
                 pytest.skip("the kernel does not let a process of this part of the tree move there")
             made.limit(100 * 2**20, 50)
@@ -130,7 +130,7 @@ def test_a_real_one_ends_what_outgrows_it():
         assert process.returncode == -signal.SIGKILL and made.killed()
     finally:
         made.close()
-    assert not made._folder.exists()
+    assert not made.folder.exists()
 
 
 def test_what_killed_processes_left_is_removed(tree):

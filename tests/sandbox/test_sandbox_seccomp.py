@@ -123,8 +123,9 @@ def test_another_machine_is_refused():
 def test_without_the_library_it_says_what_to_install(monkeypatch):
     """Neither the package nor libseccomp is taken for granted."""
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    seccomp.program.cache_clear()
     with pytest.raises(KitError, match=r"requirements\.lock"):
-        seccomp._library()
+        seccomp.program()
 
 
 def test_without_libseccomp_it_names_the_systems_package(monkeypatch, tmp_path):
@@ -132,8 +133,9 @@ def test_without_libseccomp_it_names_the_systems_package(monkeypatch, tmp_path):
     (tmp_path / "pyseccomp.py").write_text("raise RuntimeError('Unable to find libseccomp')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "pyseccomp")
+    seccomp.program.cache_clear()
     with pytest.raises(KitError, match="apt install libseccomp2"):
-        seccomp._library()
+        seccomp.program()
 
 
 @pytest.fixture(scope="module")

@@ -80,21 +80,26 @@ def test_only_the_owners_in_a_mixed_folder(scratch):
     assert found == ["his-folder", "his-folder/mine", "mine", "mine-folder", "mine-folder/his", "mine-folder/mine"]
 
 
-def test_another_file_system_is_not_entered(scratch):
+@pytest.mark.parametrize("place", [".", "near", "near/by"])
+def test_another_file_system_is_not_entered(scratch, monkeypatch, place):
     """A folder whose device is not that of the top is left alone, with all that is in it, and so is a file."""
-    (scratch / "a").mkdir()
-    (scratch / "a" / "file").write_text("x")
-    (scratch / "file").write_text("x")
-    top = os.open(scratch, os.O_RDONLY)
-    try:
-        for name in ("a", "file"):
-            sweep._remove(top, name, ME, scratch.stat().st_dev + 1, iter(range(9)))
-        inner = os.open(scratch / "a", os.O_RDONLY)
-        assert sweep._clear(top, inner, ME, scratch.stat().st_dev + 1, iter(range(9))) == []
-        os.close(inner)
-    finally:
-        os.close(top)
-    assert (scratch / "a" / "file").read_text() == (scratch / "file").read_text() == "x"
+    (scratch / "near" / "by").mkdir(parents=True)
+    (scratch / place / "far-folder").mkdir()
+    (scratch / place / "far-folder" / "file").write_text("x")
+    (scratch / place / "far-file").write_text("x")
+    look = os.stat
+
+    def stat(path, **more):
+        about = look(path, **more)
+        far = str(path).startswith("far-")
+        return os.stat_result((*about[:2], about.st_dev + 1, *about[3:])) if far else about
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        sweep.empty(str(scratch), ME)
+    files = [path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == ["far-file", "file"]
+    assert all(path.parent.name == "far-folder" for path in files if path.name == "file")
 
 
 @pytest.mark.parametrize("name", ["inner", "inner/deep", "with space", "Zürich"])
@@ -145,23 +150,31 @@ def test_permissions_that_were_taken_away(scratch):
     assert list(scratch.iterdir()) == []
 
 
-def test_a_folder_that_has_become_another_is_not_opened(scratch):
+@pytest.mark.parametrize("other", ["folder", "link"])
+@pytest.mark.parametrize("place", [".", "near"])
+def test_a_folder_that_has_become_another_is_not_opened(scratch, monkeypatch, place, other):
     """Between the look and the opening nothing may be put in its place, and permissions stay as they are."""
-    (scratch / "a").mkdir()
-    (scratch / "b").mkdir(mode=0o755)
-    top = os.open(scratch, os.O_RDONLY)
-    try:
-        about = os.stat("a", dir_fd=top, follow_symlinks=False)
-        (scratch / "a").rmdir()
-        (scratch / "b").rename(scratch / "a")
-        with pytest.raises(OSError, match="become another"):
-            sweep._open(top, "a", about)
-        (scratch / "link").symlink_to(scratch.parent / "precious")
-        with pytest.raises(OSError):
-            sweep._open(top, "link", os.stat("link", dir_fd=top, follow_symlinks=False))
-    finally:
-        os.close(top)
-    assert (scratch / "a").stat().st_mode & 0o777 == 0o755
+    (scratch / place / "a").mkdir(parents=True)
+    replacement = scratch.parent / "b"
+    if other == "link":
+        replacement.symlink_to(scratch.parent / "precious")
+    else:
+        replacement.mkdir(mode=0o755)
+        (replacement / "file").write_text("kept")
+    opened = os.open
+
+    def swapping(path, flags, *more, **place_of):
+        if path == "a" and replacement.is_dir():
+            (scratch / place / "a").rmdir()
+            replacement.rename(scratch / place / "a")
+        return opened(path, flags, *more, **place_of)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", swapping)
+        sweep.empty(str(scratch), ME)
+    (found,) = scratch.rglob("a")
+    assert found.is_symlink() == (other == "link") and (found / "file").read_text() == "kept"
+    assert found.stat().st_mode & 0o777 == 0o755
 
 
 def test_no_such_folder(tmp_path):

@@ -3,10 +3,12 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from autograder.runtime.errors import KitError, StudentError
@@ -40,10 +42,16 @@ def box(user_once):
 def kept(box):
     """The sandbox, which has to be the same one afterwards and as clean as before."""
     box.run("def f():\n    return 1")
-    before = box.host._process
+    before = box.host.pid
     yield box
     assert box.run("import os\ndef f():\n    return os.listdir('.')") == []
-    assert box.host._process is before
+    assert box.host.pid == before
+
+
+def processes_of(number):
+    """Processes with that user among their own, read apart from the kit; the dead do not count."""
+    every = psutil.process_iter(["uids", "status"])
+    return [p.pid for p in every if number in (p.info["uids"] or ()) and p.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def failure(box, source, *arguments):
@@ -60,7 +68,7 @@ def test_it_is_nobody_with_nothing(kept):
         "    return [*os.getresuid(), *os.getresgid(), *os.getgroups(),\n"
         "            *(lines[n].strip() for n in ('CapPrm', 'CapEff', 'CapInh', 'NoNewPrivs', 'Seccomp'))]"
     )
-    number = kept.host._lease.uid
+    number = kept.host.lease.uid
     assert kept.run(source) == [number] * 6 + ["0" * 16] * 3 + ["1", "2"]
 
 
@@ -90,9 +98,9 @@ def test_where_it_may_write(kept):
         "def f(paths):\n    done = []\n    for path in paths:\n        try:\n            open(path, 'w').write('x')\n"
         "            done.append(path)\n        except OSError:\n            pass\n    return done"
     )
-    scratch = str(kept.host._lease.folder / "scratch" / "x")
-    closed = ["/etc/x", "/usr/x", f"{kept.host._lease.folder}/x", f"{kept.host._lease.folder}/kit/x", f"{uid.BASE}/x"]
-    shared = [f"{folder}/fcoskit-uid-test" for folder in home._SHARED_FOLDERS if Path(folder).is_dir()]
+    scratch = str(kept.host.lease.folder / "scratch" / "x")
+    closed = ["/etc/x", "/usr/x", f"{kept.host.lease.folder}/x", f"{kept.host.lease.folder}/kit/x", f"{uid.BASE}/x"]
+    shared = [f"{folder}/fcoskit-uid-test" for folder in home.SHARED_FOLDERS if Path(folder).is_dir()]
     assert set(kept.run(source, [scratch, *closed, *shared])) <= {scratch, *([] if landlock.version() else shared)}
     kept.leave()
     assert not [path for path in shared if Path(path).exists()]
@@ -114,7 +122,7 @@ def test_nobody_else_is_in_reach(kept):
         "            try:\n                act()\n                done.append(pid)\n            except OSError:\n"
         "                pass\n    return done"
     )
-    assert kept.run(source, [1, os.getpid(), kept.host._process.pid]) == []
+    assert kept.run(source, [1, os.getpid(), kept.host.pid]) == []
 
 
 @pytest.mark.skipif(landlock.version() < 6, reason="this kernel's Landlock knows no scopes")
@@ -140,7 +148,7 @@ def test_daemons_are_ended(kept):
     )
     assert kept.run(source) == 1
     kept.leave()
-    assert not uid._in_use(kept.host._lease.uid)
+    assert not processes_of(kept.host.lease.uid)
 
 
 def test_a_preloader_that_is_killed_leaves_nothing_running(user_once):
@@ -152,12 +160,11 @@ def test_a_preloader_that_is_killed_leaves_nothing_running(user_once):
         "            while True:\n                pass\n    return 1"
     )
     assert made.run(source) == 1
-    number, folder = made.host._lease.uid, made.host._lease.folder
-    assert uid._runs(number)
-    made.host._process.kill()
-    made.host._process.wait()
+    number, folder = made.host.lease.uid, made.host.lease.folder
+    assert processes_of(number)
+    os.kill(made.host.pid, signal.SIGKILL)
     made.host.close()
-    assert not uid._runs(number) and not folder.exists()
+    assert not processes_of(number) and not folder.exists()
 
 
 def test_a_worker_is_no_nicer_than_the_grader_and_the_preloader_is_not_starved_by_it(kept):
@@ -166,7 +173,7 @@ def test_a_worker_is_no_nicer_than_the_grader_and_the_preloader_is_not_starved_b
     assert kept.run("import os\ndef f():\n    return os.getpriority(os.PRIO_PROCESS, 0)") == mine
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     may = int(status["CapEff"], 16) >> 23 & 1  # CAP_SYS_NICE, which some containers take from root
-    assert os.getpriority(os.PRIO_PROCESS, kept.host._process.pid) == (max(-20, mine - 10) if may else mine)
+    assert os.getpriority(os.PRIO_PROCESS, kept.host.pid) == (max(-20, mine - 10) if may else mine)
 
 
 def test_what_it_leaves_is_removed(kept):
@@ -224,10 +231,10 @@ def test_two_slots_are_two_users(box):
     box.run("def f():\n    return 1")
     other = Sandbox("uid")
     try:
-        mine = str(box.host._lease.folder / "scratch")
+        mine = str(box.host.lease.folder / "scratch")
         assert "PermissionError" in failure(other, "import os\ndef f(path):\n    os.listdir(path)", mine).message
-        number, folder = other.host._lease.uid, other.host._lease.folder
-        assert number != box.host._lease.uid
+        number, folder = other.host.lease.uid, other.host.lease.folder
+        assert number != box.host.lease.uid
     finally:
         other.close()
     assert not folder.exists()
@@ -269,7 +276,7 @@ def test_only_that_users_files_go_from_shared_folders(monkeypatch):
             os.chown(top / "shared" / str(owner), owner, owner)
             os.chown(top / "shared" / f"in-{owner}", owner, owner)
         (top / "scratch" / "roots").write_text("x")
-        monkeypatch.setattr(home, "_SHARED_FOLDERS", (str(top / "shared"),))
+        monkeypatch.setattr(home, "SHARED_FOLDERS", (str(top / "shared"),))
         monkeypatch.setattr(landlock, "version", lambda: 0)
         made = home.Apart(60998, 60999, str(top / "scratch"), "", [])
         pid = os.fork()
@@ -294,19 +301,27 @@ def test_a_user_that_cannot_be_meant(monkeypatch, value):
     """The variable takes numbers that no account of the system has."""
     monkeypatch.setenv("FCOSKIT_SANDBOX_UID", value)
     with pytest.raises(KitError, match="FCOSKIT_SANDBOX_UID"):
-        uid._first_uid()
+        uid.Lease()
 
 
 def test_an_account_is_never_taken(monkeypatch, tmp_path):
-    """A number that is somebody's is passed over, and a held one, too."""
+    """A number that is somebody's is passed over, and a held one, too, until it is given back."""
+    accounts = {61234, 61235 + uid.SLOTS}  # the second as the keeper of 61235
+
+    def getpwuid(number):
+        if number not in accounts:
+            raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
     monkeypatch.setattr(uid, "BASE", tmp_path)
-    assert uid._lock(pwd.getpwall()[0].pw_uid) is None
-    first = uid._lock(61234)
-    assert first is not None and uid._lock(61234) is None
-    os.close(first)
-    again = uid._lock(61234)
-    assert again is not None
-    os.close(again)
+    monkeypatch.setenv("FCOSKIT_SANDBOX_UID", "61234")
+    first, second = uid.Lease(), uid.Lease()
+    assert (first.uid, second.uid) == (61236, 61237)
+    first.close()
+    again = uid.Lease()
+    assert again.uid == 61236
+    for lease in (again, second):
+        lease.close()
 
 
 def test_an_ordinary_user_is_told_why_not(monkeypatch):

@@ -21,7 +21,7 @@ from typing import Any
 from autograder.sandbox.inside import confine, landlock, sweep
 
 _KINDS = [value for name, value in vars(resource).items() if name.startswith("RLIMIT_")]
-_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
+SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
 
 
 class Home:
@@ -199,13 +199,13 @@ class Apart(Home):
         """The scratch folder, and that user's own in folders that everybody may write to, with that user's rights."""
         with self._as_them():
             Path(*self.scratch).chmod(stat.S_IRWXU)
-            for folder in (*self.scratch, *_SHARED_FOLDERS):
+            for folder in (*self.scratch, *SHARED_FOLDERS):
                 sweep.empty(folder, self._uid)
 
     def condition(self) -> list[Any]:
         """Limits, scheduling, the folders, and processes that did not end."""
         self._foreign.clear()
-        shared = [sweep.left(folder, self._uid) for folder in _SHARED_FOLDERS]
+        shared = [sweep.left(folder, self._uid) for folder in SHARED_FOLDERS]
         return [*_own_condition(), *_left_in(self.scratch), shared, self.members(0)]
 
     def _signal_all(self) -> None:

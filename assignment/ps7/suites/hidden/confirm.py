@@ -32,7 +32,7 @@ from suites.scenes import fixed_boxes, striped_images
 
 Tensors = dict[str, torch.Tensor]
 Gradients = dict[str, torch.Tensor | None]
-_DRAWS = 4
+DRAWS = 4
 _NODES = {"trunk_output.block2": "c3", "trunk_output.block3": "c4", "trunk_output.block4": "c5"}
 
 
@@ -41,7 +41,7 @@ _LOSS_GRADIENTS: weakref.WeakKeyDictionary[Student, dict[str, Gradients]] = weak
 Confirm = Callable[[Student, Handle, torch.Generator], None]
 
 
-def _with_other_numbers(confirm: Confirm) -> Confirm:
+def with_other_numbers(confirm: Confirm) -> Confirm:
     """Confirm again, with other random numbers, what was not confirmed, a few times.
 
     A number that rounding puts on the other side of a ReLU's corner changes a gradient by more than rounding does.
@@ -50,7 +50,7 @@ def _with_other_numbers(confirm: Confirm) -> Confirm:
 
     @functools.wraps(confirm)
     def repeated(solution: Student, module: Handle, rng: torch.Generator) -> None:
-        for _ in range(_DRAWS - 1):
+        for _ in range(DRAWS - 1):
             with contextlib.suppress(CheckFailed):
                 return confirm(solution, module, rng)
         return confirm(solution, module, rng)
@@ -58,7 +58,7 @@ def _with_other_numbers(confirm: Confirm) -> Confirm:
     return repeated
 
 
-@_with_other_numbers
+@with_other_numbers
 def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a pyramid with random weights to those of every usual one, the backbone's too."""
     known = pyramid.known_weights(module, rng)
@@ -84,7 +84,7 @@ def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     raise _refused("The gradients of the six convolutions")
 
 
-@_with_other_numbers
+@with_other_numbers
 def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
     known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in module.found().items()}
