@@ -20,6 +20,7 @@ _MUTATORS = {"append", "extend", "insert", "update", "add", "setdefault", "regis
 _COMPREHENSIONS = {
     form.format(kind) for kind in ("listcomp", "setcomp", "dictcomp", "genexpr") for form in ("{}", "<{}>")
 }
+_BOOKKEEPING = "__conditional_annotations__"  # a name of Python 3.14's own
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _COLLECTING = (ast.ListComp, ast.SetComp, ast.DictComp)
 STAR = "*"
@@ -86,7 +87,7 @@ def _describe(cell: Cell, node: ast.stmt, lines: list[str]) -> Statement:
         plain = ast.unparse(_GeneratorsOnly().visit(ast.parse(source)))  # ten times as fast as a copy of the tree
     table = symtable.symtable(plain, "cell", "exec")
     binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
-    now = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    now = {s.get_name() for s in table.get_symbols() if s.is_referenced()} - {_BOOKKEEPING}
     later: set[str] = set()
     for child in table.get_children():
         _collect(child, now, later, runs=True)
@@ -136,7 +137,8 @@ class _GeneratorsOnly(ast.NodeTransformer):
 def _collect(table: symtable.SymbolTable, now: set[str], later: set[str], *, runs: bool) -> None:
     """Sort the top-level names that an inner scope uses into those used at once and those used later."""
     is_class = table.get_type() == "class"
-    runs = runs and (is_class or table.get_name() in _COMPREHENSIONS)
+    # From Python 3.14 on, annotations are a scope of their own, evaluated when asked for: by `@dataclass`, say.
+    runs = runs and (is_class or table.get_type() == "annotation" or table.get_name() in _COMPREHENSIONS)
     for symbol in table.get_symbols():
         if symbol.is_referenced() and symbol.is_global():
             (now if runs else later).add(symbol.get_name())
