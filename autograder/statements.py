@@ -10,6 +10,7 @@ import ast
 import functools
 import re
 import symtable
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -73,7 +74,10 @@ def _described(cell: Cell) -> Iterator[Statement]:
         if isinstance(node, ast.Delete) and all(isinstance(target, ast.Name) for target in node.targets):
             continue  # tidying up after a demo must not take away what a function leans on
         try:
-            yield _describe(cell, node, lines)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as where the cell was parsed
+                described = _describe(cell, node, lines)
+            yield described
         except (RecursionError, SyntaxError, ValueError, MemoryError):
             continue  # Python's own tools give up on it: so deep that nothing wanted can be in it
 

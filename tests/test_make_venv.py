@@ -140,7 +140,7 @@ def test_without_any_python_it_says_so(place):
 @pytest.mark.parametrize(
     ("lie", "why"),
     [
-        ("import sysconfig as s; s.get_config_var = lambda name: 1", "is a free-threaded build"),
+        ("import sysconfig as s; s.get_config_var = {'Py_GIL_DISABLED': 1}.get", "is a free-threaded build"),
         ("import sysconfig as s; s.get_config_var = {'SOABI': 'cpython-313-x86_64-linux-musl'}.get", "built with musl"),
         (
             "import ctypes, struct; struct.calcsize = lambda code: 4",
