@@ -51,7 +51,7 @@ judge() {
     [ "$1.$2.$3" != 3.14.1 ] || why="is Python 3.14.1, which torchvision refuses: 3.14.2 is fine"
     [ "$4" = cpython ] || why="is $4, and PyTorch is for CPython"
     [ "$5" = 64 ] || why="is a $5-bit build, and PyTorch has 64-bit ones alone"
-    [ "$6" = gil ] || why="is a free-threaded build, which not all packages of the lock are made for"
+    [ "$6" = gil ] || why="is a free-threaded build, on which the kit was never tried"
     [ "$7" = glibc ] || why="is built with musl, as on Alpine, and PyTorch needs a Linux with glibc"
     case $why,$8 in
         ,none) ;;
