@@ -1,5 +1,6 @@
 # Each target works on a fresh clone: it makes .venv first, with the exact versions of requirements.lock.
-PYTHON ?= python3
+# make PYTHON=/path/to/python3.13 ...: another Python than the best one on PATH; make VENV=folder ...: another place.
+PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -13,8 +14,7 @@ help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else f"fcoskit needs Python 3.11 or 3.12, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sh data_scripts/make_venv.sh "$(VENV)" "$(PYTHON)" "$(MAKECMDGOALS)"
 	@echo "Installing the exact versions of requirements.lock into $(VENV) (a few minutes, once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -28,7 +28,7 @@ MAP_SEED = "map.seed"
 SOURCE = "/autograder/source"  # where Gradescope puts what is in the zip
 UV = "0.13.9"
 # Of the Python that this kit runs on, a patch level that this uv can fetch; grading does not depend on which.
-PYTHONS = {(3, 11): "3.11.18", (3, 12): "3.12.16"}
+PYTHONS = {(3, 11): "3.11.18", (3, 12): "3.12.16", (3, 13): "3.13.18", (3, 14): "3.14.10"}
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LOCK = "requirements.lock"
 _EPOCH = (2020, 1, 1, 0, 0, 0)
@@ -143,7 +143,7 @@ def _lock() -> bytes:
 
 def _python() -> str:
     if sys.version_info[:2] not in PYTHONS:
-        raise KitError("The kit is for Python 3.11 and 3.12: write the zip with one of them.")
+        raise KitError("The kit is for Python 3.11 to 3.14: write the zip with one of them.")
     return PYTHONS[sys.version_info[:2]]
 
 

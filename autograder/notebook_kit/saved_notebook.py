@@ -14,6 +14,7 @@ import linecache
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,10 @@ def _definition(name: str, value: Any) -> str:
     for code in _codes(value):
         text = "".join(linecache.getlines(code.co_filename))
         try:
-            for node in ast.parse(text).body:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python said it when the cell ran
+                body = ast.parse(text).body
+            for node in body:
                 if getattr(node, "name", "") == name:
                     return ast.get_source_segment(text, node) or ""
         except (SyntaxError, ValueError):

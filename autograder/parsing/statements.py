@@ -10,6 +10,7 @@ import ast
 import functools
 import re
 import symtable
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _MUTATORS = {"append", "extend", "insert", "update", "add", "setdefault", "regis
 _COMPREHENSIONS = {
     form.format(kind) for kind in ("listcomp", "setcomp", "dictcomp", "genexpr") for form in ("{}", "<{}>")
 }
+_BOOKKEEPING = "__conditional_annotations__"  # a name of Python 3.14's own
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _COLLECTING = (ast.ListComp, ast.SetComp, ast.DictComp)
 STAR = "*"
@@ -72,7 +74,10 @@ def _described(cell: Cell) -> Iterator[Statement]:
         if isinstance(node, ast.Delete) and all(isinstance(target, ast.Name) for target in node.targets):
             continue  # tidying up after a demo must not take away what a function leans on
         try:
-            yield _describe(cell, node, lines)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as where the cell was parsed
+                described = _describe(cell, node, lines)
+            yield described
         except (RecursionError, SyntaxError, ValueError, MemoryError):
             continue  # Python's own tools give up on it: so deep that nothing wanted can be in it
 
@@ -86,10 +91,10 @@ def _describe(cell: Cell, node: ast.stmt, lines: list[str]) -> Statement:
         plain = ast.unparse(_GeneratorsOnly().visit(ast.parse(source)))  # ten times as fast as a copy of the tree
     table = symtable.symtable(plain, "cell", "exec")
     binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
-    now = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    now = {s.get_name() for s in table.get_symbols() if s.is_referenced()} - {_BOOKKEEPING}
     later: set[str] = set()
     for child in table.get_children():
-        _collect(child, now, later, runs=True)
+        collect_uses(child, now, later, runs=True)
     if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
         binds = {STAR}
     return Statement(
@@ -133,15 +138,23 @@ class _GeneratorsOnly(ast.NodeTransformer):
         return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
 
 
-def _collect(table: symtable.SymbolTable, now: set[str], later: set[str], *, runs: bool) -> None:
-    """Sort the top-level names that an inner scope uses into those used at once and those used later."""
+def collect_uses(table: symtable.SymbolTable, now: set[str], later: set[str], *, runs: bool) -> None:
+    """Sort the top-level names that an inner scope uses into those used at once and those used later.
+
+    Args:
+        table: The scope; those in it are looked through, too.
+        now: Gets the names that are needed as the statement runs.
+        later: Gets those that are needed when what it defines is called.
+        runs: Whether the scope around it runs as the statement does.
+    """
     is_class = table.get_type() == "class"
-    runs = runs and (is_class or table.get_name() in _COMPREHENSIONS)
+    # From Python 3.14 on, annotations are a scope of their own, evaluated when asked for: by `@dataclass`, say.
+    runs = runs and (is_class or table.get_type() == "annotation" or table.get_name() in _COMPREHENSIONS)
     for symbol in table.get_symbols():
         if symbol.is_referenced() and symbol.is_global():
             (now if runs else later).add(symbol.get_name())
     for child in table.get_children():
-        _collect(child, now, later, runs=runs)
+        collect_uses(child, now, later, runs=runs)
 
 
 def _patched(node: ast.AST) -> Iterator[str]:

@@ -49,9 +49,11 @@ image_size = 64
 # Tries what student code must not do, and says what worked.
 SNOOPS = """
 import os
+import sys
 def get_fpn_location_coords(shape_per_fpn_level, strides_per_fpn_level, dtype=None, device="cpu"):
     own, opened = os.path.dirname(os.getcwd()), []
-    for top in ("/autograder", "/run", "/tmp", "/opt/fcoskit/venv/lib/python3.11/site-packages/autograder"):
+    packages = "/opt/fcoskit/venv/lib/python%d.%d/site-packages" % sys.version_info[:2]
+    for top in ("/autograder", "/run", "/tmp", packages + "/autograder"):
         for folder, _, names in os.walk(top):
             for name in names:
                 path = os.path.join(folder, name)

@@ -13,6 +13,8 @@ from packaging.specifiers import SpecifierSet
 
 from autograder import __version__
 from autograder.course.assignment import load_assignment
+from autograder.gradescope.bundle import PYTHONS
+from data_scripts.check_lock import pythons
 from tests.conftest import ROOT
 
 
@@ -45,6 +47,24 @@ def test_environment_yml_is_in_step():
     assert python.split("=")[1] in SpecifierSet(project()["project"]["requires-python"])
     (pip,) = [entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict)]
     assert pip == ["-r requirements.lock", "-e ."]
+
+
+def test_the_same_pythons_are_named_everywhere():
+    """Classifiers, requires-python, the guides, Gradescope's image and ruff name the same Pythons; 3.13 is the best."""
+    table = project()
+    minors = [int(python.split(".")[1]) for python in pythons()]
+    assert minors == list(range(minors[0], minors[-1] + 1))
+    allowed = SpecifierSet(table["project"]["requires-python"])
+    assert [minor for minor in range(30) if f"3.{minor}.0" in allowed] == minors
+    assert table["tool"]["ruff"]["target-version"] == f"py3{minors[0]}"
+    assert sorted(PYTHONS) == [(3, minor) for minor in minors]
+    assert all(PYTHONS[3, minor].startswith(f"3.{minor}.") for minor in minors)
+    spoken = f"Python 3.{minors[0]} to 3.{minors[-1]}"
+    for guide in ("README.md", "CONTRIBUTING.md", "docs/instructors.md", "data_scripts/make_venv.sh"):
+        text = (ROOT / guide).read_text(encoding="utf-8")
+        assert spoken in text and "3.13" in text, guide
+    assert "python=3.13" in (ROOT / "environment.yml").read_text(encoding="utf-8")
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_versions_agree():
