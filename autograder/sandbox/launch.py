@@ -15,6 +15,7 @@ WORKER_FILES = (
     "detector.py",
     "errors.py",
     "loading.py",
+    "notebook_device.py",
     "pretend_gpu.py",
     "shallow.py",
     "values.py",
