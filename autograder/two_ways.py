@@ -14,9 +14,10 @@ range stops there, where on a GPU it would spoil the whole process. The run on t
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import linecache
 import re
+import types
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -91,8 +92,10 @@ def warn_of_written_out(results: list[CheckResult], code: Iterable[Any]) -> None
         code: A student's functions and classes.
     """
     alone = next((result for result in results if result.details == _GPU_ALONE), None)
+    if alone is None:
+        return
     line = next((line for line in _lines(code) if _WRITTEN_OUT.search(line) and "is_available" not in line), "")
-    if alone is not None and line:
+    if line:
         alone.message = (
             "It is right on this GPU, but not where there is none, and grading has none. This line asks for a GPU:\n"
             f"    {line}\nUnless something guards it, write `DEVICE` there, or the device of a tensor (`x.device`)."
@@ -102,11 +105,13 @@ def warn_of_written_out(results: list[CheckResult], code: Iterable[Any]) -> None
 def _lines(code: Iterable[Any]) -> Iterator[str]:
     """The lines of functions, and of the methods of classes, as far as their text is known."""
     for thing in code:
-        parts = vars(thing).values() if isinstance(thing, type) else [thing]
-        for part in parts:
-            with contextlib.suppress(TypeError, OSError):  # no function; a function without a text
-                function = inspect.unwrap(getattr(part, "__func__", part))
-                yield from (line.strip() for line in inspect.getsourcelines(function)[0])
+        for part in vars(thing).values() if isinstance(thing, type) else [thing]:
+            function = inspect.unwrap(getattr(part, "__func__", part)) if part is not None else None
+            if isinstance(function, types.FunctionType):
+                inside = function.__code__
+                last = max((line for _, _, line in inside.co_lines() if line), default=inside.co_firstlineno)
+                for number in range(inside.co_firstlineno, last + 1):
+                    yield linecache.getline(inside.co_filename, number).strip()
 
 
 def _passed(result: CheckResult) -> bool:

@@ -257,7 +257,7 @@ def test_on_a_cpu_everything_runs_once(assignment, monkeypatch):
     original = namespace["fcos_apply_deltas_to_locations"]
     namespace["fcos_apply_deltas_to_locations"] = lambda *args: calls.append(1) or original(*args)
     assert not_passed(checked(assignment, namespace, "7.1f")) == []
-    assert len(calls) == 3  # one for each of three checks
+    assert len(calls) == 4  # one for each of three checks, and one as if on a GPU
 
 
 @pytest.mark.parametrize(
