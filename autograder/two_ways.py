@@ -28,9 +28,9 @@ from autograder.result import CheckResult
 
 # What torch and torchvision say where tensors of two devices meet, on CUDA and on Apple's GPUs.
 _MIX = re.compile(
-    r"same device|different device|two devices|device type|on cpu or on|must be a CUDA tensor|should be the same"
-    r"|Placeholder storage has not been allocated|on cpu but expected|CPU tensor to MPS|expected device"
-    r"|on the CPU where the arguments ask for the GPU",
+    r"same device|different device|two devices|device type|on cpu or on|must be a CUDA tensor|on cpu but expected"
+    r"|(torch\.cuda\.|MPS)\w+\).*should be the same|should be the same.*(torch\.cuda\.|MPS)|CPU tensor to MPS"
+    r"|Placeholder storage has not been allocated|expected device|on the CPU where the arguments ask for the GPU",
     re.IGNORECASE,
 )
 # On a GPU these are asserts inside a kernel, after which nothing runs there until the notebook is restarted.
@@ -126,7 +126,10 @@ def _of_devices(result: CheckResult) -> bool:
 def _left_behind(result: CheckResult, device: torch.device) -> CheckResult:
     """The result of a check that a tensor left on the CPU stopped, which is right on the CPU."""
     said = f"On the CPU this is right; on {device}, where this notebook works, it stops: "
-    said += f"a tensor made on the CPU meets one on the GPU. {_ADVICE}"
+    if "numpy" in result.message:
+        said += "numpy reads nothing on a GPU. Call `.cpu()` first, or stay with torch."
+    else:
+        said += f"a tensor made on the CPU meets one on the GPU. {_ADVICE}"
     return replace(result, diagnosis=result.diagnosis or said)
 
 
