@@ -107,8 +107,8 @@ from ps7_helpers import (
 )
 
 # %% [markdown]
-# A few names that the whole notebook uses. A GPU is used if there is one; everything up to the long training
-# run is quick without.
+# A few names that the whole notebook uses. An NVIDIA GPU is used if there is one; everything up to the long
+# training run is quick without.
 
 # %%
 NUM_CLASSES = 20

@@ -172,11 +172,16 @@ class LocalStudent(BaseStudent):
 
     Args:
         namespace: Where the names live; a notebook's globals, say.
+        device: A GPU on which all of it happens: arguments and new modules are moved there, what comes back is a copy
+            on the CPU. Without it nothing is moved.
+        default: Where the code makes tensors if it asks for no device; torch's default as it is if left out.
     """
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], device: torch.device | None = None, default: torch.device | None = None
+    ) -> None:
         super().__init__()
-        self.workbench = Workbench(namespace)
+        self.workbench = Workbench(namespace, device=device, default=default)
 
     def let_go(self) -> None:
         """Forget all modules that were made, and what was found out with them: a solution outlives many submissions."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,11 @@ from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin, collect
 from autograder.checks.student import LocalStudent
 from autograder.notebook_kit.handout import SHIPPED, Handout
+from autograder.notebook_kit.two_ways import one_verdict, warn_of_written_out, worth_another_run
 from autograder.runtime.loading import bind, stand_in_module, unbind
+from autograder.runtime.notebook_device import default_device, notebook_device, on_the_cpu, random_state_kept
 
+_CPU = torch.device("cpu")
 # The last verdict on each exercise in this process, and the objects that it is about.
 _LAST: dict[str, tuple[ExerciseResult, list[Any]]] = {}
 
@@ -24,8 +26,9 @@ def check_exercise(given: Handout, exercise: str, namespace: dict[str, Any]) -> 
     """Run the public checks of one exercise on a notebook's globals, which are as they were afterwards."""
     task = given.tasks[exercise]
     result = ExerciseResult(exercise, task.title, task.points)
-    with _random_state_kept():
+    with random_state_kept(notebook_device(namespace)):
         result.checks = run_public(exercise, namespace, list(task.canned), given.suites, given.reference)
+    warn_of_written_out(result.checks, _code(given, namespace))
     _LAST[exercise] = (result, _code(given, namespace))
     return result
 
@@ -44,8 +47,12 @@ def run_public(
     canned: list[str],
     suites: Path = SHIPPED / "suites",
     reference: Path = SHIPPED / "reference",
+    device: torch.device | None = None,
 ) -> list[CheckResult]:
     """Run the public checks of one exercise on a namespace.
+
+    In a notebook that works on a GPU they run twice, on the CPU and there, and come to one verdict, see `two_ways.py`:
+    right code passes in whichever way it finds its device. Elsewhere they run once.
 
     Args:
         exercise: Its id.
@@ -53,11 +60,13 @@ def run_public(
         canned: Names that `public/stand_ins.py` of the suites replaces meanwhile.
         suites: Folder of the suites.
         reference: Folder of their stored tensors.
+        device: Where the checks are to run, once, if that is not for the notebook to say: the CPU, or a GPU that the
+            notebook's globals name already.
     """
     results: list[CheckResult] = []
 
     def serve(plugin: SuitePlugin) -> None:
-        results.extend(plugin.run(exercise, LocalStudent(namespace), seed=0))
+        results.extend(_served(plugin, exercise, namespace, device, default))
 
     plugin = SuitePlugin(reference, serve)
     quiet = io.StringIO()
@@ -65,21 +74,38 @@ def run_public(
     if canned:
         code = (suites / "public" / "stand_ins.py").read_text(encoding="utf-8")
         before = bind(namespace, stand_in_module({"code": code}), canned)
+    default = torch.get_default_device()
     try:
-        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        # Suites make their own tensors on the CPU, whatever default the notebook has.
+        with default_device(_CPU), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             collect([suites / "public"], plugin)
     finally:
         unbind(namespace, before)
     return results
 
 
+def _served(
+    plugin: SuitePlugin,
+    exercise: str,
+    namespace: dict[str, Any],
+    device: torch.device | None,
+    default: torch.device,
+) -> list[CheckResult]:
+    """Run the checks where they are to run: in the one place given, or wherever the notebook has it."""
+    there = notebook_device(namespace) if device is None else device
+    if device is not None and device != _CPU:
+        return plugin.run(exercise, LocalStudent(namespace, device, default), seed=0)
+    with on_the_cpu(namespace):
+        results = plugin.run(exercise, LocalStudent(namespace), seed=0)
+    if there is None or there == _CPU:
+        return results
+    student, again = LocalStudent(namespace, there, default), {}
+    for result in results:
+        if worth_another_run(result):
+            (again[result.name],) = plugin.run(exercise, student, seed=0, only=result.name)
+    return one_verdict(results, again, there)
+
+
 def _code(given: Handout, namespace: dict[str, Any]) -> list[Any]:
     """The objects that all of a student's names stand for: an exercise leans on earlier ones."""
     return [namespace.get(name) for name in given.names]
-
-
-@contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """A check must not change what the notebook draws at random afterwards."""
-    with torch.random.fork_rng(enabled=True):
-        yield

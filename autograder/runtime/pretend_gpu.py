@@ -113,7 +113,7 @@ class PretendGpu(TorchFunctionMode):
     def _device(self, value: Any) -> torch.device:
         if any(value is known for known in self._stands_for_gpu):
             return GPU
-        on_gpu = isinstance(value, int) or torch.device(value).type == "cuda"
+        on_gpu = isinstance(value, int) or torch.device(value).type not in ("cpu", "meta")  # a Mac's is "mps"
         return GPU if on_gpu else CPU
 
     def _hold_together(self, name: str, args: Any, met: list[_Placed]) -> None:

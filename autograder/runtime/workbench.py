@@ -7,6 +7,7 @@ of `OPERATIONS`; arguments and results are values (see `values.py`).
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import re
 import traceback
@@ -17,6 +18,7 @@ import torch
 
 from autograder.runtime.detector import detect, load_weights
 from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.notebook_device import default_device, moved
 from autograder.runtime.pretend_gpu import DeviceMismatch, PretendGpu
 from autograder.runtime.shallow_backbone import shallow_models
 from autograder.runtime.values import ValueRefused
@@ -72,6 +74,8 @@ class Workbench:
         namespace: Where the student's names live.
         missing: For wanted names that are absent, what to tell the student.
         broken: For wanted names whose definition failed, the error to raise when they are asked for.
+        device: Where arguments and new modules go, see `LocalStudent`.
+        default: Where code makes tensors that ask for no device, likewise.
     """
 
     def __init__(
@@ -79,8 +83,12 @@ class Workbench:
         namespace: dict[str, Any],
         missing: dict[str, str] | None = None,
         broken: dict[str, StudentError] | None = None,
+        device: torch.device | None = None,
+        default: torch.device | None = None,
     ) -> None:
         self.namespace = namespace
+        self.device = device
+        self.default = default
         self.missing = missing or {}
         self.broken = broken or {}
         self.objects: dict[int, Any] = {}
@@ -94,12 +102,25 @@ class Workbench:
         """
         if operation not in OPERATIONS:
             raise ValueError(f"no operation {operation!r}")
+        perform = getattr(self, f"_{operation}")
         try:
-            return getattr(self, f"_{operation}")(**arguments)
+            if self.device is not None:
+                arguments = self._moved(arguments, self.device)
+            with default_device(self.default) if self.default is not None else contextlib.nullcontext():
+                return perform(**arguments)
         except StudentError:
             raise
         except (Exception, SystemExit) as error:
             raise explain(error) from error
+
+    @staticmethod
+    def _moved(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
+        try:
+            there: dict[str, Any] = moved(arguments, device)
+        except (RuntimeError, TypeError) as error:  # no fault of the student's: say so
+            said = f"The inputs of this check do not fit on {device}: {_message(error)}"
+            raise StudentError("error", said, kind="DeviceRefused") from error
+        return there
 
     def _find(self, name: str) -> Any:
         if name in self.broken:
@@ -117,7 +138,7 @@ class Workbench:
         if not isinstance(made, torch.nn.Module):
             raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
         self._made += 1
-        self.objects[self._made] = made
+        self.objects[self._made] = made if self.device is None else made.to(self.device)
         return self._made
 
     def _in_mode(self, handle: int, train: bool | None) -> Any:
@@ -199,7 +220,8 @@ class Workbench:
         inputs = [a * 1 if torch.is_tensor(a) and a.requires_grad else a for a in leaves]  # may be written into
         outputs = [t for t in _floating(self._find(name)(*inputs)) if t.requires_grad]
         for output in outputs:
-            weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype).reshape(output.shape)
+            weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype, device=output.device)
+            weights = weights.reshape(output.shape)
             (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
         return [a.grad if torch.is_tensor(a) else None for a in leaves]
 
@@ -208,10 +230,14 @@ class Workbench:
     ) -> dict[str, Any]:
         """Call a function, or a module made from `new` (a method of it, if given), as if all were on a GPU.
 
+        Where there is one, it is really done there.
+
         Returns:
             "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
             is no mix of devices, and so says nothing.
         """
+        if self.device is not None:
+            return self._really_there(name, new, method, train, args, kwargs)
         known = [v for v in self.namespace.values() if isinstance(v, (torch.device, str)) and str(v) in _DEVICES]
         try:
             with PretendGpu(known) as gpu:
@@ -229,6 +255,22 @@ class Workbench:
         except Exception as error:
             return {"places": [], "broke": explain(error).message}
         return {"places": [place.type if place else "" for place in places], "broke": ""}
+
+    def _really_there(
+        self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The same on the notebook's own GPU: what it says goes before what was only accounted."""
+        assert self.device is not None
+        if "device" in kwargs:
+            kwargs = kwargs | {"device": self.device.type}
+        function = self._find(name)
+        if new is not None:
+            module = function(*new).to(self.device).train(train)
+            function = getattr(module, method) if method else module
+        with torch.set_grad_enabled(new is None or train):
+            result = function(*args, **kwargs)
+        places = ["cpu" if tensor.device.type == "cpu" else "cuda" for tensor in _all_tensors(result)]
+        return {"places": places, "broke": ""}
 
     def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
         """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""
@@ -282,7 +324,7 @@ def explain(error: BaseException) -> StudentError:
     kind = type(error).__name__ if isinstance(type(error).__name__, str) else "Exception"
     shown = _builtin_kind(error)
     at = f" ({place})" if place else ""
-    if isinstance(error, NotImplementedError) and place and _raised_there(error):
+    if isinstance(error, NotImplementedError) and place and _raised_there(error) and "::" not in _message(error):
         message = f"This part is as given: it still raises NotImplementedError{at}."
         return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
     if isinstance(error, ValueRefused):
@@ -314,7 +356,10 @@ def _message(error: BaseException) -> str:
 
 
 def _raised_there(error: BaseException) -> bool:
-    """Whether a line of the student's notebook raised it, not something which that line called."""
+    """Whether a line of the student's notebook raised it, not something which that line called.
+
+    Of torch's own functions there is no frame: one that lacks an operator ("aten::...") looks as if the line raised it.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and _in_notebook(frames[-1].f_code.co_filename)
 

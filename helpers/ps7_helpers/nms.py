@@ -23,9 +23,11 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     _check(boxes, scores, scores)
     if boxes.numel() == 0:
         return torch.empty(0, dtype=torch.int64, device=boxes.device)
-    # In float64: as a float32, 0.4 is more than 0.4, and a pair that overlaps by exactly 0.4 would lose one.
-    kept: Tensor = ops.nms(boxes.detach().double(), scores.detach().double(), iou_threshold)
-    return kept
+    # In float64: as a float32, 0.4 is more than 0.4, and a pair that overlaps by exactly 0.4 would lose one. A Mac's
+    # GPU has no float64: from there it goes to the CPU and back.
+    near = [tensor.detach().cpu() if tensor.device.type == "mps" else tensor.detach() for tensor in (boxes, scores)]
+    kept: Tensor = ops.nms(near[0].double(), near[1].double(), iou_threshold)
+    return kept.to(boxes.device)
 
 
 def class_spec_nms(boxes: Tensor, scores: Tensor, class_ids: Tensor, iou_threshold: float = 0.5) -> Tensor:

@@ -45,7 +45,7 @@ def rel_error(x: TensorLike, y: TensorLike) -> float:
     Raises:
         ValueError: The shapes differ. Broadcasting would compare every element with every other.
     """
-    a, b = (torch.as_tensor(value).detach().to("cpu", torch.float64) for value in (x, y))
+    a, b = (torch.as_tensor(value).detach().cpu().double() for value in (x, y))
     if a.shape != b.shape and not a.numel() == b.numel() == 1:
         raise ValueError(
             f"rel_error compares element by element, but the shapes differ: {tuple(a.shape)} and "
