@@ -17,8 +17,8 @@ _WORDS = {
     "missing": "not done yet",
     "grader_error": "our fault, not yours",
 }
-# Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook. The classic
-# notebook has rules of its own for `.mark` and `thead`.
+# Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
+# The classic notebook has rules of its own for `.mark` and `thead`.
 STYLE = """
 <style>
 .fcoskit-panel { border: 1px solid #c9d0d9; border-left: 6px solid var(--edge); border-radius: 6px; background: #fff;
