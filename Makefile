@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint release docs bench clean
+.PHONY: help demo test runtimes quick lint release docs bench clean
 
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,7 +25,14 @@ demo: $(STAMP)   ## the release, a small class graded, a report: all on built-in
 
 test: $(STAMP) lint  ## everything CI runs
 	@$(BIN)/python -m compileall -q autograder helpers tests  # sandboxes read the kit and cannot write what they compile
+	@$(BIN)/python -m tests.support.runtimes
 	@$(BIN)/python -m pytest $(SPREAD)
+
+# FCOSKIT_RUNTIMES=laptop,oldest: those alone.
+runtimes: export FCOSKIT_RUNTIMES ?= all
+runtimes: $(STAMP) ## the notebook in every place of tests/runtimes, some 5 GB and minutes each
+	@$(BIN)/python -m tests.support.runtimes
+	@$(BIN)/python -m pytest tests/journeys/test_runtimes.py
 
 quick: $(STAMP)  ## the tests without the slow ones
 	@$(BIN)/python -m compileall -q autograder helpers tests

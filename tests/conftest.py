@@ -17,13 +17,31 @@ from autograder.sandbox import bwrap
 ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
-LONG = ("test_proof", "test_cluster", "test_runs", "test_nbgrader", "test_class", "test_map_runs", "test_gradescope")
+LONG = (
+    "test_proof",
+    "test_runtimes",
+    "test_cluster",
+    "test_runs",
+    "test_nbgrader",
+    "test_class",
+    "test_map_runs",
+    "test_gradescope",
+)
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, in the order above; `--no-loadscope-reorder` keeps it so."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the lines that tests have for people, also where other processes ran them."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in reports:
+        for name, line in report.user_properties:
+            if name == "line":
+                terminalreporter.write_line(str(line))
 
 
 @pytest.fixture(autouse=True)

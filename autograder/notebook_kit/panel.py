@@ -18,13 +18,14 @@ _WORDS = {
     "grader_error": "our fault, not yours",
 }
 # Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
+# The classic notebook has rules of its own for `.mark` and `thead`.
 STYLE = """
 <style>
 .fcoskit-panel { border: 1px solid #c9d0d9; border-left: 6px solid var(--edge); border-radius: 6px; background: #fff;
   color: #1c2430; font: 14px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; max-width: 52rem; margin: .4rem 0; }
 .fcoskit-panel .top { padding: .5rem .8rem; font-weight: 650; }
 .fcoskit-panel .item { display: flex; gap: .6rem; padding: .35rem .8rem; border-top: 1px solid #e4e8ed; }
-.fcoskit-panel .mark { flex: none; width: 1rem; font-weight: 700; }
+.fcoskit-panel .mark { flex: none; width: 1rem; font-weight: 700; background: none; padding: 0; }
 .fcoskit-panel .body { flex: 1; min-width: 0; }
 .fcoskit-panel .state { color: #5a6472; }
 .fcoskit-panel .why { font-weight: 600; margin-top: .15rem; }
@@ -37,6 +38,7 @@ STYLE = """
 .fcoskit-panel .item tbody tr:nth-child(n), .fcoskit-panel .item tbody tr:hover { background: none; }
 .fcoskit-panel .item table tr :is(th, td) { text-align: left; vertical-align: top; padding: .15rem .6rem .15rem 0;
   border: none; font-weight: 400; white-space: normal; max-width: none; }
+.fcoskit-panel .item thead { border: none; }
 .fcoskit-panel .item thead tr th { color: #5a6472; }
 .fcoskit-panel .item table tr td.mark { width: 1rem; font-weight: 700; }
 .fcoskit-panel .body ul { margin: .2rem 0 0; padding-left: 1.2rem; }

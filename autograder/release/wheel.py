@@ -25,7 +25,25 @@ name = "{name}"
 version = "{version}"
 description = "Helpers and public checks for: {title}"
 requires-python = ">=3.10"
-dependencies = ["gdown", "matplotlib", "numpy", "pillow", "pytest>=7", "safetensors", "torch", "torchvision", "tqdm"]
+classifiers = [
+    "Programming Language :: Python :: 3.10",
+    "Programming Language :: Python :: 3.11",
+    "Programming Language :: Python :: 3.12",
+    "Programming Language :: Python :: 3.13",
+    "Programming Language :: Python :: 3.14",
+]
+# The oldest that the notebook was seen to run with: tests/runtimes/oldest.toml has exactly these.
+dependencies = [
+    "gdown>=5.2.0",
+    "matplotlib>=3.8.0",
+    "numpy>=1.26.0",
+    "pillow>=10.0.0",
+    "pytest>=7.4.0",
+    "safetensors>=0.4.0",
+    "torch>=2.4.0",
+    "torchvision>=0.19.0",
+    "tqdm>=4.66.0",
+]
 
 [tool.hatch.build.targets.wheel]
 include = ["/*"]

@@ -365,8 +365,8 @@ def _raised_there(error: BaseException) -> bool:
 
 
 def _in_notebook(name: str) -> bool:
-    in_kernel = ("ipykernel" in name or name.startswith("<ipython-input")) and "site-packages" not in name
-    return in_kernel or CELL_FILE.search(name) is not None
+    in_kernel = "ipykernel" in name or "ipython-input-" in name  # the latter on Colab, in /tmp, and in IPython's shell
+    return (in_kernel and "site-packages" not in name) or CELL_FILE.search(name) is not None
 
 
 def _builtin_kind(error: BaseException) -> str:

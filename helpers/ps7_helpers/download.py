@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
-from ps7_helpers.fetch import QUOTA, fetch_file, is_quota, md5_of, unpacked_beside, verify_file
+from ps7_helpers.fetch import QUOTA, fetch_file, is_quota, md5_of, refuse_page, unpacked_beside, verify_file
 from ps7_helpers.packed import PACKED_FOLDER
 from ps7_helpers.progress import watched
 from ps7_helpers.voc import list_name, make_list, write_list
@@ -108,7 +108,7 @@ def _fetch_from_drive(drive_id: str, path: Path, md5: str, ways_on: str, elsewhe
         _with_gdown(drive_id, whole, md5)
         verify_file(whole, md5, "Google Drive")
     except Exception as error:  # gdown's own errors derive from nothing narrower
-        why = QUOTA if is_quota(str(error)) else str(error).strip().partition("\n")[0] or type(error).__name__
+        why = QUOTA if is_quota(str(error)) else _reason(error)
         if not elsewhere:
             kept = "".join(f" What has come is kept in {part}." for part in _parts(whole) if part.stat().st_size)
             raise ConnectionError(
@@ -124,6 +124,10 @@ def _with_gdown(drive_id: str, whole: Path, md5: str) -> None:
     """Let gdown fetch a file, again as long as that brings something.
 
     What has come lies in a part of gdown's own beside the file. It goes on from a part only if that is the only one.
+    gdown 5 does not look at the answer that it appends: not whether the part was whole before, nor for a web page.
+
+    Raises:
+        ValueError: A web page came in place of the rest; the part is as it was.
     """
     import gdown
 
@@ -132,16 +136,32 @@ def _with_gdown(drive_id: str, whole: Path, md5: str) -> None:
         for other in others:
             other.unlink()
         before = part.stat().st_size if part.exists() else 0
+        if before and md5_of(part) == md5:  # all of it: there is nothing to go on with
+            part.replace(whole)
+            return
         try:
             gdown.download(id=drive_id, output=str(whole), quiet=not watched(), resume=True)
-            return
         except Exception:  # as above
-            part = (_parts(whole) or [whole])[-1]
-            if part.exists() and md5_of(part) == md5:  # all of it: there is nothing to go on with
-                part.replace(whole)
-                return
-            if not part.exists() or part.stat().st_size <= before:
+            grown = (_parts(whole) or [whole])[-1]
+            if not grown.exists() or grown.stat().st_size <= before:
                 raise
+            continue
+        if before:
+            try:
+                refuse_page(whole, before, "Google Drive")
+            except ValueError:
+                whole.replace(part)
+                raise
+        return
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line. gdown's own errors begin with a heading; those of the network name its innards."""
+    if isinstance(error, OSError) and error.errno is None:  # of requests, which is what gdown fetches with
+        return "the connection failed, or was cut"
+    head, _, rest = str(error).strip().partition("\n")
+    behind = " ".join(rest.strip().partition("\n\n")[0].split())
+    return behind if behind and head.endswith(":") else head or type(error).__name__
 
 
 def _parts(whole: Path) -> list[Path]:

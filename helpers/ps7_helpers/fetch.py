@@ -79,8 +79,25 @@ def verify_file(path: Path, md5: str, source: str) -> None:
 
 def md5_of(path: Path) -> str:
     """Checksum of a file, in hexadecimal."""
+    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        while block := file.read(_BLOCK):  # `hashlib.file_digest` came with Python 3.11
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def refuse_page(path: Path, have: int, source: str) -> None:
+    """Where a web page was appended to the first ``have`` bytes of a file, take it off again.
+
+    Raises:
+        ValueError: There was one; says what it means.
+    """
+    with path.open("rb+") as file:
+        file.seek(have)
+        page = _page(file.read(_BLOCK))
+        if page is not None:
+            file.truncate(have)
+            raise ValueError(_of_page(source, page))
 
 
 def _more(url: str, part: Path) -> bool:

@@ -50,7 +50,8 @@ class LivePlot:
         draw_losses(figure.subplots(), history)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=72)
-        image = Image(data=picture.getvalue(), format="png", alt=repr(history))
+        words = {"alt": repr(history)}  # as metadata: IPython 7, which Colab has, knows no argument `alt`
+        image = Image(data=picture.getvalue(), format="png", metadata=words)
         if self._handle is None:
             self._handle = display(image, display_id=True)
         else:

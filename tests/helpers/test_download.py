@@ -1,6 +1,7 @@
 """Downloads of Pascal VOC 2007: from its home or Google Drive, cut short or refused, and what lies there afterwards."""
 
 import hashlib
+import re
 import shutil
 import sys
 import tarfile
@@ -140,7 +141,9 @@ def drive(server, tmp_path, monkeypatch):
     server.md5 = hashlib.md5(server.body).hexdigest()
     get = requests.Session.get
     monkeypatch.setattr(requests.Session, "get", lambda self, url, **options: get(self, server.url, **options))
-    monkeypatch.setattr(sys.modules["gdown.download"], "DEFAULT_COOKIES_FILE", str(tmp_path / "cookies.txt"))
+    monkeypatch.setattr(sys.modules["gdown.download"], "home", str(tmp_path))  # of cookies, up to gdown 5
+    monkeypatch.setattr(sys.modules["gdown.download"], "DEFAULT_COOKIES_FILE", str(tmp_path / "c"), raising=False)
+    (tmp_path / ".cache" / "gdown").mkdir(parents=True)  # gdown 5 makes it when it is imported
     return server
 
 
@@ -183,8 +186,50 @@ def test_parts_of_drive_that_lie_about(drive, tmp_path, largest):
         (tmp_path / "data" / f".voc2007.tar.drive{name}.part").write_bytes(drive.body[:length])
     drive.behaviours = [NAME]
     download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
-    assert drive.ranges[-1] == f"bytes={largest or len(drive.body)}-"
+    assert drive.ranges[1:] == ([f"bytes={largest}-"] if largest else [])  # a whole one is asked for no more
     assert not list((tmp_path / "data").glob(".*")) and len(VOC2007Detection(tmp_path / "data", "train")) == 2
+
+
+@pytest.mark.parametrize("page", [QUOTA["body"], b"<html><head><title>Sorry</title></head></html>"])
+def test_a_page_in_place_of_the_rest(drive, tmp_path, page):
+    """A web page that answers in place of the rest is not appended, though gdown 5 does: the next call goes on."""
+    drive.behaviours = [NAME | {"cut": BLOCK}, NAME, {"body": b"<html>" + page, "ranges": False, "type": "text/html"}]
+    with pytest.raises(ConnectionError, match=r"Google Drive: .* What has come is kept in .*\.part"):
+        download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
+    (part,) = (tmp_path / "data").iterdir()
+    assert part.read_bytes() == drive.body[:BLOCK]
+    drive.behaviours = [NAME]
+    download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
+    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
+
+
+def test_another_file_on_drive(drive, tmp_path):
+    """What Drive gives and is not the archive is deleted, also where the wrong bytes were there before."""
+    drive.behaviours = [NAME]
+    with pytest.raises(ConnectionError, match="is not the archive"):
+        download_voc2007(tmp_path / "data", "", "0" * 32, drive_id="abc")
+    (tmp_path / "data" / ".voc2007.tar.driveaaaaaaaa.part").write_bytes(b"x" * BLOCK)
+    with pytest.raises(ConnectionError, match="is not the archive"):
+        download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
+    assert list((tmp_path / "data").iterdir()) == []
+    download_voc2007(tmp_path / "data", "", drive.md5, drive_id="abc")
+    assert len(VOC2007Detection(tmp_path / "data", "train")) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"body": b"<html>no such file</html>", "type": "text/html"}, "Cannot retrieve the public link of the file"),
+        (NAME | {"cut": 9}, "the connection failed, or was cut|Download is incomplete"),
+    ],
+)
+def test_why_drive_failed(drive, tmp_path, capsys, answer, why):
+    """The reason is said in one line, not the heading above it or the network's own words; then the home is asked."""
+    drive.behaviours = [answer]
+    download_voc2007(tmp_path / "data", (tmp_path / "voc.tar").as_uri(), drive.md5, drive_id="abc")
+    (said,) = capsys.readouterr().out.strip().splitlines()
+    assert re.search(rf"cannot be had \(({why})[^<>]*\)\. Trying the data set's home", said)
+    assert "HTTP" not in said and "IncompleteRead" not in said
 
 
 def test_drive_cut_then_home(drive, tmp_path):

@@ -169,7 +169,9 @@ class Handle:
         self.pictures = []
 
     def update(self, picture):
-        """Keep what is shown."""
+        """Keep what is shown, which has to say in words what it shows."""
+        _, metadata = picture._repr_mimebundle_()
+        assert metadata["image/png"]["alt"].startswith("LossHistory(")
         self.pictures.append(picture.data)
 
 

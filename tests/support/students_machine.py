@@ -1,12 +1,14 @@
 """A machine like a student's: the released notebook and wheel in a folder, a Python with libraries and no kit.
 
-It has no network. With `colab`, `google.colab` is imported before the notebook begins, as on Colab.
+It has no network, and pip no index. With `colab`, `google.colab` is imported before the notebook begins and cells have
+the file names that they have on Colab.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import sysconfig
 import venv
@@ -37,6 +39,12 @@ def getaddrinfo(host, *rest, **more):
     return _look_up(host, *rest, **more)
 socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo
 """
+# Run by IPython as a kernel starts: what Colab calls the file of a cell.
+CELL_NAMES = """\
+import binascii
+import ipykernel.compiler
+ipykernel.compiler.get_file_name = lambda code: f"/tmp/ipython-input-{binascii.crc32(code.encode())}.py"
+"""
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,21 @@ class Machine:
     downloads: Path
 
 
-def make_machine(root: Path, release: Path, *, colab: bool) -> Machine:
-    """Set one up in an empty folder with the files of a release."""
+def make_machine(root: Path, release: Path, *, colab: bool, python: Path | None = None) -> Machine:
+    """Set one up in an empty folder with the files of a release.
+
+    Args:
+        root: The folder.
+        release: Of the release.
+        colab: Whether it is one of Colab's.
+        python: The interpreter of an environment whose libraries it sees; that of the tests if None.
+    """
     made = Machine(root / "content", root / "venv" / "bin" / "python", {}, root / "page.json", root / "downloads")
     made.folder.mkdir(parents=True)
     for path in release.iterdir():
         if path.suffix in (".whl", ".ipynb"):
             (made.folder / path.name).write_bytes(path.read_bytes())
-    _make_python(root / "venv")
+    _make_python(root / "venv", python)
     start = root / "start"
     start.mkdir()
     (start / "sitecustomize.py").write_text(OFFLINE + ("import google.colab\n" if colab else ""), encoding="utf-8")
@@ -76,9 +91,17 @@ def make_machine(root: Path, release: Path, *, colab: bool) -> Machine:
         "OMP_NUM_THREADS": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_NO_INDEX": "1",
+        "IPYTHONDIR": str(root / "ipython"),
         "STAND_IN_PAGE": str(made.page),
         "STAND_IN_DOWNLOADS": str(made.downloads),
     }
+    if colab:
+        startup = root / "ipython" / "profile_default" / "startup"
+        startup.mkdir(parents=True)
+        (startup / "cell_names.py").write_text(CELL_NAMES, encoding="utf-8")
     command = [str(made.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": "Python 3", "language": "python", "env": own}
     kernel = root / "jupyter" / "kernels" / "python3"
@@ -88,8 +111,14 @@ def make_machine(root: Path, release: Path, *, colab: bool) -> Machine:
     return made
 
 
-def _make_python(folder: Path) -> None:
-    """A virtual environment that sees this one's libraries, but none of what is installed here for development."""
+def _make_python(folder: Path, python: Path | None) -> None:
+    """A virtual environment that sees another one's libraries, but none of what is installed for development here."""
+    if python is not None:
+        (there,) = (python.parents[1] / "lib").glob("python*/site-packages")
+        subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+        (own,) = (folder / "lib").glob("python*/site-packages")
+        (own / "libraries.pth").write_text(f"{there}\n", encoding="utf-8")
+        return
     libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     if any((Path(path) / "ps7_helpers").exists() for path in libraries):
         pytest.skip("the kit itself lies among the libraries of this Python")
