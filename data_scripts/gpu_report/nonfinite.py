@@ -60,12 +60,8 @@ def _said(
         over = timed.over
     except NonFiniteLoss as error:
         found = {"said": str(error), "iteration": error.iteration}
-    found["weights_finite"] = _finite(detector)
+    found["weights_finite"] = all(bool(torch.isfinite(p).all()) for p in detector.parameters())
     return found, over
-
-
-def _finite(detector: nn.Module) -> bool:
-    return all(bool(torch.isfinite(parameter).all()) for parameter in detector.parameters())
 
 
 def _poison(detector: nn.Module) -> None:

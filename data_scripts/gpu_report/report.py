@@ -188,7 +188,7 @@ def _timing(data: dict[str, Any]) -> list[str]:
         for way in data["ways"]
     )
     return [
-        f"Batches of {data['batch']}, {data['channels']} channels, ready in memory; medians (rounds: {data['rounds']}).",
+        f"Batches of {data['batch']}, {data['channels']} channels, ready in memory; medians. Rounds: {data['rounds']}.",
         "",
         *_table(("loop", "an iteration", "of the plain loop's", "peak memory"), rows),
     ]
