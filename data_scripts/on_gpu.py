@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     sizes = PRETENDED if options.pretend else Sizes()
+    if options.pretend:
+        torch.set_num_threads(1)  # tensors are small, and on a busy machine threads wait for each other
     if options.cases is not None:
         sizes = replace(sizes, cases=options.cases)
     setting = Setting(torch.device("cpu" if options.pretend else "cuda"), sizes, console.print)

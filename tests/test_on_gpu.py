@@ -202,6 +202,15 @@ def test_a_case_that_hangs_is_given_up(assignment):
     assert said == "It did not end within -1 s."
 
 
+def test_a_process_that_died_idle_is_told(assignment):
+    """One that is gone before it gets its job costs that job's verdict, and stops nothing."""
+    with Processes(1, assignment, OTHER) as processes:
+        processes._lanes[0].process.kill()
+        processes._lanes[0].process.join()
+        ((_, said),) = processes.work([Job(case("0"), "7.1d")], 600, LATE)
+    assert said == "Its process died (exit code -9)."
+
+
 def test_no_verdict_is_a_difference():
     """A job without an answer is never fine."""
     part = verdicts._summary([(Job(case("0"), "7.1d"), "Its process died.")])

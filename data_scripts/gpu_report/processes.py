@@ -6,6 +6,7 @@ case that dies, hangs or does that must not spoil the verdicts of the next one.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -77,7 +78,8 @@ class Processes:
             for lane in self._lanes:
                 if lane.job is None and todo and now < deadline:
                     lane.job, lane.until = todo.pop(), now + seconds
-                    lane.pipe.send(lane.job)
+                    with contextlib.suppress(OSError):  # it has died meanwhile: that is read from the pipe
+                        lane.pipe.send(lane.job)
             busy = [lane for lane in self._lanes if lane.job is not None]
             if not busy or now >= deadline:
                 return
@@ -92,7 +94,7 @@ class Processes:
         """What a process answered; where it is of no further use, another takes its place."""
         try:
             answer: Examined | str = lane.pipe.recv() if is_there else f"It did not end within {seconds:.0f} s."
-        except EOFError:
+        except (EOFError, OSError):
             lane.process.join(10)
             answer = f"Its process died (exit code {lane.process.exitcode})."
         if isinstance(answer, str) or answer.broke:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import statistics
 import time
@@ -118,6 +119,8 @@ def peak_megabytes(device: torch.device, start: bool = False) -> float | None:
     """Most memory of the GPU that tensors took since the last call with `start`; None on another device."""
     if device.type != "cuda":
         return None
+    if start:
+        gc.collect()  # an earlier detector is no part of this one's memory
     peak = torch.cuda.max_memory_allocated(device) / 1e6
     if start:
         torch.cuda.reset_peak_memory_stats(device)

@@ -26,7 +26,7 @@ from data_scripts.gpu_report.processes import Processes
 ROUNDS = ("off", "on")  # TF32
 RIGHT = (SOLUTION, "variant")
 DIED = "no verdict"
-_LONGEST = 120.0  # seconds that one exercise of one case may take, the start of a process included
+_LONGEST = 300.0  # seconds that one exercise of one case may take, the start of a process included
 
 
 class Verdict(NamedTuple):
