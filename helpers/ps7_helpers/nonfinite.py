@@ -79,13 +79,29 @@ def explain_nonfinite(
             losses = detector(images, gt_boxes)
         bad = [loss for loss in losses.values() if _is_bad(loss)]
         if not bad:
-            wanted = [p for p in parameters.values() if p.requires_grad]
+            wanted = {name: p for name, p in parameters.items() if p.requires_grad}
             total = sum(losses.values())
-            gradients = torch.autograd.grad(total, wanted, allow_unused=True)
-            bad = [g for g in gradients if g is not None and _is_bad(g)]
+            found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+            gradients = {name: g for name, g in zip(wanted, found, strict=True) if g is not None}
+            bad = [g for g in gradients.values() if _is_bad(g)]
+    if not bad and (said := _too_long(gradients)):
+        return said
     if not bad:
         return "Computed again, the same batch gave finite numbers: something outside of it changes from call to call."
     return watch.origin(bad)
+
+
+def _too_long(gradients: Mapping[str, Tensor]) -> str:
+    """What to say of finite gradients whose common length is none: their squares no longer fit; "" if it is finite."""
+    norms = [gradient.norm() for gradient in gradients.values()]
+    if not norms or bool(torch.stack(norms).norm().isfinite()):
+        return ""
+    largest = {name: float(gradient.abs().max()) for name, gradient in gradients.items() if gradient.numel()}
+    name = max(largest, key=largest.__getitem__)
+    return (
+        f"Each number of the gradient is finite, but its length, the root of the sum of their squares, is too large to "
+        f"be one: the largest is {largest[name]:.1e} of {name}."
+    )
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,17 @@ def test_not_reproducible():
     assert "something outside of it" in explain_nonfinite(Net(lambda out, images: out.mean()), IMAGES, BOXES)
 
 
+def test_a_gradient_too_long_for_a_number(figures):
+    """Where all numbers of the gradient are finite and only its length is not, that is said, with the largest."""
+
+    def huge(out, images):
+        return out.sum() * 1e25
+
+    said = r"length of the gradient is inf\. .*Each number of the gradient is finite, .* [67]\.\de\+26 of net\.1\.bias"
+    with pytest.raises(NonFiniteLoss, match=said):
+        train_detector(Net(huge), [(("a.jpg",), IMAGES, BOXES)])
+
+
 @pytest.mark.parametrize("loss", [zero_by_zero, root_of_zero])
 @pytest.mark.parametrize("precision", ["float32", "half"])
 def test_training_stops_at_once(tmp_path, figures, loss, precision):
