@@ -30,9 +30,9 @@ matplotlib.use("Agg")
 import torch
 from rich.console import Console
 
-from autograder.assignment import Assignment, load_assignment
-from autograder.errors import KitError
-from autograder.front import progress_bar
+from autograder.commands.front import progress_bar
+from autograder.course.assignment import Assignment, load_assignment
+from autograder.runtime.errors import KitError
 from data_scripts.gpu_report.cases import chosen, load_case
 from data_scripts.gpu_report.machine import machine
 from data_scripts.gpu_report.nonfinite import forced

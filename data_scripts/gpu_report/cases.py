@@ -8,12 +8,12 @@ from typing import Any
 
 import nbformat
 
-from autograder.assignment import Assignment
-from autograder.loading import load
-from autograder.notebook import read_notebook
-from autograder.proof import BLANK, SOLUTION, Case, concerns, load_proof
-from autograder.samples import changed_source
-from autograder.slicing import make_slice
+from autograder.course.assignment import Assignment
+from autograder.grading.cases import BLANK, SOLUTION, Case, concerns, load_proof
+from autograder.grading.samples import changed_source
+from autograder.parsing.cells import read_notebook
+from autograder.parsing.slicing import make_slice
+from autograder.runtime.loading import load
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from autograder.assignment import Assignment, load_assignment
+from autograder.course.assignment import Assignment, load_assignment
 from data_scripts.gpu_report.cases import Job
 
 if TYPE_CHECKING:

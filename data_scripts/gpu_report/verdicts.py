@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torchvision.models._api import WeightsEnum
 
-from autograder.assignment import Assignment
-from autograder.proof import SOLUTION
-from autograder.public import run_public
-from autograder.sandbox.offline_weights import answer_weight_downloads
+from autograder.course.assignment import Assignment
+from autograder.grading.cases import SOLUTION
+from autograder.notebook_kit.run_public import run_public
+from autograder.sandbox.inside.offline_weights import answer_weight_downloads
 from data_scripts.gpu_report.cases import Job, chosen, jobs, load_case
 from data_scripts.gpu_report.plan import Part, Setting
 from data_scripts.gpu_report.processes import Processes

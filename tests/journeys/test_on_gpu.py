@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from autograder.proof import Case, load_proof
-from autograder.samples import Sample
-from autograder.shallow import shallow_models
+from autograder.grading.cases import Case, load_proof
+from autograder.grading.samples import Sample
+from autograder.runtime.shallow_backbone import shallow_models
 from data_scripts import on_gpu
 from data_scripts.gpu_report import nonfinite, report, verdicts
 from data_scripts.gpu_report.cases import Job, chosen, jobs, load_case
