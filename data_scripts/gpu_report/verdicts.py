@@ -83,7 +83,8 @@ def _verdicts(assignment: Assignment, job: Job, device: str) -> dict[str, Verdic
     canned = list(assignment.exercise(job.exercise).canned)
     torch.manual_seed(0)  # what a module draws for its weights is the same each time
     namespace = load_case(assignment, job.case, device)
-    results = run_public(job.exercise, namespace, canned, assignment.suites, assignment.reference)
+    folders = assignment.suites, assignment.reference
+    results = run_public(job.exercise, namespace, canned, *folders, device=torch.device(device))
     return {r.name: Verdict(r.status, r.diagnosis, (r.message or r.details)[:400]) for r in results}
 
 
