@@ -1,4 +1,7 @@
-"""Student code as a user that nobody else is: what it may, what it may not, and what is left of it. For root alone."""
+"""Student code as a user that nobody else is: what it may, what it may not, and what is left of it. For root alone.
+
+Where this Python lies below a closed home, all of them run in a private root: see `tests/support/in_private_root.py`.
+"""
 
 import os
 import pwd
@@ -15,6 +18,7 @@ from autograder.sandbox.inside import home, landlock, sweep
 from tests.conftest import ROOT
 from tests.support.sandboxes import Sandbox, limited
 
+pytestmark = pytest.mark.open_python
 LIMITS = {"processes": 24, "memory_megabytes": 300, "tmpfs_megabytes": 4, "call_seconds": 20}
 
 
