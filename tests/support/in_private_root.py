@@ -75,7 +75,7 @@ class SecondPytest:
 
     def _begin(self) -> None:
         folder = self._folder or Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="fcoskit-root-")))
-        self._output = self._held.enter_context(tempfile.TemporaryFile())
+        self._output = self._held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
         ours, theirs = os.pipe()
         self._reports = self._held.enter_context(os.fdopen(ours, encoding="utf-8"))
         told = {name: value for name, value in os.environ.items() if name.startswith("FCOSKIT_")}
@@ -174,7 +174,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         text = report.longrepr[2].removeprefix("Skipped: ") if skipped else report.longreprtext
         told = {"test": report.nodeid, "when": report.when, "outcome": report.outcome, "text": text}
         line = json.dumps(told | {"sections": report.sections}) + "\n"
-        with open(int(os.environ[_REPORTS]), "w", encoding="utf-8", closefd=False) as pipe:  # noqa: PTH123
+        with open(int(os.environ[_REPORTS]), "w", encoding="utf-8", closefd=False) as pipe:
             pipe.write(line)
 
 
