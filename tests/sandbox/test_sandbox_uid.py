@@ -147,6 +147,7 @@ def test_daemons_are_ended(kept):
     assert not uid._in_use(kept.host._lease.uid)
 
 
+@pytest.mark.slow
 def test_a_preloader_that_is_killed_leaves_nothing_running(user_once):
     """Nobody is there to end the worker's processes: giving the user back does."""
     made = Sandbox("uid")
@@ -223,6 +224,7 @@ def test_a_limit_is_named_and_the_next_code_runs(box, name):
     assert box.run("import os\ndef f():\n    return os.listdir('.')") == []
 
 
+@pytest.mark.slow
 def test_two_slots_are_two_users(box):
     """Neither can touch the other; a closed one leaves no folder, and its user is free again."""
     box.run("def f():\n    return 1")
