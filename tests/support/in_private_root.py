@@ -2,9 +2,9 @@
 
 The sandbox's user cannot pass through `/root`, so no test of the uid kind could run with a Python below it. Such tests
 are marked `open_python`. A second pytest then runs all of them that were asked for, one run for each file, in a private
-root: this Python, its packages and the kit lie at their own places in there, to read, and the folders above them are
-open. It reports test by test through a pipe, and each of the first pytest's tests tells what came of it there. Nothing
-of the machine is changed or mounted, and the second pytest ends with the first one, however that ends.
+root: this Python and its packages lie below `/opt` in there, the kit at its own place with open folders above it, all to
+read. It reports test by test through a pipe, and each of the first pytest's tests tells what came of it there. Nothing of
+the machine is changed or mounted, and the second pytest ends with the first one, however that ends.
 
 Where this Python is open to every user, and where no private root can be made, the tests run as any others.
 """
@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from tests.support.private_root import PrivateRoot, why_not
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "open_python"
 _REPORTS = "FCOSKIT_TEST_REPORTS"  # in the second pytest: the descriptor that it reports to
+_PLACE = "/opt/open"
 _NOT_TOLD = ("FCOSKIT_SANDBOX_UID",)  # only the usual users are there
 
 
@@ -81,15 +83,17 @@ class SecondPytest:
         told = {name: value for name, value in os.environ.items() if name.startswith("FCOSKIT_")}
         variables = {name: value for name, value in told.items() if name not in _NOT_TOLD}
         variables |= {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", _REPORTS: str(theirs)}
-        command = [sys.executable, "-m", "pytest", "-p", __name__, "-p", "no:cacheprovider", "--color=no"]
+        settings = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="fcoskit-root-")))
+        python, extra = _python(settings)
+        extra += [*_open_above(str(ROOT)), "--ro-bind", str(ROOT), str(ROOT), "--chdir", str(ROOT)]
         started = PrivateRoot(folder).running(
-            *command,
+            *(python, "-m", "pytest", "-p", __name__, "-p", "no:cacheprovider", "--color=no"),
             *self._options,
             *self._tests,
             out=self._output,
             err=self._output,
             variables=variables,
-            extra=tuple(_kit_and_python()),
+            extra=tuple(extra),
             inherited=(theirs,),
         )
         try:
@@ -185,11 +189,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.set_inheritable(int(os.environ[_REPORTS]), False)
 
 
-def _kit_and_python() -> Iterator[str]:
-    """Bubblewrap's arguments for the kit and the virtual environment at their own places, with open folders above."""
-    for place in dict.fromkeys((ROOT, Path(os.path.realpath(sys.prefix)), Path(sys.prefix))):
-        if not place.is_relative_to("/usr"):
-            for folder in [*reversed(place.parents)][1:]:
-                yield from ("--perms", "0755", "--dir", str(folder))
-            yield from ("--ro-bind", str(place), str(place))
-    yield from ("--chdir", str(ROOT))
+def _python(folder: Path) -> tuple[str, list[str]]:
+    """Where this Python is in there, and bubblewrap's arguments for it: below /opt, so that no path tells of a home.
+
+    Args:
+        folder: For a file of ours, the settings of the virtual environment.
+    """
+    base, program, args = Path(os.path.realpath(sys.base_prefix)), Path(os.path.realpath(sys.executable)), []
+    if not base.is_relative_to("/usr"):
+        args += [*_open_above(f"{_PLACE}/python"), "--ro-bind", str(base), f"{_PLACE}/python"]
+        program = Path(_PLACE, "python", program.relative_to(base))
+    if sys.prefix == sys.base_prefix:
+        return str(program), args
+    venv, settings = f"{_PLACE}/venv", folder / "pyvenv.cfg"
+    ours = Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8")
+    settings.write_text(re.sub(r"(?m)^home *=.*$", f"home = {program.parent}", ours), encoding="utf-8")
+    settings.chmod(0o644)
+    args += [*_open_above(f"{venv}/bin/python"), "--symlink", str(program), f"{venv}/bin/python"]
+    args += ["--ro-bind", str(settings), f"{venv}/pyvenv.cfg", "--symlink", "lib", f"{venv}/lib64"]
+    return f"{venv}/bin/python", [*args, "--ro-bind", f"{sys.prefix}/lib", f"{venv}/lib"]
+
+
+def _open_above(place: str) -> Iterator[str]:
+    """Folders above a place that everybody may pass through."""
+    for folder in [*reversed(Path(place).parents)][1:]:
+        yield from ("--perms", "0755", "--dir", str(folder))
