@@ -34,7 +34,7 @@ class Student(Protocol):
         ...
 
     def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
-        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow_models`."""
+        """Make a module of a class of the student's; a torchvision backbone in it is shallow, see `shallow_models`."""
         ...
 
     def shared(self, name: str, *args: Any, **kwargs: Any) -> Handle:
@@ -146,7 +146,7 @@ class BaseStudent:
         return self._made(name, list(args), kwargs, shallow=False)
 
     def shallow(self, name: str, *args: Any, **kwargs: Any) -> Handle:
-        """Make a module of a class of the student's; a backbone of torchvision's in it is shallow, see `shallow_models`."""
+        """Make a module of a class of the student's; a torchvision backbone in it is shallow, see `shallow_models`."""
         return self._made(name, list(args), kwargs, shallow=True)
 
     def _made(self, name: str, args: list[Any], kwargs: dict[str, Any], *, shallow: bool) -> Handle:
