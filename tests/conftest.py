@@ -15,6 +15,7 @@ from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
 
 ROOT = Path(__file__).resolve().parents[1]
+pytest_plugins = ["tests.support.in_private_root"]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
 LONG = (

@@ -119,8 +119,11 @@ class Handle:
         """Train the module, in training mode, with Adam on the sum of its outputs; gives the sum at each step."""
         self._train = None
         arguments = {"batches": batches, "steps": steps, "lr": lr, "clip": clip}
-        done: dict[str, list[float]] = self._student.do("minimise", handle=self._number, **arguments)
-        return done["history"]
+        done = self._student.do("minimise", handle=self._number, **arguments)
+        history: list[float] | None = done.get("history") if isinstance(done, dict) else None
+        if not isinstance(history, list):  # a worker may answer anything
+            raise StudentError("error", "The training gave no list of losses.")
+        return history
 
 
 class BaseStudent:

@@ -1,6 +1,7 @@
 """Hostile submissions: none gains a point, harms the next one, changes anything outside, or breaks the grader.
 
-With bubblewrap, unless the environment says otherwise: `FCOSKIT_ATTACK_SANDBOX=uid` (root only) takes the other kind.
+With bubblewrap, unless the environment says otherwise: `FCOSKIT_ATTACK_SANDBOX=uid` (root only) takes the other kind,
+in a private root where this Python lies below a closed home.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tests.conftest import ROOT, copy_course
 
 KIND = os.environ.get("FCOSKIT_ATTACK_SANDBOX", "bwrap")
 ATTACKS = expected_with(KIND)
+pytestmark = [pytest.mark.open_python] if KIND == "uid" else []
 SEED = 7 + 2**40  # beyond those that an attack tries
 # The honest submission after each attack prints all that one submission could leave to the next. Where it sees the
 # whole machine it counts what is its user's, and the abstract socket that an attack opens.

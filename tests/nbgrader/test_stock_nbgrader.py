@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -149,7 +150,8 @@ class Stock:
         edit(notebook)
         path = self.root / "submitted" / student / "ps" / name
         path.parent.mkdir(parents=True)
-        path.write_text(nbformat.writes(notebook).replace("COURSE", str(self.root)), encoding="utf-8")
+        text = json.dumps(notebook)  # nbformat would mend cell ids that are there twice
+        path.write_text(text.replace("COURSE", str(self.root)), encoding="utf-8")
 
 
 @pytest.fixture(name="stock", scope="module")
@@ -241,6 +243,7 @@ def test_code_that_writes_the_gradebook(stock, given):
     assert {student: points[student] for student, *_ in CLASS} == dict.fromkeys((s for s, *_ in CLASS), 999)
 
 
+@pytest.mark.filterwarnings("ignore:Non-unique cell id")  # nbformat's, of just these cells
 def test_one_notebook_stops_the_class(stock, given):
     """Every cell twice: the command ends there, and nobody after that student is graded."""
     stock.hand_in("x-twice", twice)

@@ -1,4 +1,7 @@
-"""Student code as a user that nobody else is: what it may, what it may not, and what is left of it. For root alone."""
+"""Student code as a user that nobody else is: what it may, what it may not, and what is left of it. For root alone.
+
+Where this Python lies below a closed home, all of them run in a private root: see `tests/support/in_private_root.py`.
+"""
 
 import os
 import pwd
@@ -17,6 +20,7 @@ from autograder.sandbox.inside import home, landlock, sweep
 from tests.conftest import ROOT
 from tests.support.sandboxes import Sandbox, limited
 
+pytestmark = pytest.mark.open_python
 LIMITS = {"processes": 24, "memory_megabytes": 300, "tmpfs_megabytes": 4, "call_seconds": 20}
 
 
@@ -151,6 +155,7 @@ def test_daemons_are_ended(kept):
     assert not processes_of(kept.host.lease.uid)
 
 
+@pytest.mark.slow
 def test_a_preloader_that_is_killed_leaves_nothing_running(user_once):
     """Nobody is there to end the worker's processes: giving the user back does."""
     made = Sandbox("uid")
@@ -226,6 +231,7 @@ def test_a_limit_is_named_and_the_next_code_runs(box, name):
     assert box.run("import os\ndef f():\n    return os.listdir('.')") == []
 
 
+@pytest.mark.slow
 def test_two_slots_are_two_users(box):
     """Neither can touch the other; a closed one leaves no folder, and its user is free again."""
     box.run("def f():\n    return 1")

@@ -58,13 +58,34 @@ class PrivateRoot:
         self, *command: str, variables: dict[str, str] | None = None, extra: tuple[str, ...] = (), seconds: float = 300
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command as root in there, in `/autograder`; `extra` are more arguments of bubblewrap's."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            with self.running(*command, variables=variables, extra=extra, out=out, err=err) as process:
+                process.wait(seconds)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
+
+    @contextlib.contextmanager
+    def running(
+        self,
+        *command: str,
+        out: IO[bytes],
+        err: IO[bytes],
+        variables: dict[str, str] | None = None,
+        extra: tuple[str, ...] = (),
+        inherited: tuple[int, ...] = (),
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The same, begun and not waited for; it is killed at the end. `inherited` descriptors are open in there."""
         set_variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root"} | (variables or {})
         arguments = [*self._sees(), *extra, "--clearenv"]
         for name, value in set_variables.items():
             arguments += ["--setenv", name, value]
-        with _filter(self._landlock) as file:
-            arguments += ["--seccomp", str(file.fileno()), "--", *command]
-            return _in_new_users([bwrap.find_bwrap(), *arguments], file.fileno(), seconds)
+        with contextlib.ExitStack() as stack:
+            with _filter(self._landlock) as file:
+                arguments += ["--seccomp", str(file.fileno()), "--", *command]
+                started = _in_new_users([bwrap.find_bwrap(), *arguments], (file.fileno(), *inherited), out, err)
+                process = stack.enter_context(started)
+            yield process
 
     def _sees(self) -> list[str]:
         """Bubblewrap's arguments: namespaces, capabilities, what is where."""
@@ -128,34 +149,33 @@ def private_root(folder: Path, *, landlock: bool = True) -> PrivateRoot:
     return PrivateRoot(folder, landlock=landlock)
 
 
-def _in_new_users(command: list[str], descriptor: int, seconds: float) -> subprocess.CompletedProcess[bytes]:
-    """Run a command as root of a new user namespace that has the users of `_MAPS`."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        ready, told = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _ENTER, str(told), *command],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=err,
-            pass_fds=[descriptor, told],
-            cwd=ROOT,
-        )
-        os.close(told)
-        try:
-            if os.read(ready, 1):
-                _map_users(process.pid)
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(b"x")
-                process.stdin.close()
-            process.wait(seconds)
-        finally:
-            os.close(ready)
-            process.kill()
-            process.wait()
-        out.seek(0)
-        err.seek(0)
-        return subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
+@contextlib.contextmanager
+def _in_new_users(
+    command: list[str], descriptors: tuple[int, ...], out: IO[bytes], err: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command as root of a new user namespace that has the users of `_MAPS`; it is killed at the end."""
+    ready, told = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", _ENTER, str(told), *command],
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=err,
+        pass_fds=[*descriptors, told],
+        cwd=ROOT,
+    )
+    os.close(told)
+    try:
+        if os.read(ready, 1):
+            _map_users(process.pid)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"x")
+            process.stdin.close()
+        yield process
+    finally:
+        os.close(ready)
+        process.kill()
+        process.wait()
 
 
 def _map_users(pid: int) -> None:

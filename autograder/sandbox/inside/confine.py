@@ -8,6 +8,7 @@ import os
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP = 1, 4, 22
 _SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVS = 36, 38
 _FILTER = 2
+_CAPABILITIES_VERSION = 0x20080522  # of capset's two arguments: three sets of 64 bits
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -61,6 +62,14 @@ def become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
     if os.getresuid() != (uid, uid, uid) or os.getresgid() != (uid, uid, uid) or os.getgroups():
         raise OSError(f"still {os.getresuid()}, {os.getresgid()}, {os.getgroups()}")
+    _drop_capabilities()
+
+
+def _drop_capabilities() -> None:
+    """All sets; a change of user leaves the inheritable one, which is not empty in some containers."""
+    if _libc.capset((ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"capset: {os.strerror(number)}")
 
 
 def _prctl(option: int, argument: int, other: int = 0) -> None:

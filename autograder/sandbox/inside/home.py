@@ -15,6 +15,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class Home:
 
     def enter(self, tasks: int) -> None:
         """Make a forked child the student's; `tasks` is how many processes and threads there may be."""
+
+    def rights_to_look(self) -> AbstractContextManager[None]:
+        """What it takes to see which pages the worker's processes share: nothing, for the same user."""
+        return contextlib.nullcontext()
 
     def end_all(self, child: int) -> int:
         """Kill every process of the worker's and reap it; says how many kB the largest held in memory at its peak."""
@@ -178,6 +183,10 @@ class Apart(Home):
         if self._rules is not None:
             landlock.restrict(self._rules)
         confine.load_filter(self._program)
+
+    def rights_to_look(self) -> AbstractContextManager[None]:
+        """Those of that user: the root of a container has no CAP_SYS_PTRACE, and could not look as itself."""
+        return self._as_them()
 
     def end_all(self, child: int) -> int:
         """Kill all processes of that user until none is left; give up after some seconds, see `condition`."""

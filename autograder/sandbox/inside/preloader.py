@@ -125,7 +125,8 @@ class Preloader:
         """End the worker's processes if together they use more than they may."""
         if self._passed:
             return
-        self._passed = over_limit(self._home.members(self._child), self._caps, self._home.scratch)
+        members = self._home.members(self._child)
+        self._passed = over_limit(members, self._caps, self._home.scratch, self._home.rights_to_look)
         if self._passed:
             self._peak = self._home.end_all(self._child)
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +92,28 @@ def _pages(pid: int, *names: bytes, file: str = "smaps_rollup") -> list[int]:
     return list(found.values())
 
 
-def over_limit(processes: list[int], caps: Caps, scratch: Iterable[str]) -> str:
-    """The limit that is passed, "memory", "processes", "files" or "scratch"; "" if none is."""
+def over_limit(
+    processes: list[int],
+    caps: Caps,
+    scratch: Iterable[str],
+    rights: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> str:
+    """The limit that is passed, "memory", "processes", "files" or "scratch"; "" if none is.
+
+    Args:
+        processes: The worker's.
+        caps: What they may use.
+        scratch: The folders that they may write to.
+        rights: Gives this process the rights to read `smaps_rollup` of theirs, for a moment.
+    """
     now = used(processes)
     if now.tasks > caps.tasks:
         return "processes"
-    if now.resident > caps.memory and resident_bytes(processes) > caps.memory:
-        return "memory"
+    if now.resident > caps.memory:
+        with rights():
+            exact = resident_bytes(processes)
+        if exact > caps.memory:
+            return "memory"
     for folder in scratch:
         if passed := _over_scratch(folder, caps):
             return passed
