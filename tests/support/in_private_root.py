@@ -4,7 +4,7 @@ The sandbox's user cannot pass through `/root`, so no test of the uid kind could
 are marked `open_python`. A second pytest then runs all of them that were asked for, one run for each file, in a private
 root: this Python and its packages lie below `/opt` in there, the kit at its own place with open folders above it; none
 of them can be written. It reports test by test through a pipe, and each of the first pytest's tests tells what came of
-it there. Nothing of the machine is changed or mounted, and the second pytest ends with the first, however that ends.
+it there. Nothing of the machine is changed or mounted. The second pytest ends with the first one, however that ends.
 
 Where this Python is open to every user, and where no private root can be made, the tests run as any others.
 """
