@@ -161,7 +161,7 @@ def measure(
     parts: dict[str, Part] = {}
     for name, run in todo.items():
         setting.say(f"[{budget.used:.0f} s] {name}")
-        parts[name] = _run(name, run)
+        parts[name] = run_part(name, run)
     return {
         "pretended": pretended,
         "started": started,
@@ -174,7 +174,7 @@ def measure(
     }
 
 
-def _run(name: str, run: Callable[[], Part]) -> Part:
+def run_part(name: str, run: Callable[[], Part]) -> Part:
     """What a part comes to, also where it breaks: a GPU is seldom at hand, and the other parts are worth having."""
     try:
         return run()

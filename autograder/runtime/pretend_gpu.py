@@ -74,13 +74,13 @@ class PretendGpu(TorchFunctionMode):
             on_gpu = self.place(args[0]) == GPU
             return on_gpu if name == "is_cuda" else (0 if on_gpu else -1)
         asked, args = self._asked(name, args, kwargs)
-        met = [(tensor, self.place(tensor)) for tensor in _tensors((args, kwargs))]
-        self._hold_together(name, args, met)
+        met = [(tensor, self.place(tensor)) for tensor in tensors_in((args, kwargs))]
+        self.hold_together(name, args, met)
         where = asked or self._result_place(name, args, met)
         result = args[0] if name in ("cuda", "cpu") else func(*args, **kwargs)
         if asked is not None and isinstance(result, torch.Tensor) and args and result is args[0]:
             result = result if self.place(result) == asked else result.clone()
-        return self._account(result, where)
+        return self.account(result, where)
 
     def _attribute(self, func: Any, args: Any, kwargs: Any) -> Any:
         """`x.device`, `x.is_cuda`, and attributes that are tensors themselves (`x.T`, `x.data`, `x.grad`)."""
@@ -88,7 +88,7 @@ class PretendGpu(TorchFunctionMode):
             return self.place(args[0]) or CPU
         if func == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
             return self.place(args[0]) == GPU
-        return self._account(func(*args, **kwargs), self.place(args[0]))
+        return self.account(func(*args, **kwargs), self.place(args[0]))
 
     def _asked(self, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[torch.device | None, Any]:
         """The device that a call asks for, taken out of its arguments: everything runs on the CPU."""
@@ -116,7 +116,7 @@ class PretendGpu(TorchFunctionMode):
         on_gpu = isinstance(value, int) or torch.device(value).type not in ("cpu", "meta")  # a Mac's is "mps"
         return GPU if on_gpu else CPU
 
-    def _hold_together(self, name: str, args: Any, met: list[_Placed]) -> None:
+    def hold_together(self, name: str, args: Any, met: list[_Placed]) -> None:
         """Raise if the tensors of a call are on different devices, where torch would."""
         if name in _CROSSING:
             return
@@ -139,17 +139,17 @@ class PretendGpu(TorchFunctionMode):
             return GPU
         return None if None in places else CPU
 
-    def _account(self, result: Any, where: torch.device | None) -> Any:
+    def account(self, result: Any, where: torch.device | None) -> Any:
         """Note where the tensors of a result are; an iterator is run through for it."""
         if isinstance(result, Iterator):
-            return iter([self._account(item, where) for item in result])
+            return iter([self.account(item, where) for item in result])
         if where is not None:
-            for tensor in _tensors(result):
+            for tensor in tensors_in(result):
                 self._places[tensor] = where
         return result
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def tensors_in(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, tuples and dictionaries."""
     found: list[torch.Tensor] = []
     rest, parts = [value], 0

@@ -34,7 +34,7 @@ def forced(solution: dict[str, Any], data: Data, setting: Setting, deadline: flo
             continue
         detector = make_detector(solution, setting.sizes.overfit_channels)
         if poisoned:
-            _poison(detector)
+            poison(detector)
         found, over = _said(detector, data, setting, deadline, count)
         if over:
             part.cut.append(f"NaN: {name}: no NaN yet when the time was up.")
@@ -64,7 +64,7 @@ def _said(
     return found, over
 
 
-def _poison(detector: nn.Module) -> None:
+def poison(detector: nn.Module) -> None:
     """Make one number of the last parameter NaN."""
     *_, last = detector.parameters()
     with torch.no_grad():

@@ -50,7 +50,7 @@ class Processes:
 
     def __init__(self, count: int, assignment: Assignment, device: str) -> None:
         self._arguments = (assignment.id, assignment.root, device)
-        self._lanes = [self._started() for _ in range(count)]
+        self.lanes = [self._started() for _ in range(count)]
 
     def __enter__(self) -> Processes:
         return self
@@ -58,7 +58,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for lane in self._lanes:
+        for lane in self.lanes:
             _end(lane)
 
     def work(self, jobs: list[Job], seconds: float, deadline: float) -> Iterator[tuple[Job, Examined | str]]:
@@ -75,12 +75,12 @@ class Processes:
         todo = list(reversed(jobs))
         while True:
             now = time.monotonic()
-            for lane in self._lanes:
+            for lane in self.lanes:
                 if lane.job is None and todo and now < deadline:
                     lane.job, lane.until = todo.pop(), now + seconds
                     with contextlib.suppress(OSError):  # it has died meanwhile: that is read from the pipe
                         lane.pipe.send(lane.job)
-            busy = [lane for lane in self._lanes if lane.job is not None]
+            busy = [lane for lane in self.lanes if lane.job is not None]
             if not busy or now >= deadline:
                 return
             ready = wait([lane.pipe for lane in busy], timeout=max(0.0, min(1.0, deadline - now)))

@@ -160,7 +160,7 @@ def compare(
         for job, answer in processes.work(todo, _LONGEST, deadline):
             seen.append((job, answer))
             step(len(seen), len(todo))
-    part = _summary(seen)
+    part = summary(seen)
     part.data |= {"jobs": len(todo), "cases": len(cases), "all_cases": len(every)}
     part.data["kinds"] = dict(Counter(case.kind for case in cases))
     if len(cases) < len(every):
@@ -171,7 +171,7 @@ def compare(
     return part
 
 
-def _summary(seen: list[tuple[Job, Examined | str]]) -> Part:
+def summary(seen: list[tuple[Job, Examined | str]]) -> Part:
     """What the answers come to."""
     part = Part()
     status: list[Difference] = []

@@ -6,6 +6,7 @@ import types
 
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
 from ps7_helpers import train_detector, training
@@ -170,7 +171,7 @@ class Handle:
 
     def update(self, picture):
         """Keep what is shown, which has to say in words what it shows."""
-        _, metadata = picture._repr_mimebundle_()
+        _, metadata = DisplayFormatter().format(picture)
         assert metadata["image/png"]["alt"].startswith("LossHistory(")
         self.pictures.append(picture.data)
 

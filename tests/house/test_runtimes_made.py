@@ -151,7 +151,7 @@ def test_an_environment_is_made_once(tmp_path):
     assert python.exists() and make(runtime, said.append, tmp_path) == ready(runtime, tmp_path) == python
     assert len(said) == 1 and "mine" in said[0]
 
-    (python.parents[1] / runtimes._FINISHED).unlink()
+    (python.parents[1] / runtimes.FINISHED).unlink()
     (python.parents[1] / "half").touch()
     (tmp_path / "mine-123456789abc").mkdir()  # of other versions
     with pytest.raises(NotReady):

@@ -25,9 +25,13 @@ STAYS = {
         "torch._subclasses.fake_tensor",
     ): "where torch has its fake tensors, no other place",
     ("runtime/test_values.py", "torch._efficientzerotensor"): "torch makes such tensors, and has no public way to",
-    ("sandbox/test_sandbox_landlock.py", "os._exit"): "public all the same: Python documents it",
-    ("sandbox/test_sandbox_uid.py", "os._exit"): "public all the same: Python documents it",
+    ("house/test_in_private_root.py", "made._report_sections"): "where pytest keeps what a test printed",
+    ("support/pretended_machine.py", "torch._dynamo"): "imported by torch's optimizers, has to be there before",
+    ("support/pretended_machine.py", "torch.utils._device"): "where torch has the list of what makes tensors",
+    ("support/pretended_machine.py", "_device_constructors"): "that list",
+    ("support/pretended_machine.py", "torch._GLOBAL_DEVICE_CONTEXT"): "tells a default device from `with device:`",
 }
+DOCUMENTED = {"os._exit"}  # public all the same
 PRIVATE = re.compile(r"_(?!_)\w+")
 BY_STRING = {"setattr", "getattr", "delattr", "hasattr", "object"}  # their second argument is a name
 DOTTED = re.compile(r"\b(?:autograder|ps7_helpers|suites|data_scripts)(?:\.\w+)*\.(_(?!_)\w+)")
@@ -80,7 +84,7 @@ def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
             names = [(found[0], found[1]) for rule in (DOTTED, IMPORT) for found in rule.finditer(node.value)]
         else:
             names = []
-        yield from ((node.lineno, said) for said, name in names if PRIVATE.fullmatch(name))
+        yield from ((node.lineno, said) for said, name in names if PRIVATE.fullmatch(name) and said not in DOCUMENTED)
 
 
 def test_private_names_are_found():

@@ -205,15 +205,15 @@ def test_a_case_that_hangs_is_given_up(assignment):
 def test_a_process_that_died_idle_is_told(assignment):
     """One that is gone before it gets its job costs that job's verdict, and stops nothing."""
     with Processes(1, assignment, OTHER) as processes:
-        processes._lanes[0].process.kill()
-        processes._lanes[0].process.join()
+        processes.lanes[0].process.kill()
+        processes.lanes[0].process.join()
         ((_, said),) = processes.work([Job(case("0"), "7.1d")], 600, LATE)
     assert said == "Its process died (exit code -9)."
 
 
 def test_no_verdict_is_a_difference():
     """A job without an answer is never fine."""
-    part = verdicts._summary([(Job(case("0"), "7.1d"), "Its process died.")])
+    part = verdicts.summary([(Job(case("0"), "7.1d"), "Its process died.")])
     assert part.differs == ["1 verdicts differ from the CPU's."]
     assert part.data["differences"][0]["device"] == verdicts.DIED
 
@@ -221,7 +221,7 @@ def test_no_verdict_is_a_difference():
 def test_right_code_that_fails_everywhere_is_told(assignment):
     """A right case whose check fails on both devices shows no difference, and must not pass in silence."""
     job = Job(case("1", kind="variant"), "7.1d")
-    part = verdicts._summary([(job, examine(assignment, job, "cpu"))])
+    part = verdicts.summary([(job, examine(assignment, job, "cpu"))])
     assert part.data["differences"] == [] and part.data["right_that_fail"]
     assert part.differs == [f"{len(part.data['right_that_fail'])} checks fail on right code, on the CPU already."]
 
@@ -302,7 +302,7 @@ def test_an_overfit_run_that_learns_nothing_differs(setting, shapes):
 
 def test_nan_that_does_not_come_is_told(setting, shapes, monkeypatch):
     """A training that goes on where it should have stopped differs."""
-    monkeypatch.setattr(nonfinite, "_poison", lambda detector: None)
+    monkeypatch.setattr(nonfinite, "poison", lambda detector: None)
     part = nonfinite.forced({"FCOS": Constant}, shapes, setting, LATE)
     assert len(part.differs) == 2 and all(line.endswith("did not stop the training.") for line in part.differs)
 
@@ -324,7 +324,7 @@ def test_a_part_that_breaks_does_not_stop_the_others():
     def broken():
         raise RuntimeError("CUDA out of memory")
 
-    part = on_gpu._run("recipes", broken)
+    part = on_gpu.run_part("recipes", broken)
     assert part.differs == ["The part recipes stopped: RuntimeError: CUDA out of memory"]
     assert "in broken" in part.data["traceback"]
 

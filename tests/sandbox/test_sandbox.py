@@ -13,6 +13,7 @@ import pytest
 import torch
 import torchvision
 
+from autograder import PACKAGE
 from autograder.course.assignment import load_assignment
 from autograder.parsing.cells import read_notebook
 from autograder.parsing.slicing import make_slice
@@ -114,20 +115,14 @@ def test_suites_and_reference_are_absent(student):
     assert student(source).call("f") == []
 
 
-def test_only_the_named_files_of_ours_are_there(student):
-    """Of the kit's package the sandbox holds what the worker needs, no engine, no suites."""
-    made = student("import os\ndef f():\n    return sorted(os.listdir('/kit/autograder'))")
-    assert made.call("f") == [
-        "__init__.py",
-        "detector.py",
-        "errors.py",
-        "loading.py",
-        "pretend_gpu.py",
-        "sandbox",
-        "shallow.py",
-        "values.py",
-        "workbench.py",
-    ]
+def test_only_the_named_rooms_of_ours_are_there(student):
+    """Of the kit's package the sandbox holds two rooms that the worker needs, no engine, no suites."""
+    made = student("import os\ndef f(path):\n    return sorted(os.listdir(path))")
+    assert made.call("f", "/kit/autograder") == ["__init__.py", "runtime", "sandbox"]
+    assert made.call("f", "/kit/autograder/sandbox") == ["__init__.py", "inside"]
+    for room in ("runtime", "sandbox/inside"):
+        here = {path.name for path in (PACKAGE / room).glob("*.py")}
+        assert here and set(made.call("f", f"/kit/autograder/{room}")) - {"__pycache__"} == here
 
 
 def test_the_preloader_cannot_be_read(student):

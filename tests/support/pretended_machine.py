@@ -18,7 +18,7 @@ import torch._dynamo  # imported by optimizers; must see `is_available` as it is
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._device import _device_constructors
 
-from autograder.runtime.pretend_gpu import CPU, GPU, DeviceMismatch, PretendGpu, _tensors
+from autograder.runtime.pretend_gpu import CPU, GPU, DeviceMismatch, PretendGpu, tensors_in
 
 MIX = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
 MIX_MPS = "Placeholder storage has not been allocated on MPS device!"
@@ -64,7 +64,7 @@ class PretendedMachine(PretendGpu):
             return self.__torch_function__(torch.Tensor.to, types, args)
         if name == "to":  # `Module.to` hands on what it was not given: a dtype None, whether to wait
             args = tuple(value for value in args if value is not None and not isinstance(value, bool))
-        wanted = [place for place in map(self.place, _tensors((args, kwargs))) if place == GPU]
+        wanted = [place for place in map(self.place, tensors_in((args, kwargs))) if place == GPU]
         if wanted and name in self.lacks:
             raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
         result = super().__torch_function__(func, types, args, kwargs)
@@ -77,7 +77,7 @@ class PretendedMachine(PretendGpu):
         if self.kind == "mps":
             if func == torch.Tensor.is_cuda.__get__:
                 return False
-            if any(t.dtype == torch.float64 and self.place(t) == GPU for t in _tensors(result)):
+            if any(t.dtype == torch.float64 and self.place(t) == GPU for t in tensors_in(result)):
                 raise TypeError(NO_FLOAT64)
         return result
 
@@ -87,16 +87,18 @@ class PretendedMachine(PretendGpu):
             raise AssertionError(f"Torch not compiled with {kind.upper()} enabled")
         return CPU if kind == "cpu" else GPU
 
-    def _hold_together(self, name: str, args: Any, met: Any) -> None:
+    def hold_together(self, name: str, args: Any, met: Any) -> None:
+        """Stop as the machine would, with torch's own words."""
         try:
-            super()._hold_together(name, args, met)
+            super().hold_together(name, args, met)
         except DeviceMismatch as error:
             raise RuntimeError(MIX if self.kind == "cuda" else MIX_MPS) from error
 
-    def _account(self, result: Any, where: torch.device | None) -> Any:
-        result = super()._account(result, where)
+    def account(self, result: Any, where: torch.device | None) -> Any:
+        """Note the place of a result's memory, too."""
+        result = super().account(result, where)
         if where is not None:
-            for tensor in _tensors(result):
+            for tensor in tensors_in(result):
                 with contextlib.suppress(RuntimeError, NotImplementedError):
                     storage = StorageWeakRef(tensor.untyped_storage())
                     self._memory[storage.cdata] = (storage, where)

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "tests" / "runtimes"
 KEPT = ROOT / ".fcoskit" / "runtimes"
 CHOICE = "FCOSKIT_RUNTIMES"
-_FINISHED = ".finished"
+FINISHED = ".finished"
 _DIGITS = 12  # of a digest, in a folder's name
 
 
@@ -127,7 +127,7 @@ def ready(runtime: Runtime, kept: Path = KEPT) -> Path:
     """
     python = _python_of(runtime)
     folder = _folder(runtime, python, kept)
-    if not (folder / _FINISHED).is_file():
+    if not (folder / FINISHED).is_file():
         raise NotReady(
             f"The environment of {runtime.name} is not there: `{CHOICE}={runtime.name} make runtimes` makes it, once "
             "(a minute, some 5 GB, the package index)."
@@ -145,7 +145,7 @@ def make(runtime: Runtime, say: Callable[[str], None], kept: Path = KEPT) -> Pat
     folder = _folder(runtime, python, kept)
     kept.mkdir(parents=True, exist_ok=True)
     with FileLock(kept / f"{runtime.name}.lock"):
-        if not (folder / _FINISHED).is_file():
+        if not (folder / FINISHED).is_file():
             say(f"Making the environment of {runtime.name} in {folder} ({python}; a minute, once) ...")
             shutil.rmtree(folder, ignore_errors=True)
             try:
@@ -153,7 +153,7 @@ def make(runtime: Runtime, say: Callable[[str], None], kept: Path = KEPT) -> Pat
             except NotReady:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            (folder / _FINISHED).touch()
+            (folder / FINISHED).touch()
             for other in kept.glob(f"{runtime.name}-{'?' * _DIGITS}"):
                 if other != folder:
                     shutil.rmtree(other)
