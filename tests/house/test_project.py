@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -78,6 +79,7 @@ def test_every_hidden_check_has_a_hint(assignment):
         assert text.count("\ndef test_") == text.count("@pytest.mark.hint(")
 
 
+@pytest.mark.slow
 def test_stored_tensors_are_what_the_script_makes():
     """`assignment/ps7/reference` is made by its script, from the solution, byte for byte."""
     script = ROOT / "data_scripts" / "make_reference.py"
