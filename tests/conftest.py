@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,19 +15,20 @@ from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads of torch's own would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ["tests.support.in_private_root"]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
-LONG = (
-    "test_proof",
-    "test_runtimes",
-    "test_cluster",
-    "test_runs",
-    "test_nbgrader",
-    "test_class",
-    "test_map_runs",
+LONG = ("test_proof", "test_runtimes", "test_runs", "test_nbgrader", "test_attacks", "test_class", "test_cluster")
+LONG += (
     "test_gradescope",
+    "test_report_browser",
+    "test_attacks_answers",
+    "test_solution",
+    "test_map_runs",
+    "test_second",
 )
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
@@ -71,7 +73,7 @@ def copy_course(root: Path) -> Assignment:
     return load_assignment("ps7", root)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def edit() -> Callable[[Path, str, str], None]:
     """Replace a text in a file that must hold it."""
 

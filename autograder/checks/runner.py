@@ -71,6 +71,7 @@ class SuitePlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Hand over to `serve` instead of running everything once."""
         if not session.testsfailed:
+            session.config.option.tbstyle = "no"  # tracebacks take pytest longer than the checks take that fail
             for item in sorted(session.items, key=lambda item: not is_public(item)):
                 self._items.setdefault(exercise_of(item), []).append(item)
             self._serve(self)

@@ -21,10 +21,19 @@ from autograder.report.model import Report
 from autograder.report.terminal import STYLES, printable, shown_figure
 from autograder.runs.grade import grade_submissions
 from autograder.runs.run_folder import need_folder
+from autograder.runs.slot_pool import SlotPool
 from autograder.runtime.errors import KitError, SubmissionError
 
 
-def explain(out: Path, student: str, exercise_id: str, console: Console, *, sandbox: str = "auto") -> int:
+def explain(
+    out: Path,
+    student: str,
+    exercise_id: str,
+    console: Console,
+    *,
+    sandbox: str = "auto",
+    slots: SlotPool | None = None,
+) -> int:
     """Run one exercise of one submission again with the recorded seed, and show all there is.
 
     Args:
@@ -33,6 +42,7 @@ def explain(out: Path, student: str, exercise_id: str, console: Console, *, sand
         exercise_id: "7.1d".
         console: To print on; what it shows is for staff, expected numbers included.
         sandbox: As for `grade_submissions`.
+        slots: Likewise; of the assignment that the report is of.
 
     Returns:
         Exit code: 0 if every check comes to what the report says, 1 if one does not.
@@ -43,13 +53,14 @@ def explain(out: Path, student: str, exercise_id: str, console: Console, *, sand
     report = _report_of(out, student)
     assignment = load_assignment(report.assignment)
     if assignment.map is not None and exercise_id == assignment.map.id:
-        return _measure_again(assignment, report, console, sandbox)
+        return _measure_again(assignment, report, console, sandbox, slots)
     exercise = assignment.exercise(exercise_id)
     submission = _submission_of(assignment, report)
     needed = {exercise.id, *(earlier for earlier, _ in exercise.follows)}
     submission = replace(submission, skip=tuple(e.id for e in assignment.exercises if e.id not in needed))
     with tempfile.TemporaryDirectory(prefix="fcoskit-explain-") as name:
-        run = grade_submissions(assignment, [submission], Path(name) / "out", sandbox=sandbox, seed=report.seed)
+        where = Path(name) / "out"
+        run = grade_submissions(assignment, [submission], where, sandbox=sandbox, seed=report.seed, slots=slots)
     again = run.reports[submission.key]
     if again.problem:
         raise KitError(f"{printable(student, line=True)} cannot be graded again: {again.problem}")
@@ -67,7 +78,9 @@ def explain(out: Path, student: str, exercise_id: str, console: Console, *, sand
     return _compare(before, now, console)
 
 
-def _measure_again(assignment: Assignment, report: Report, console: Console, sandbox: str) -> int:
+def _measure_again(
+    assignment: Assignment, report: Report, console: Console, sandbox: str, slots: SlotPool | None
+) -> int:
     """Measure the weights again on the same images; 0 if it comes to what the report says."""
     before = next((figure for figure in report.figures if figure.id == (assignment.map and assignment.map.id)), None)
     if before is None:
@@ -76,7 +89,7 @@ def _measure_again(assignment: Assignment, report: Report, console: Console, san
     submission = replace(submission, skip=tuple(e.id for e in assignment.exercises))
     with tempfile.TemporaryDirectory(prefix="fcoskit-explain-") as name:
         out = Path(name) / "out"
-        run = grade_submissions(assignment, [submission], out, sandbox=sandbox, figure_seed=before.seed)
+        run = grade_submissions(assignment, [submission], out, sandbox=sandbox, figure_seed=before.seed, slots=slots)
     now = next(f for f in run.reports[submission.key].figures if f.id == before.id)
     student = printable(report.student, line=True)
     console.print(f"{before.id} {before.name} {shown_figure(now)}: {student}", markup=False, highlight=False)

@@ -26,7 +26,7 @@ from autograder.grading.record import write_record
 from autograder.intake.submissions import Submission
 from autograder.report.model import Report
 from autograder.runs.grade import grade_submissions
-from autograder.runs.slot_pool import open_slots
+from autograder.runs.slot_pool import SlotPool, open_slots
 
 NAMED_SHARE = 0.9
 
@@ -88,7 +88,13 @@ class Proof:
 
 
 def validate(
-    assignment: Assignment, console: Console, *, jobs: int = 2, seed: int = 0, exercise: str | None = None
+    assignment: Assignment,
+    console: Console,
+    *,
+    jobs: int = 2,
+    seed: int = 0,
+    exercise: str | None = None,
+    slots: SlotPool | None = None,
 ) -> int:
     """Grade every case, print what they show, and keep the outcome for the release.
 
@@ -98,6 +104,7 @@ def validate(
         jobs: Cases graded at a time.
         seed: What random inputs are drawn from.
         exercise: Only the cases that concern this one, for a quick answer; then no outcome is kept.
+        slots: From `open_slots`, to grade in; `jobs` is theirs then. Own ones if None.
 
     Returns:
         Exit code: 0 if the suites hold.
@@ -105,7 +112,7 @@ def validate(
     Raises:
         KitError: There is no such exercise.
     """
-    proof = prove(assignment, console, jobs=jobs, seed=seed, exercise=exercise)
+    proof = prove(assignment, console, jobs=jobs, seed=seed, exercise=exercise, slots=slots)
     console.print(proof_table(assignment, proof, console, exercise))
     mutants, unseen = proof.of("mutant"), proof.of("unseen")
     console.print(f"{len(mutants)} mutants, {proof.pairs} pairs of check and fault, {proof.named_share:.0%} named.")
@@ -139,6 +146,7 @@ def prove(
     seed: int,
     kinds: frozenset[str] | None = None,
     exercise: str | None = None,
+    slots: SlotPool | None = None,
 ) -> Proof:
     """Grade the cases (those of some kinds only, or that concern one exercise, if they are given) and judge each."""
     known = {assignment.exercise(exercise).id} if exercise else {e.id for e in assignment.exercises}
@@ -156,7 +164,10 @@ def prove(
         stop = threading.Event()
         stack.callback(stop.set)
         writing = pool.submit(_write, assignment, cases, folder / "submitted", stop)
-        slots = stack.enter_context(open_slots(assignment, "auto", folder / "grade.log", min(jobs, len(cases) or 1)))
+        if slots is None:
+            slots = stack.enter_context(
+                open_slots(assignment, "auto", folder / "grade.log", min(jobs, len(cases) or 1))
+            )
         submissions = writing.result()
         # A wrong solution must lose its own points and no others, so only of the right ones a part will do.
         submissions = [

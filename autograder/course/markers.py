@@ -8,6 +8,7 @@ looks like a marker and is not one is an error here.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from dataclasses import dataclass
 
@@ -90,6 +91,7 @@ def looks_like_marker(line: str) -> bool:
     return any(_near(letters, near) for near in _NEAR)
 
 
+@functools.lru_cache(maxsize=4096)  # the leak check asks for lines that the source was asked for, and some often
 def _near(letters: str, marker: str) -> bool:
     """Whether letters are those of a marker, give or take a slip; "the solution" is not "end solution"."""
     head = re.match("BEGIN|END", marker)

@@ -32,7 +32,6 @@ from autograder.report.terminal import first_fault
 from autograder.runs.slot_pool import SlotPool
 from autograder.course.notebook import check_cells, parted_cells, solved_notebook, source_notebook
 from autograder.intake.submissions import find_submissions
-from autograder.nbgrader.tools import own_tools_first
 from autograder.release.wheel import build_wheel
 
 STUB = (
@@ -131,10 +130,11 @@ def _generate(assignment: Assignment, notebook: Any, folder: Path, course: Path)
     config = Config()
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.assignment_id = assignment.id
-    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    # As `--no-db`: a gradebook that is thrown away would take most of the time, `alembic` started for it three seconds.
+    config.GenerateAssignment.no_database = True
+    config.SaveCells.enabled = False
     config.ClearSolutions.code_stub = {"python": STUB}
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
-    own_tools_first()
     said = io.StringIO()
     converter.log = logging.Logger("nbgrader", logging.ERROR)
     converter.log.addHandler(logging.StreamHandler(said))

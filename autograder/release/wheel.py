@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
 
 from autograder.course.assignment import PACKAGE, Assignment
 from autograder.runtime.errors import KitError
@@ -67,11 +67,10 @@ def build_wheel(assignment: Assignment, folder: Path, work: Path) -> Path:
     project = _PROJECT.format(name=assignment.wheel, version=assignment.version, title=_plain(assignment.title))
     (stage / "pyproject.toml").write_text(project, encoding="utf-8")
     built = work / "built"
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
-    done = subprocess.run(command, cwd=stage, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise KitError(f"The students' wheel cannot be built: {done.stderr.strip()[-500:]}")
-    (wheel,) = built.glob("*.whl")
+    try:  # in this process: `python -m hatchling` takes three seconds for a twentieth of a second's work
+        (wheel,) = map(Path, WheelBuilder(str(stage)).build(directory=str(built), versions=["standard"]))
+    except Exception as error:  # hatchling raises many kinds; each is about what is to be shipped
+        raise KitError(f"The students' wheel cannot be built: {str(error)[-500:]}") from error
     folder.mkdir(parents=True, exist_ok=True)
     return _repacked(wheel, folder / wheel.name)
 

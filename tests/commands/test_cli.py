@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import subprocess
 import sys
 import zipfile
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.commands import cli
 from tests.conftest import ROOT
 from tests.support.classroom import thirty, write
 
@@ -18,6 +22,23 @@ def fcoskit(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess
     """Run the command as a user would, piped."""
     command = [sys.executable, "-m", "autograder.commands.cli", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def fcoskit_here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported what it needs."""
+    command, out, err = ["fcoskit", *map(str, arguments)], io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", command)
+        patch.setattr(logging, "captureWarnings", lambda _: None)
+        code: object = None
+        try:
+            cli.main()
+        except SystemExit as left:
+            code = left.code
+    return subprocess.CompletedProcess(
+        command, code if isinstance(code, int) else int(bool(code)), out.getvalue(), err.getvalue()
+    )
 
 
 def one_line(done: subprocess.CompletedProcess[str], text: str) -> None:
@@ -39,7 +60,7 @@ def test_version():
 )
 def test_usage_errors_exit_with_2(arguments, tmp_path):
     """Missing and wrong arguments are usage errors."""
-    done = fcoskit(*arguments)
+    done = fcoskit_here(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -48,7 +69,7 @@ def test_usage_errors_exit_with_2(arguments, tmp_path):
 @pytest.mark.parametrize("jobs", ["four", "0", "-1", "2.5", "²"])
 def test_jobs_that_are_no_number(command, jobs):
     """Said in words, with what to give."""
-    done = fcoskit(*command, "--jobs", jobs)
+    done = fcoskit_here(*command, "--jobs", jobs)
     assert done.returncode == 2
     one_line(done, f"'{jobs}' is not a whole number from 1 on")
 
@@ -60,14 +81,14 @@ def test_a_run_that_is_not_there(tmp_path, arguments):
     """A folder of a run that does not exist, or is a file: said so, with what to give; exit 2."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
     for name, why in (("nowhere", "there is no such folder"), ("file", "is a file")):
-        done = fcoskit(*(argument.format(tmp_path / name) for argument in arguments))
+        done = fcoskit_here(*(argument.format(tmp_path / name) for argument in arguments))
         assert done.returncode == 2
         one_line(done, f"{name}: {why}. Give the folder that `fcoskit grade` wrote with --out.")
 
 
 def test_a_missing_folder(tmp_path):
     """A path that is not there: one line, exit 2."""
-    done = fcoskit("grade", tmp_path / "nowhere", "--out", tmp_path / "out")
+    done = fcoskit_here("grade", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert done.returncode == 2
     one_line(done, "nowhere: there is no such file or folder")
 
@@ -75,7 +96,7 @@ def test_a_missing_folder(tmp_path):
 def test_a_file_that_is_no_notebook(tmp_path):
     """A picture handed in as a submission: one line, exit 2."""
     (tmp_path / "photo.png").write_bytes(b"\x89PNG")
-    done = fcoskit("grade", tmp_path / "photo.png", "--out", tmp_path / "out")
+    done = fcoskit_here("grade", tmp_path / "photo.png", "--out", tmp_path / "out")
     assert done.returncode == 2
     one_line(done, "photo.png: not a notebook")
 
@@ -97,7 +118,7 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
     """`--out` on a folder of other things is refused, and nothing in it changes."""
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     (tmp_path / "a.ipynb").write_text("{}", encoding="utf-8")
-    done = fcoskit("grade", tmp_path / "a.ipynb", "--out", tmp_path)
+    done = fcoskit_here("grade", tmp_path / "a.ipynb", "--out", tmp_path)
     assert done.returncode == 2
     one_line(done, "is not empty and not the folder of an earlier run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ipynb", "thesis.txt"]
@@ -106,7 +127,7 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
 def test_an_unknown_sandbox(tmp_path):
     """A sandbox that there is not: says which there are."""
     (tmp_path / "a.py").write_text("x = 1", encoding="utf-8")
-    done = fcoskit("grade", tmp_path / "a.py", "--out", tmp_path / "out", "--sandbox", "chroot")
+    done = fcoskit_here("grade", tmp_path / "a.py", "--out", tmp_path / "out", "--sandbox", "chroot")
     assert done.returncode == 2
     one_line(done, "auto, bwrap, uid, none")
 
@@ -153,10 +174,10 @@ def test_bad_submissions_get_a_line_each_and_the_others_are_graded(tmp_path):
 def test_the_report_of_a_class(tmp_path):
     """`report DIR` writes the class; `--anonymous` a form of it in a folder of its own."""
     write(tmp_path / "run", thirty())
-    done = fcoskit("report", tmp_path / "run")
+    done = fcoskit_here("report", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     one_line(done, "class.html")
-    done = fcoskit("report", tmp_path / "run", "--anonymous")
+    done = fcoskit_here("report", tmp_path / "run", "--anonymous")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "run" / "anonymous").iterdir()} == {
         "class.html",
@@ -178,7 +199,7 @@ def test_the_report_of_a_class(tmp_path):
 )
 def test_a_report_that_cannot_be_made(tmp_path, options, text):
     """No reports, or options that do not go together: one line, exit 2."""
-    done = fcoskit("report", tmp_path, *options)
+    done = fcoskit_here("report", tmp_path, *options)
     assert done.returncode == 2
     one_line(done, text)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from autograder.commands.evaluate import evaluate_folders
 from autograder.runtime.errors import KitError
-from tests.commands.test_cli import fcoskit
+from tests.commands.test_cli import fcoskit_here
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def test_a_course_without_helpers(assignment, folders):
 
 def test_the_command(folders):
     """The command prints it, and fails with one line and code 2 where a folder or line is wrong."""
-    done = fcoskit("evaluate", "--ground-truth", folders[0], "--detections", folders[1])
+    done = fcoskit_here("evaluate", "--ground-truth", folders[0], "--detections", folders[1])
     assert done.returncode == 0 and "mAP" in done.stdout and "50.00%" in done.stdout
     (folders[1] / "b.txt").write_text("car x\n")
-    done = fcoskit("evaluate", "--ground-truth", folders[0], "--detections", folders[1])
+    done = fcoskit_here("evaluate", "--ground-truth", folders[0], "--detections", folders[1])
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "b.txt, line 1: expected class score" in done.stderr
 

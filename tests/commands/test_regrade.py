@@ -122,26 +122,29 @@ def graded(tmp_path_factory, slots):
     return root
 
 
-def test_explain_shows_all_and_comes_to_the_same(graded):
+@pytest.mark.slow
+def test_explain_shows_all_and_comes_to_the_same(graded, slots):
     """Hidden numbers, diagnosis and seed are shown; the verdict is the report's."""
     out = console()
-    assert explain(graded / "out", "finn-stride-forgotten", "7.1f", out) == 0
+    assert explain(graded / "out", "finn-stride-forgotten", "7.1f", out, slots=slots) == 0
     said = out.file.getvalue()
     assert "not divided by the stride" in said and "expected (" in said and "random_deltas" in said
     assert f"seed {read_report(graded / 'out' / 'finn-stride-forgotten').seed}" in said
     assert "Every check comes to what the report says" in said
 
 
-def test_explain_says_where_the_report_differs(graded, tmp_path):
+@pytest.mark.slow
+def test_explain_says_where_the_report_differs(graded, tmp_path, slots):
     """A verdict that is not the recorded one is named, and the exit code says so."""
     report = read_report(graded / "out" / "finn-stride-forgotten")
     next(e for e in report.exercises if e.id == "7.1f").checks[0].status = "passed"
     write_report(tmp_path / "finn-stride-forgotten", report)
     out = console()
-    assert explain(tmp_path, "finn-stride-forgotten", "7.1f", out) == 1
+    assert explain(tmp_path, "finn-stride-forgotten", "7.1f", out, slots=slots) == 1
     assert "the report says passed, now it is failed" in out.file.getvalue()
 
 
+@pytest.mark.slow
 def test_explain_refuses_a_notebook_that_has_changed(graded, tmp_path):
     """What was graded is not there any more: that is said, and nothing is explained."""
     report = read_report(graded / "out" / "finn-stride-forgotten")
@@ -154,6 +157,7 @@ def test_explain_refuses_a_notebook_that_has_changed(graded, tmp_path):
         explain(tmp_path, "finn-stride-forgotten", "7.1f", console())
 
 
+@pytest.mark.slow
 def test_explain_wants_a_student_and_an_exercise_that_are_there(graded):
     """The message lists those there are."""
     with pytest.raises(KitError, match="There are: finn-stride-forgotten"):

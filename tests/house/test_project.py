@@ -107,6 +107,7 @@ def test_every_hidden_check_has_a_hint(checks):
     assert [check.name for check in checks if not (check.public or check.message.strip())] == []
 
 
+@pytest.mark.slow
 def test_stored_tensors_are_what_the_script_makes():
     """`assignment/ps7/reference` is made by its script, from the solution, byte for byte."""
     script = ROOT / "data_scripts" / "make_reference.py"

@@ -19,6 +19,7 @@ from autograder.grading.samples import load_samples, unexpected, write_sample
 from autograder.intake.submissions import find_submissions
 from autograder.report.files import read_report
 from autograder.runs.grade import grade_submissions
+from autograder.runs.slot_pool import SlotPool
 from tests.conftest import ROOT, copy_course
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
@@ -39,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def graded(folder: Path) -> Path:
+def graded(folder: Path, slots: SlotPool) -> Path:
     """The class, graded."""
     assignment, out = load_assignment("ps7", ROOT), folder / "graded"
     found, _ = find_submissions([folder / "submitted"], assignment.notebook, assignment.id)
@@ -50,7 +51,7 @@ def graded(folder: Path) -> Path:
         if s.loses and s.student not in NBGRADER_CLASS
     }
     found = [replace(submission, skip=skips.get(submission.student, ())) for submission in found]
-    assert grade_submissions(assignment, found, out, jobs=2).exit_code == 0
+    assert grade_submissions(assignment, found, out, slots=slots).exit_code == 0
     return out
 
 

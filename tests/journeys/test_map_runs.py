@@ -29,19 +29,33 @@ from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
 from autograder.runs.by_hand import read_by_hand
 from autograder.runs.grade import Run, grade_submissions, secret_seed, write_leaderboard
+from autograder.runs.slot_pool import open_slots
 from autograder.runtime.errors import KitError
+from tests.conftest import copy_course
 from tests.grading.test_map import BY_HEART, book, shapes_book
 
 OLD_SIZES = "arguments = [[20, 128, [128, 128]], [20, 64, [64, 64]]]"
 
 
-@pytest.fixture
-def small(course, edit):
+def soon_measured(course, edit):
     """A course whose `[map]` is soon measured."""
     path = course.folder / "assignment.toml"
     edit(path, OLD_SIZES, "arguments = [[20, 8, [8]]]")
     edit(path, "images = 200\nimage_size = 224", "images = 6\nimage_size = 64")
     return load_assignment("ps7", course.root)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, edit):
+    """Such a course, not to be changed."""
+    return soon_measured(copy_course(tmp_path_factory.mktemp("small") / "course"), edit)
+
+
+@pytest.fixture(scope="module")
+def small_slots(small, sandbox_once):
+    """A slot of it for all runs."""
+    with open_slots(small, "auto", small.root / "grade.log", 1) as made:
+        yield made
 
 
 def hand_in(folder: Path, seed: int | None) -> None:
@@ -73,8 +87,9 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(path.read_text())))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_a_run_with_weights(small, tmp_path, monkeypatch):
+def test_a_run_with_weights(small, small_slots, tmp_path, monkeypatch):
     """Figures in reports and leaderboard; the same images for all; only what has changed is measured again."""
     submitted, out = tmp_path / "in", tmp_path / "out"
     hand_in(submitted / "ann", 11)
@@ -83,7 +98,7 @@ def test_a_run_with_weights(small, tmp_path, monkeypatch):
     out.mkdir()
     (out / ".fcoskit").touch()
     (out / "map.seed").write_text("11\n")
-    run, known = graded(small, submitted, out)
+    run, known = graded(small, submitted, out, slots=small_slots)
     assert run.exit_code == 0 and known == []
     figures = {name: report.figures[0] for name, report in run.reports.items()}
     assert {name: (f.status, f.value, f.seed) for name, f in figures.items()} == {
@@ -102,21 +117,23 @@ def test_a_run_with_weights(small, tmp_path, monkeypatch):
     assert "100.00%" in page and "on 6 images that your code had not seen" in page
     hand_in(submitted / "bob", 11)
     hand_in(submitted / "cy", 0)
-    run, known = graded(small, submitted, out)
+    run, known = graded(small, submitted, out, slots=small_slots)
     assert known == ["ann"]
     assert {name: report.figures[0].value for name, report in run.reports.items()} == {"ann": 1, "bob": 1, "cy": 0}
     (submitted / "cy" / "fcos_detector.safetensors").unlink()
-    run, known = graded(small, submitted, out)
+    run, known = graded(small, submitted, out, slots=small_slots)
     assert known == ["ann", "bob"] and run.reports["cy"].figures[0].status == "absent"
     console = Console(file=StringIO(), width=100)
     monkeypatch.chdir(small.root)
-    assert explain(out, "ann", "7.1l", console) == 0
+    assert explain(out, "ann", "7.1l", console, slots=small_slots) == 0
     assert "mAP 100.00%" in console.file.getvalue() and "seed 11" in console.file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_points_for_weights(small, edit, tmp_path):
+def test_points_for_weights(course, edit, tmp_path):
     """With points in the table they count in score, maximum, columns and by-hand, a share for each mark reached."""
+    small = soon_measured(course, edit)
     edit(small.folder / "assignment.toml", "points = 0     ", "points = 9\nmarks_at = [0.2, 0.5, 0.9]\n#")
     assignment = load_assignment("ps7", small.root)
     assert assignment.max_score == small.max_score + 9
@@ -261,13 +278,14 @@ def test_grades_csv_stays_as_it_was(assignment, tmp_path):
     assert "mAP" not in (tmp_path / "grades.csv").read_text() and "7.1l" not in (tmp_path / "grades.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_weights_in_a_zip_that_is_damaged_cost_nothing_else(small, tmp_path):
+def test_weights_in_a_zip_that_is_damaged_cost_nothing_else(small, small_slots, tmp_path):
     """The notebook is graded as ever; the figure is refused with the reason."""
     with zipfile.ZipFile(tmp_path / "ann.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fcos.py", f"# %%\n{BY_HEART}")
         archive.writestr("fcos_detector.pt", bytes(3 * 2**20))
-    run, _ = graded(small, tmp_path / "ann.zip", tmp_path / "out")
+    run, _ = graded(small, tmp_path / "ann.zip", tmp_path / "out", slots=small_slots)
     (report,) = run.reports.values()
     assert report.status == "graded" and report.score == 0 and run.exit_code == 0
     assert report.figures[0].status == "refused" and "unpacks to" in report.figures[0].message

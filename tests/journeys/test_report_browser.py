@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def _browser() -> Iterator[Any]:
         browser.close()
 
 
+@functools.cache
 def hostile_pages() -> dict[str, str]:
     """Pages whose every text is hostile."""
     reports = copy.deepcopy(thirty())
@@ -62,6 +64,7 @@ def hostile_pages() -> dict[str, str]:
     }
 
 
+@functools.cache
 def pages() -> dict[str, str]:
     """The pages of an ordinary class: the feedback page that has most to say, staff's page, and the shared one."""
     reports = thirty()

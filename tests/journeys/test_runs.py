@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import psutil
@@ -22,7 +24,7 @@ from autograder.report.files import PART, read_report
 from autograder.report.model import Report
 from autograder.runs.grade import grade_submissions
 from autograder.runs.run_folder import alone_in, claim
-from autograder.runs.slot_pool import SlotPool, grade_in
+from autograder.runs.slot_pool import SlotPool, grade_in, open_slots
 from autograder.runs.slots import failed_report
 from autograder.runtime.errors import KitError
 from autograder.sandbox.client import SandboxedStudent
@@ -93,6 +95,18 @@ def started(handed_in: Path, out: Path, script: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
 
+def slots_now() -> list[multiprocessing.process.BaseProcess]:
+    """The processes of the pair; others of this process's have another parent or none that is forked."""
+    return [child for child in multiprocessing.active_children() if isinstance(child, ForkServerProcess)]
+
+
+@pytest.fixture(scope="module")
+def pair(sandbox_once: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlotPool]:
+    """Two slots, forked as those of a run with `jobs=2` are; one that a test kills is replaced when it is needed."""
+    with open_slots(ASSIGNMENT, "auto", tmp_path_factory.mktemp("pair") / "grade.log", 2) as made:
+        yield made
+
+
 def read_lines(process: subprocess.Popen[str], count: int) -> list[str]:
     """The next lines that it prints."""
     assert process.stdout is not None
@@ -101,8 +115,28 @@ def read_lines(process: subprocess.Popen[str], count: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
+# Comes first: the slots of `pair` would be among those that must be gone at the end.
+def test_the_process_that_slots_are_forked_from_is_killed(handed_in, tmp_path):
+    """Slots that are there are not harmed, one that is needed anew is forked from another, and no process stays."""
+    killed = []
+
+    def kill_it(*_: object) -> None:
+        if not killed:
+            (forks,) = fork_servers()
+            killed.extend([forks, *forks.children(recursive=True)])
+            forks.kill()
+            slots_now()[0].kill()
+
+    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_it)
+    assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
+    assert fork_servers() and killed[0] not in fork_servers()
+    assert psutil.wait_procs(killed, timeout=60)[1] == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("after", [1, 5])
-def test_a_run_killed_in_the_middle_is_continued(handed_in, tmp_path, after):
+def test_a_run_killed_in_the_middle_is_continued(handed_in, tmp_path, pair, after):
     """Kill -9 leaves whole reports only and no process; the same command grades the rest and comes to the same."""
     out = tmp_path / "out"
     process = started(handed_in, out, tmp_path / "run.py")
@@ -116,7 +150,11 @@ def test_a_run_killed_in_the_middle_is_continued(handed_in, tmp_path, after):
     assert {key: read_report(out / key).score for key in before}.items() <= expected(handed_in).items()
     known = []
     run = grade_submissions(
-        ASSIGNMENT, small_class(handed_in), out, jobs=2, progress=lambda r, k: known.append(r.student) if k else None
+        ASSIGNMENT,
+        small_class(handed_in),
+        out,
+        slots=pair,
+        progress=lambda r, k: known.append(r.student) if k else None,
     )
     assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
     assert sorted(known) == sorted(before)
@@ -126,54 +164,35 @@ def test_a_run_killed_in_the_middle_is_continued(handed_in, tmp_path, after):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_a_grading_process_that_is_killed_is_replaced(handed_in, tmp_path):
+def test_a_grading_process_that_is_killed_is_replaced(handed_in, tmp_path, pair):
     """The submission at hand is graded again in a new one; nobody is without a score."""
     slots, killed = [], []
 
     def kill_one(*_: object) -> None:
-        slots.extend([] if slots else multiprocessing.active_children())  # not their successors: nobody's second try
+        slots.extend([] if slots else slots_now())  # not their successors: nobody's second try
         if slots[len(killed) :]:
             slots[len(killed)].kill()
             killed.append(slots[len(killed)].pid)
 
-    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_one)
+    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", slots=pair, progress=kill_one)
     assert len(set(killed)) == 2
     assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_the_process_that_slots_are_forked_from_is_killed(handed_in, tmp_path):
-    """Slots that are there are not harmed, one that is needed anew is forked from another, and no process stays."""
-    killed = []
-
-    def kill_it(*_: object) -> None:
-        if not killed:
-            (forks,) = fork_servers()
-            killed.extend([forks, *forks.children(recursive=True)])
-            forks.kill()
-            multiprocessing.active_children()[0].kill()
-
-    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_it)
-    assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
-    assert fork_servers() and killed[0] not in fork_servers()
-    assert psutil.wait_procs(killed, timeout=60)[1] == []
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("sandbox")
-def test_a_sandbox_that_is_killed_costs_nobody_points(handed_in, tmp_path):
+def test_a_sandbox_that_is_killed_costs_nobody_points(handed_in, tmp_path, pair):
     """Whatever ends a sandbox from outside, the exercise at hand is checked again in a new one."""
     killed, reported = [], []
 
     def kill_sandboxes(report: Report, _: bool) -> None:
         reported.append(report.student)
-        for slot in multiprocessing.active_children() if len(reported) in (1, 5) else []:
+        for slot in slots_now() if len(reported) in (1, 5) else []:
             for process in psutil.Process(slot.pid).children():
                 process.kill()
                 killed.append(process.pid)
 
-    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", jobs=2, progress=kill_sandboxes)
+    run = grade_submissions(ASSIGNMENT, small_class(handed_in), tmp_path / "out", slots=pair, progress=kill_sandboxes)
     assert killed
     assert {key: report.score for key, report in run.reports.items()} == expected(handed_in)
 

@@ -23,7 +23,7 @@ from autograder.gradescope.bundle import write_bundle
 from autograder.grading.samples import load_samples, unexpected, write_sample
 from autograder.release.build import build_release, check_release
 from autograder.report.files import read_report
-from autograder.runs.slot_pool import open_slots
+from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
 from tests.conftest import ROOT
 
@@ -38,17 +38,23 @@ def _second(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
     return load_assignment(root=root)
 
 
+@pytest.fixture(name="its_slots", scope="module")
+def _its_slots(second: Assignment, sandbox_once: None) -> Iterator[SlotPool]:
+    """A slot of it."""
+    with open_slots(second, "auto", second.root / "grade.log", 1) as slots:
+        yield slots
+
+
 @pytest.fixture(name="graded", scope="module")
-def _graded(second: Assignment, sandbox_once: None) -> Iterator[Path]:
-    """The second assignment released, and its small class graded, all in one slot."""
+def _graded(second: Assignment, its_slots: SlotPool) -> Path:
+    """The second assignment released, and its small class graded."""
     console = Console(file=io.StringIO())
     out = second.root / "graded"
-    with open_slots(second, "auto", second.root / "grade.log", 1) as slots:
-        build_release(second, console, jobs=1, slots=slots)
-        for sample in load_samples(second):
-            write_sample(second, sample, second.root / "submitted", second.release)
-        assert grade_paths(second, [second.root / "submitted"], out, 1, "auto", console, slots) == 0
-    yield out
+    build_release(second, console, jobs=1, slots=its_slots)
+    for sample in load_samples(second):
+        write_sample(second, sample, second.root / "submitted", second.release)
+    assert grade_paths(second, [second.root / "submitted"], out, 1, "auto", console, its_slots) == 0
+    return out
 
 
 @pytest.mark.slow
@@ -105,10 +111,10 @@ def test_a_student_checks_it(second, graded, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("graded")
-def test_its_suites_hold(second):
+def test_its_suites_hold(second, its_slots):
     """The proof grades this assignment's mutants and variants, not those of the other."""
     said = io.StringIO()
-    assert validate(second, Console(file=said, width=140), jobs=1) == 0, said.getvalue()
+    assert validate(second, Console(file=said, width=140), slots=its_slots) == 0, said.getvalue()
     assert "3 mutants, 6 pairs of check and fault, 100% named" in said.getvalue()
 
 

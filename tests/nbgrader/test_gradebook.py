@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
@@ -14,10 +16,11 @@ from tests.support.small_course import small_course
 BOTH = ("7.1d", "7.1f")
 
 
-@pytest.fixture(name="held")
-def _held(tmp_path):
-    """A course of two exercises, and the address of a gradebook in which one student has 4 points for each."""
-    made, database = small_course(tmp_path / "course", *BOTH), f"sqlite:///{tmp_path / 'gradebook.db'}"
+@pytest.fixture(name="filled", scope="module")
+def _filled(tmp_path_factory):
+    """A folder with a course of two exercises, and a gradebook in which one student has 4 points for each."""
+    folder = tmp_path_factory.mktemp("held")
+    made, database = small_course(folder / "course", *BOTH), f"sqlite:///{folder / 'gradebook.db'}"
     sync_gradebook(made, database)
     with Gradebook(database) as gradebook:
         gradebook.update_or_create_student("ada")
@@ -25,7 +28,14 @@ def _held(tmp_path):
         for cell in ("7-1d", "7-1f"):
             gradebook.find_grade(cell, "fcos", "ps7", "ada").auto_score = 4.0
         gradebook.db.commit()
-    return made, database
+    return folder
+
+
+@pytest.fixture(name="held")
+def _held(filled, tmp_path):
+    """A copy of that course, and the address of a copy of that gradebook."""
+    shutil.copytree(filled, tmp_path / "held")
+    return load_assignment("ps7", tmp_path / "held" / "course"), f"sqlite:///{tmp_path / 'held' / 'gradebook.db'}"
 
 
 def dropped(made):

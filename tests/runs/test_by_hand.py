@@ -89,6 +89,7 @@ def test_a_spreadsheet_s_file_is_read(tmp_path, assignment):
     assert read_by_hand(tmp_path, assignment) == {("alice", "7.1d"): HandGrade(8.5, "yes, but")}
 
 
+@pytest.mark.slow
 def test_they_survive_a_regrade(tmp_path, assignment, slots):
     """Graded, set by hand, graded again, with the known report and with a fresh one: the points stay."""
     (tmp_path / "in").mkdir()

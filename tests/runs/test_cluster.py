@@ -224,6 +224,7 @@ def workers(dask: Cluster) -> Cluster:
     return dask
 
 
+@pytest.mark.slow
 def test_lost_workers(workers, tmp_path):
     """What a lost worker had goes to others; what ends two of them is set aside; nobody else pays for it."""
     wishes = {f"student{number}": "is graded" for number in range(6)}
@@ -250,6 +251,7 @@ def test_lost_workers(workers, tmp_path):
     assert read_report(out / "student0").path == str(tmp_path / "class" / "student0.py")
 
 
+@pytest.mark.slow
 def test_a_worker_that_would_grade_differently_is_refused(workers, tmp_path):
     """Among the first, it stops the run before any work is sent; one that comes later is left out. Both by name."""
     (workers.folder / "go").unlink(missing_ok=True)
@@ -362,7 +364,7 @@ def test_a_worker_that_is_cut_off(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("distributed", "sandbox")
-def test_a_run_on_a_cluster_is_a_run_like_any_other(tmp_path):
+def test_a_run_on_a_cluster_is_a_run_like_any_other(tmp_path, slots):
     """The same scores; stopped with Ctrl-C and continued here, and the reverse; a killed worker leaves no process."""
     for sample in load_samples(ASSIGNMENT):
         if sample.student in SCORES:
@@ -385,7 +387,7 @@ def test_a_run_on_a_cluster_is_a_run_like_any_other(tmp_path):
             grade_submissions(ASSIGNMENT, found, out, scheduler=dask.address, progress=interrupt)
         (first,) = out.glob("*/report.json")
         assert (out / "grades.csv").read_text().count("\n") == 2
-        run = grade_submissions(ASSIGNMENT, found, out, progress=note)
+        run = grade_submissions(ASSIGNMENT, found, out, progress=note, slots=slots)
         assert {key: report.score for key, report in run.reports.items()} == SCORES
         assert known == [first.parent.name]
         shutil.rmtree(out / "ada-solution")
