@@ -115,7 +115,7 @@ def test_exercises_that_cannot_see_a_fault_are_left_out(assignment, tmp_path):
 )
 def test_files_that_cannot_be_used(course, text, said):
     """The file and the reason are named."""
-    (course.proof / "mutants").mkdir(parents=True)
+    (course.proof / "mutants").mkdir(parents=True, exist_ok=True)
     (course.proof / "mutants" / "x.toml").write_text(text, encoding="utf-8")
     with pytest.raises(KitError, match=re.escape(said)):
         load_proof(course)
