@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook
 
 from autograder.course.assignment import load_assignment
 from autograder.nbgrader.gradebook import sync_gradebook
+from autograder.nbgrader.tools import own_tools_first
 from autograder.runtime.errors import KitError
 from tests.support.small_course import small_course
 
@@ -19,6 +20,7 @@ BOTH = ("7.1d", "7.1f")
 @pytest.fixture(name="filled", scope="module")
 def _filled(tmp_path_factory):
     """A folder with a course of two exercises, and a gradebook in which one student has 4 points for each."""
+    own_tools_first()
     folder = tmp_path_factory.mktemp("held")
     made, database = small_course(folder / "course", *BOTH), f"sqlite:///{folder / 'gradebook.db'}"
     sync_gradebook(made, database)

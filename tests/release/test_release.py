@@ -11,7 +11,6 @@ import subprocess
 import sys
 import types
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -19,13 +18,11 @@ import pytest
 from rich.console import Console
 
 from autograder.release import build
-from autograder.course.assignment import Assignment, load_assignment
+from autograder.course.assignment import load_assignment
 from autograder.runtime.errors import KitError
 from autograder.release.leaks import find_leaks
 from autograder.course.notebook import parted_cells, solved_notebook, source_notebook
 from autograder.release.wheel import build_wheel
-from autograder.runs.slot_pool import SlotPool, open_slots
-from tests.conftest import copy_course
 
 SOLUTION_LINE = 'grid_y, grid_x = torch.meshgrid(rows, columns, indexing="ij")'
 
@@ -303,34 +300,21 @@ def test_the_committed_release_does_not_leak(assignment):
     assert leaks_of(assignment, assignment.release) == ""
 
 
-@pytest.fixture(scope="module")
-def proven(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
-    """A course whose releases are proven in one slot."""
-    return copy_course(tmp_path_factory.mktemp("proven") / "course")
-
-
-@pytest.fixture(scope="module")
-def its_slots(proven: Assignment, sandbox_once: None) -> Iterator[SlotPool]:
-    """That slot: it reads the source anew for each submission."""
-    with open_slots(proven, "auto", proven.root / "grade.log", 1) as made:
-        yield made
-
-
 @pytest.mark.slow
-def test_a_solution_without_full_marks_is_refused(proven, its_slots, console, edit):
+@pytest.mark.usefixtures("sandbox")
+def test_a_solution_without_full_marks_is_refused(course, console, edit):
     """A source whose own solution is wrong gives no release, and the old one stays as it is."""
-    before, source = (proven.release / "MANIFEST.json").read_bytes(), proven.source.read_bytes()
-    edit(proven.source, "deltas.clamp(min=0) * stride", "deltas * stride")
+    before = (course.release / "MANIFEST.json").read_bytes()
+    edit(course.source, "deltas.clamp(min=0) * stride", "deltas * stride")
     with pytest.raises(KitError, match=r"own solution gets \d+\.0 of 100 points: 7\.1f: Negative deltas"):
-        build.build_release(proven, console, slots=its_slots)
-    assert (proven.release / "MANIFEST.json").read_bytes() == before
-    proven.source.write_bytes(source)
+        build.build_release(course, console, jobs=1)
+    assert (course.release / "MANIFEST.json").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_a_good_source_gives_a_release(proven, its_slots, console, edit):
+@pytest.mark.usefixtures("sandbox")
+def test_a_good_source_gives_a_release(course, console, edit):
     """After a change of text the release is built anew and then passes the check."""
-    course = proven
     edit(course.source, "Always look at the data first.", "Look at the data.")
-    build.build_release(course, console, slots=its_slots)
+    build.build_release(course, console, jobs=1)
     build.check_release(load_assignment("ps7", course.root), console)

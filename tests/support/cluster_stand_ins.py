@@ -20,6 +20,7 @@ from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
 from autograder.intake.parcel import Parcel
 from autograder.report import Report
+from autograder.runs.cluster import worker as cluster_worker
 
 FOLDER = Path(os.environ.get("FCOSKIT_TEST_FOLDER", "."))
 
@@ -72,7 +73,7 @@ def journal(line: str) -> None:
 
 def dask_setup(worker: Any) -> None:
     """Called by Dask in each worker as it starts."""
-    worker.Slot = StandIn  # type: ignore[assignment,misc]
+    cluster_worker.Slot = StandIn  # type: ignore[assignment,misc]
     if torch := os.environ.get("FCOSKIT_TEST_TORCH"):
-        known = worker.what_decides
-        worker.what_decides = lambda assignment: known(assignment) | {"torch": torch}
+        known = cluster_worker.what_decides
+        cluster_worker.what_decides = lambda assignment: known(assignment) | {"torch": torch}
