@@ -1,12 +1,14 @@
 """The device that a notebook works on: which it is, and how its code is run on the CPU instead.
 
-`check()` runs a student's code in two ways where the notebook is on a GPU, see `public.py`. On the CPU its globals
-that name a GPU (`DEVICE`) name the CPU meanwhile, as when graded. On the GPU nothing of the notebook is changed.
+`check()` runs a student's code in two ways where the notebook is on a GPU, see `run_public.py`. On the CPU its globals
+that name a GPU (`DEVICE`) name the CPU meanwhile, as when graded. On the GPU nothing of the notebook is changed. Where
+a GPU is pretended the globals say what they would say with one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +47,30 @@ def on_the_cpu(namespace: dict[str, Any]) -> Iterator[None]:
             yield
     finally:
         namespace.update(before)
+
+
+@contextlib.contextmanager
+def on_a_gpu(namespace: dict[str, Any]) -> Iterator[list[torch.device | str]]:
+    """As long as it is open, a notebook's globals say what they would say if it had been run with a GPU.
+
+    Devices name the GPU, in dictionaries too (`CONFIG["device"]`), and flags such as `use_gpu` are set.
+
+    Yields:
+        The devices as they were: code that got hold of one before means the GPU.
+    """
+    known: list[torch.device | str] = []
+    undo: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for holder in (namespace, *(v for name, v in namespace.items() if type(v) is dict and not name.startswith("_"))):
+        before = {name: value for name, value in holder.items() if _says(name, value)}
+        known += [value for value in before.values() if not isinstance(value, bool)]
+        undo.append((holder, before))
+    try:
+        for holder, before in undo:
+            holder.update({name: _with_a_gpu(value) for name, value in before.items()})
+        yield known
+    finally:
+        for holder, before in undo:
+            holder.update(before)
 
 
 @contextlib.contextmanager
@@ -103,6 +129,21 @@ def _device_of(name: str, value: Any) -> torch.device | None:
         except RuntimeError:
             return None
     return None
+
+
+def _says(name: Any, value: Any) -> bool:
+    """Whether a name says on which device a notebook works, or that it found no GPU."""
+    if not isinstance(name, str) or name.startswith("_") or "cpu" in name.lower():
+        return False
+    flag = value is False and re.search("gpu|cuda", name, re.IGNORECASE) is not None
+    text = type(value) is str and value in ("cpu", "cuda", "cuda:0")
+    return flag or text or _device_of(name, value) is not None
+
+
+def _with_a_gpu(value: torch.device | str | bool) -> torch.device | str | bool:
+    if isinstance(value, bool):
+        return True
+    return "cuda" if isinstance(value, str) else torch.device("cuda")
 
 
 def _cpu_like(value: torch.device | str) -> torch.device | str:

@@ -5,6 +5,8 @@ The commonest crash of a notebook that moves to a GPU is a tensor made on the CP
 tensor *would* be, and raises `DeviceMismatch` where a GPU would. It knows three places: the GPU, the CPU, and
 unknown (tensors older than the mode), which goes with everything: what cannot be told is never a fault.
 
+Within it torch says that there is a GPU (`torch.cuda.is_available()` and its like), since right code asks.
+
 Rules, as torch has them: an operation wants its tensors on one device; CPU tensors without dimensions go with
 everything; a tensor on the GPU may be indexed by one on the CPU, not the other way round; copying into a tensor
 (`copy_`, `x[...] = y`) may cross devices; `numpy()` wants the CPU.
@@ -12,6 +14,8 @@ everything; a tensor on the GPU may be indexed by one on the CPU, not the other 
 
 from __future__ import annotations
 
+import contextlib
+import unittest.mock
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +25,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 _CROSSING = {"copy_", "__setitem__", "index_put_", "tensor", "as_tensor", "to", "cuda", "cpu", "tolist", "item"}
+_CROSSING |= {"type_as", "_has_compatible_shallow_copy_type"}  # the second: `Module.to` compares old and new with it
 _COPYING = {"tensor", "as_tensor", "asarray"}
 _MAX_PARTS = 100_000
 
@@ -42,17 +47,34 @@ class PretendGpu(TorchFunctionMode):
         super().__init__()
         self._places: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._stands_for_gpu = list(stands_for_gpu)
+        self._said = contextlib.ExitStack()
+
+    def __enter__(self) -> PretendGpu:
+        """Begin, and have torch say that there is a GPU."""
+        for module, answers in self.answers():
+            for name, answer in answers.items():
+                self._said.enter_context(unittest.mock.patch.object(module, name, lambda *_, _answer=answer: _answer))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End, and have torch say what is so."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._said.close()
+
+    def answers(self) -> list[tuple[Any, dict[str, Any]]]:
+        """What functions of torch's modules say meanwhile, by module and name."""
+        cuda = {"is_available": True, "device_count": 1, "current_device": GPU.index, "synchronize": None}
+        said: list[tuple[Any, dict[str, Any]]] = [(torch.cuda, cuda)]
+        if hasattr(torch, "accelerator"):  # from torch 2.6 on
+            known = {"is_available": True, "device_count": 1, "synchronize": None}
+            said.append((torch.accelerator, {**known, "current_accelerator": torch.device(GPU.type)}))
+        return said
 
     def put(self, tensor: torch.Tensor) -> torch.Tensor:
         """Say that a tensor is on the GPU."""
         self._places[tensor] = GPU
         return tensor
-
-    def put_module(self, module: torch.nn.Module) -> torch.nn.Module:
-        """Move a module to the GPU as `Module.to` does: its parameters and buffers, no other attribute."""
-        for tensor in (*module.parameters(), *module.buffers()):
-            self.put(tensor)
-        return module
 
     def place(self, tensor: torch.Tensor) -> torch.device | None:
         """Where a tensor would be; None if nobody knows."""
@@ -95,8 +117,11 @@ class PretendGpu(TorchFunctionMode):
         if name in ("cuda", "cpu"):
             kwargs.clear()
             return (GPU if name == "cuda" else CPU), args[:1]
-        asked = self._device(kwargs.pop("device")) if kwargs.get("device") is not None else None
+        device = kwargs.pop("device", None)
+        asked = self._device(device) if device is not None else None
         kwargs.pop("pin_memory", None)
+        if name == "type_as":
+            return self.place(args[1]) or CPU, args
         if name == "to":
             kept = [args[0]]
             for argument in args[1:]:
@@ -105,7 +130,7 @@ class PretendGpu(TorchFunctionMode):
                     kept.append(argument.dtype)
                 elif isinstance(argument, (str, torch.device, int)) and not isinstance(argument, bool):
                     asked = self._device(argument)
-                else:
+                elif isinstance(argument, torch.dtype):  # of the rest, None and whether to wait, nothing is kept
                     kept.append(argument)
             return asked, tuple(kept)
         return asked, args

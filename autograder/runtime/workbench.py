@@ -18,8 +18,8 @@ import torch
 
 from autograder.runtime.detector import detect, load_weights
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.notebook_device import default_device, moved
-from autograder.runtime.pretend_gpu import DeviceMismatch, PretendGpu
+from autograder.runtime.notebook_device import default_device, moved, on_a_gpu
+from autograder.runtime.pretend_gpu import GPU, DeviceMismatch, PretendGpu
 from autograder.runtime.shallow_backbone import shallow_models
 from autograder.runtime.values import ValueRefused
 
@@ -38,7 +38,6 @@ OPERATIONS = (
     "weights",
     "detect",
 )
-_DEVICES = ("cpu", "cuda", "cuda:0")
 CELL_FILE = re.compile(r"<code cell (\d+)>$")
 
 
@@ -238,12 +237,11 @@ class Workbench:
         """
         if self.device is not None:
             return self._really_there(name, new, method, train, args, kwargs)
-        known = [v for v in self.namespace.values() if isinstance(v, (torch.device, str)) and str(v) in _DEVICES]
         try:
-            with PretendGpu(known) as gpu:
+            with on_a_gpu(self.namespace) as known, PretendGpu(known) as gpu:
                 function = self._find(name)
                 if new is not None:
-                    module = gpu.put_module(function(*new)).train(train)
+                    module = function(*new).to(GPU).train(train)
                     function = getattr(module, method) if method else module
                 for tensor in _all_tensors([args, kwargs]):
                     gpu.put(tensor)

@@ -5,6 +5,7 @@ There is no GPU: `pretended_machine.py` stands for one.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -189,9 +190,10 @@ def test_an_operator_that_a_mac_lacks_is_no_fault(assignment, monkeypatch, capsy
 
 def test_a_lacking_operator_is_not_taken_for_an_exercise_as_given(assignment, monkeypatch):
     """Torch's own NotImplementedError, raised in a student's line, does not say that the exercise is not done."""
+    folders = assignment.suites, assignment.reference
     with pretended_machine(monkeypatch, "mps", lacks=("clamp",)):
         namespace = notebook(assignment, [], torch.device("mps"))
-        results = run_public("7.1f", namespace, [], device=torch.device("mps"))
+        results = run_public("7.1f", namespace, [], *folders, device=torch.device("mps"))
     stopped = [result for result in results if result.status != "passed"]
     assert stopped and all(result.status == "error" for result in stopped)
     assert all("not currently implemented for the MPS device" in result.message for result in stopped)
@@ -311,6 +313,22 @@ def test_people_s_own_ways_with_devices_pass_on_a_gpu(assignment, monkeypatch, p
     with pretended_machine(monkeypatch):
         namespace = namespace_of(assignment, path.read_bytes(), path.suffix, device)
         assert not_passed(checked(assignment, namespace, *DETECTOR, "7.1d", "7.1f")) == []
+
+
+def _right_on_a_cpu() -> list[Path]:
+    """Notebooks of others that do something with devices and need no GPU."""
+    if not HABITS.is_dir():
+        return []
+    told = json.loads((HABITS / "INDEX.json").read_text(encoding="utf-8"))
+    return [HABITS / name for name, entry in told.items() if name.startswith("gpu_") and entry["keeps_every_point"]]
+
+
+@pytest.mark.skipif(not HABITS.is_dir(), reason="the notebooks of others are not on this machine")
+@pytest.mark.parametrize("path", _right_on_a_cpu() or [HABITS], ids=lambda path: path.stem)
+def test_people_s_own_ways_with_devices_pass_on_a_cpu(assignment, path):
+    """On a machine without a GPU they pass every public check, those of a pretended GPU among them."""
+    namespace = namespace_of(assignment, path.read_bytes(), path.suffix, torch.device("cpu"))
+    assert not_passed(checked(assignment, namespace, *DETECTOR, "7.1d", "7.1f")) == []
 
 
 def _lost(assignment, path: Path, exercises: list[str], monkeypatch) -> list[str]:

@@ -35,6 +35,8 @@ FINE = {
     "cuda": lambda x: x + torch.ones(3, 4).cuda(),
     "to-a-device": lambda x: x + torch.ones(3, 4).to(x.device),
     "to-another-tensor": lambda x: x + torch.ones(3, 4).to(x),
+    "to-a-device-and-a-dtype": lambda x: x + torch.ones(3, 4, dtype=torch.int64).to(x.device, torch.float32, True),
+    "the-type-of-another": lambda x: x + torch.ones(3, 4, dtype=torch.int64).type_as(x),
     "to-a-dtype": lambda x: x.to(torch.float64) + torch.ones(4, dtype=torch.float64, device=x.device),
     "scalars-of-the-cpu": lambda x: torch.where(x > 0, x, torch.tensor(0.0)) * torch.tensor(2.0),
     "the-gpu-indexed-by-the-cpu": lambda x: x[torch.tensor([2, 0])],
@@ -46,6 +48,14 @@ FINE = {
     "both-on-the-cpu": lambda x: (x.cpu() + torch.ones(3, 4)).to("cuda"),
     "one-hot": lambda x: F.one_hot(x.argmax(dim=1), 4) * x,
     "clamped": lambda x: torch.minimum(x, x.new_tensor([1.0, 2, 3, 4])),
+}
+# The same, where torch is asked whether there is a GPU.
+ASKED = {
+    "is-available": lambda x: x + torch.ones(3, 4, device="cuda" if torch.cuda.is_available() else "cpu"),
+    "a-count": lambda x: x + torch.ones(3, 4, device=f"cuda:{torch.cuda.device_count() - 1}"),
+    "the-current-one": lambda x: x + torch.ones(3, 4, device=torch.cuda.current_device()),
+    "an-accelerator": lambda x: x + torch.ones(3, 4, device=torch.accelerator.current_accelerator()),
+    "waiting-for-it": lambda x: torch.cuda.synchronize() or x + 1,
 }
 
 
@@ -69,6 +79,14 @@ def test_two_devices_that_meet_are_found(name):
 def test_what_a_gpu_allows_is_allowed(name):
     """Whatever runs on a GPU runs here, and the result is there."""
     assert verdict(FINE[name]) == "cuda:0"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_torch_says_that_there_is_a_gpu(name):
+    """Code that asks for a GPU finds one, as on Colab."""
+    if name == "an-accelerator" and not hasattr(torch, "accelerator"):
+        pytest.skip("torch has no accelerators before 2.6")
+    assert verdict(ASKED[name]) == "cuda:0"
 
 
 def fake_verdict(function) -> str:
@@ -137,7 +155,7 @@ def test_a_module_s_plain_attributes_stay_behind():
 
     for buffered in (True, False):
         with PretendGpu() as gpu:
-            module = gpu.put_module(Shifted(buffered=buffered))
+            module = Shifted(buffered=buffered).to(GPU)
             x = gpu.put(torch.ones(2, 4))
             if buffered:
                 assert gpu.place(module(x)) == GPU
@@ -161,9 +179,14 @@ def test_the_device_that_a_notebook_was_given_counts_as_the_gpu():
 
 
 def test_outside_nothing_is_changed():
-    """After the mode, devices are what they are."""
+    """After the mode, devices are what they are, and torch says what it said."""
+    said = torch.cuda.is_available(), torch.cuda.device_count()
     with PretendGpu() as gpu:
         x = gpu.put(torch.ones(2))
         assert x.device == GPU and x.is_cuda
     assert x.device == CPU and not x.is_cuda
     assert (x + torch.ones(2)).tolist() == [2, 2]
+    assert (torch.cuda.is_available(), torch.cuda.device_count()) == said
+    with pytest.raises(ZeroDivisionError), PretendGpu():
+        raise ZeroDivisionError
+    assert (torch.cuda.is_available(), torch.cuda.device_count()) == said

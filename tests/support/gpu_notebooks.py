@@ -104,7 +104,8 @@ def namespace_of(assignment: Assignment, data: bytes, suffix: str, device: Any) 
 def checked(assignment: Assignment, namespace: dict[str, Any], *exercises: str) -> dict[str, list[CheckResult]]:
     """What `check()` finds for some exercises, or for all, by id."""
     wanted = [e for e in assignment.exercises if not exercises or e.id in exercises]
-    return {e.id: run_public(e.id, namespace, list(e.canned)) for e in wanted}
+    folders = assignment.suites, assignment.reference
+    return {e.id: run_public(e.id, namespace, list(e.canned), *folders) for e in wanted}
 
 
 def not_passed(found: dict[str, list[CheckResult]]) -> list[str]:

@@ -41,6 +41,10 @@ class PretendedMachine(PretendGpu):
         self.on_gpu = 0  # operations that the GPU was asked for
         self._memory: dict[int, tuple[StorageWeakRef, torch.device]] = {}
 
+    def answers(self) -> list[tuple[Any, dict[str, Any]]]:
+        """Nothing more: `pretended_machine` has said already what torch says of it."""
+        return []
+
     def place(self, tensor: torch.Tensor) -> torch.device:
         """Where a tensor is: as noted for it, for its memory, or else on the CPU."""
         noted = super().place(tensor)
