@@ -267,7 +267,8 @@ class Workbench:
             function = getattr(module, method) if method else module
         with torch.set_grad_enabled(new is None or train):
             result = function(*args, **kwargs)
-        places = ["cpu" if tensor.device.type == "cpu" else "cuda" for tensor in _all_tensors(result)]
+        there = self.device.type
+        places = ["cuda" if tensor.device.type == there else tensor.device.type for tensor in _all_tensors(result)]
         return {"places": places, "broke": ""}
 
     def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:

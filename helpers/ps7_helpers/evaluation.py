@@ -234,7 +234,7 @@ def _best_truth(truth: BoxTable, found: BoxTable, inclusive: bool) -> tuple[Indi
         return np.zeros(len(found.image), dtype=np.int64), np.full(len(found.image), -1.0)
     start = np.searchsorted(truth.image, found.image, side="left")  # truth is ordered by image
     count = np.searchsorted(truth.image, found.image, side="right") - start  # (M,)
-    columns = np.arange(max(count.max(), 1))  # (G,), the most boxes that an image has
+    columns = np.arange(max(int(count.max()), 1))  # (G,), the most boxes that an image has
     index = np.minimum(start[:, None] + columns, len(truth.image) - 1)  # (M, G)
     overlaps = _iou(found.boxes[:, None], truth.boxes[index], inclusive)
     overlaps = np.where(columns < count[:, None], overlaps, -1.0)  # (M, G)

@@ -59,8 +59,10 @@ def test_waits():
 """
 # In a process of its own: begins a second pytest, whose test waits for ever.
 WAITS = f"""
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell are deaf to it
 from tests.support.in_private_root import SecondPytest
 SecondPytest(["/autograder/{FILE}::test_waits"], {{options}}, Path(sys.argv[1])).phases("{FILE}::test_waits")
 """
