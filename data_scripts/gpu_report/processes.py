@@ -24,7 +24,7 @@ from autograder.course.assignment import Assignment, load_assignment
 from data_scripts.gpu_report.cases import Job
 
 if TYPE_CHECKING:
-    from data_scripts.gpu_report.verdicts import Examined
+    from data_scripts.gpu_report.examined import Examined
 
 _CONTEXT = multiprocessing.get_context("spawn")  # a forked child cannot use the parent's GPU
 
@@ -126,7 +126,7 @@ def _serve(pipe: Connection, assignment_id: str, root: object, device: str) -> N
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    from data_scripts.gpu_report.verdicts import examine
+    from data_scripts.gpu_report.examined import examine
 
     torch.set_num_threads(1)  # as in grading
     assignment = load_assignment(assignment_id, root)  # type: ignore[arg-type]

@@ -5,51 +5,20 @@ The cases run without a sandbox: they are the course's own, on staff's own machi
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
-
-import torch
-from torchvision.models._api import WeightsEnum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from autograder.course.assignment import Assignment
 from autograder.grading.cases import SOLUTION
-from autograder.notebook_kit.run_public import run_public
-from autograder.sandbox.inside.offline_weights import answer_weight_downloads
-from data_scripts.gpu_report.cases import Job, chosen, jobs, load_case
+from data_scripts.gpu_report.cases import Job, chosen, jobs
+from data_scripts.gpu_report.examined import Examined, Verdict
 from data_scripts.gpu_report.plan import Part, Setting
 from data_scripts.gpu_report.processes import Processes
 
-ROUNDS = ("off", "on")  # TF32
 RIGHT = (SOLUTION, "variant")
 DIED = "no verdict"
 _LONGEST = 300.0  # seconds that one exercise of one case may take, the start of a process included
-
-
-class Verdict(NamedTuple):
-    """What a check says: its status, the fault that it names, and the rest."""
-
-    status: str
-    diagnosis: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Examined:
-    """One job on both devices.
-
-    Attributes:
-        cpu: Verdicts by check.
-        device: The same on the other device, by TF32 "off" and "on".
-        broke: The round after which the device did not answer any more: this process is of no further use.
-    """
-
-    cpu: dict[str, Verdict]
-    device: dict[str, dict[str, Verdict]] = field(default_factory=dict)
-    broke: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,59 +33,6 @@ class Difference:
     cpu: str
     device: str
     message: str
-
-
-def examine(assignment: Assignment, job: Job, device: str) -> Examined:
-    """Run the public checks of a job on the CPU and, with TF32 off and on, on a device."""
-    with contextlib.redirect_stdout(io.StringIO()), _made_weights():
-        cpu = _verdicts(assignment, job, "cpu")
-        found: dict[str, dict[str, Verdict]] = {}
-        for tf32 in ROUNDS:
-            with tf32_set(tf32 == "on"):
-                found[tf32] = _verdicts(assignment, job, device)
-            if not answers(device):
-                return Examined(cpu, found, broke=tf32)
-    return Examined(cpu, found)
-
-
-def _verdicts(assignment: Assignment, job: Job, device: str) -> dict[str, Verdict]:
-    canned = list(assignment.exercise(job.exercise).canned)
-    torch.manual_seed(0)  # what a module draws for its weights is the same each time
-    namespace = load_case(assignment, job.case, device)
-    folders = assignment.suites, assignment.reference
-    results = run_public(job.exercise, namespace, canned, *folders, device=torch.device(device))
-    return {r.name: Verdict(r.status, r.diagnosis, (r.message or r.details)[:400]) for r in results}
-
-
-@contextlib.contextmanager
-def tf32_set(on: bool) -> Iterator[None]:
-    """Let matrix products and convolutions on a GPU round their inputs to TF32, or not."""
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = on
-    try:
-        yield
-    finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
-
-
-@contextlib.contextmanager
-def _made_weights() -> Iterator[None]:
-    """Pretrained weights are made up, as in grading: nothing is downloaded, and all machines have the same."""
-    before = torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict
-    answer_weight_downloads()
-    try:
-        yield
-    finally:
-        torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict = before  # type: ignore[method-assign]
-
-
-def answers(device: str) -> bool:
-    """Whether a device still computes: an index out of bounds on a GPU ends that for the whole process."""
-    try:
-        return float(torch.ones(2, device=device).sum()) == 2.0
-    except (RuntimeError, AssertionError):  # the latter of a torch that is built without that device
-        return False
 
 
 def differences(job: Job, examined: Examined) -> tuple[list[Difference], list[Difference]]:

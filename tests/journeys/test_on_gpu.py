@@ -20,11 +20,12 @@ from autograder.runtime.shallow_backbone import shallow_models
 from data_scripts import on_gpu
 from data_scripts.gpu_report import nonfinite, report, verdicts
 from data_scripts.gpu_report.cases import Job, chosen, jobs, load_case
+from data_scripts.gpu_report.examined import Examined, Verdict, answers, examine
 from data_scripts.gpu_report.plan import PRETENDED, Budget, Setting
 from data_scripts.gpu_report.processes import Processes
 from data_scripts.gpu_report.recipes import recipes, timing
 from data_scripts.gpu_report.training import Timed, open_data, overfit, train
-from data_scripts.gpu_report.verdicts import compare, differences, examine
+from data_scripts.gpu_report.verdicts import compare, differences
 from ps7_helpers import write_voc
 
 OTHER = "cpu:0"  # the CPU by another name: code can tell it from "cpu", as it can tell a GPU
@@ -164,25 +165,23 @@ def test_a_verdict_that_hangs_on_tf32_is_found(assignment):
 
 def test_another_diagnosis_is_no_other_verdict():
     """A fault that is named otherwise on the device is told apart from one that costs other points."""
-    cpu, device = (
-        verdicts.Verdict("failed", said, "") for said in ("The order is transposed.", "x and y are swapped.")
-    )
-    examined = verdicts.Examined({"order": cpu}, {"off": {"order": device}, "on": {"order": cpu}})
+    cpu, device = (Verdict("failed", said, "") for said in ("The order is transposed.", "x and y are swapped."))
+    examined = Examined({"order": cpu}, {"off": {"order": device}, "on": {"order": cpu}})
     rows, (row,) = differences(Job(case("0"), "7.1d"), examined)
     assert not rows and (row.check, row.tf32, row.cpu, row.device) == ("order", "off", cpu.diagnosis, device.diagnosis)
 
 
 def test_a_device_that_broke_is_not_asked_again(assignment, monkeypatch):
     """After a round that spoilt the device there is no other, and it is said which one it was."""
-    monkeypatch.setattr(verdicts, "answers", lambda device: False)
+    monkeypatch.setattr("data_scripts.gpu_report.examined.answers", lambda device: False)
     examined = examine(assignment, Job(case("0"), "7.1d"), OTHER)
     assert examined.broke == "off" and set(examined.device) == {"off"}
 
 
 def test_a_device_that_is_not_there_does_not_answer():
     """What computes answers; what cannot be had does not, and is no error."""
-    assert verdicts.answers("cpu")
-    assert not verdicts.answers(f"cuda:{torch.cuda.device_count()}")
+    assert answers("cpu")
+    assert not answers(f"cuda:{torch.cuda.device_count()}")
 
 
 @pytest.mark.slow
