@@ -21,8 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ["tests.support.in_private_root"]
 collect_ignore = ["second"]  # an assignment: its suites are run by `test_second.py`, as a course's are
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
-LONG = ("test_proof", "test_runtimes", "test_runs", "test_nbgrader", "test_attacks", "test_class", "test_cluster")
-LONG += (
+LONG = (
+    "test_proof",
+    "test_variants_on_a_gpu",
+    "test_runtimes",
+    "test_runs",
+    "test_nbgrader",
+    "test_attacks",
+    "test_class",
+    "test_cluster",
     "test_gradescope",
     "test_report_browser",
     "test_attacks_answers",
