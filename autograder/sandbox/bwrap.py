@@ -127,9 +127,36 @@ def _see_python() -> list[str]:
         raise KitError(f"Python lies in {base}. In the sandbox /tmp is another one: use a Python from elsewhere.")
     if not base.startswith(("/usr/", "/bin/", "/lib/")) and base != "/usr":
         args += ["--ro-bind", base, base]
+    args += links_to_python(sys.executable, (base, sys.prefix, os.path.realpath(sys.prefix)))
     if not _in_venv():
         return args + _without_kit(base, base)
     return [*args, "--ro-bind", os.path.realpath(sys.prefix), VENV, *_without_kit(os.path.realpath(sys.prefix), VENV)]
+
+
+def links_to_python(executable: str, seen: tuple[str, ...]) -> list[str]:
+    """Links on the way from an executable to the interpreter that lie in none of the folders that the sandbox has.
+
+    An environment's `python` may lead by way of `~/.local/bin/python3.13`, say, where uv keeps such links.
+
+    Args:
+        executable: As it was started.
+        seen: Folders that the sandbox has besides the system's.
+
+    Raises:
+        KitError: One lies below /tmp.
+    """
+    args: list[str] = []
+    link = Path(executable)
+    while link.is_symlink():
+        if not any(link.is_relative_to(folder) for folder in (*seen, *_SYSTEM)):
+            if link.is_relative_to("/tmp"):
+                raise KitError(
+                    f"Python is reached by {link}. In the sandbox /tmp is another one: make the environment anew, "
+                    f"with {os.path.realpath(link)}."
+                )
+            args += ["--symlink", str(link.readlink()), str(link)]
+        link = Path(os.path.normpath(link.parent / link.readlink()))
+    return args
 
 
 def _without_kit(prefix: str, seen_as: str) -> list[str]:

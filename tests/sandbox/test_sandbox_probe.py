@@ -1,6 +1,8 @@
 """Which sandbox a run gets: machines of every kind, faked, and what each is told."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,34 @@ def test_bubblewrap_is_tried_not_guessed(monkeypatch, tmp_path, script, reason):
         (tmp_path / "bwrap").chmod(0o755)
     with pytest.raises(KitError, match=reason or "there is no `bwrap`"):
         bwrap.find_bwrap.__wrapped__()
+
+
+def test_links_on_the_way_to_python_are_there(tmp_path, monkeypatch):
+    """An environment whose `python` leads through a folder that the sandbox lacks gets that link, and no other."""
+    monkeypatch.setattr(bwrap.Path, "is_relative_to", _as_if_not_below_tmp(bwrap.Path.is_relative_to))
+    for folder in ("real/bin", "home/bin", "venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "real/bin/python3.13").touch()
+    (tmp_path / "real/bin/python3").symlink_to("python3.13")
+    (tmp_path / "home/bin/python3.13").symlink_to(tmp_path / "real/bin/python3")
+    (tmp_path / "venv/bin/python3.13").symlink_to("../../home/bin/python3.13")
+    (tmp_path / "venv/bin/python").symlink_to("python3.13")
+    seen = (str(tmp_path / "real"), str(tmp_path / "venv"))
+    found = bwrap.links_to_python(str(tmp_path / "venv/bin/python"), seen)
+    assert found == ["--symlink", str(tmp_path / "real/bin/python3"), str(tmp_path / "home/bin/python3.13")]
+    assert bwrap.links_to_python(str(tmp_path / "real/bin/python3"), seen) == []
+    assert bwrap.links_to_python("/usr/bin/python3", ()) == []
+
+
+def _as_if_not_below_tmp(asked):
+    """`Path.is_relative_to`, but for the folder of temporary files, where tests lie."""
+    return lambda path, other: str(other) != "/tmp" and asked(path, other)
+
+
+def test_a_link_below_tmp_is_refused():
+    """There is another /tmp in the sandbox: it is told which Python to take."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        link = Path(folder) / "python"
+        link.symlink_to("/usr/bin/env")
+        with pytest.raises(KitError, match=rf"Python is reached by {link}\. .*with /usr/bin/"):
+            bwrap.links_to_python(str(link), ())
