@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import builtins
-import functools
 import linecache
 import types
 import warnings
@@ -12,8 +11,12 @@ from typing import Any
 
 import torch
 
+from autograder.runtime.absent import AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.stand_ins import bind
 from autograder.runtime.workbench import NotRun, Workbench, explain
+
+_MOST_STUBS = 20  # packages that one piece imports and that are not here
 
 
 def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
@@ -30,24 +33,26 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
     """
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
-    given = {name: _given(value) for name, value in request["given"].items()}
+    given = request["given"]
     namespace.update({name: NotRun(reason) for name, reason in request["not_run"].items()})
-    namespace.update(given)
+    bind_given(namespace, given)
     failed: dict[str, StudentError] = {}
-    flags = _future_flags(request["features"])
+    flags, absent = _future_flags(request["features"]), AbsentFinder()
     for cell, line, source, binds in request["statements"]:
-        error = _run(namespace, cell, line, source, flags)
+        error = _run(namespace, cell, line, source, flags, absent)
         for name in binds:
             failed.pop(name, None)
             if error:
                 failed[name] = error
-        namespace.update(given)
+        bind_given(namespace, given)
     if any(name in failed or name not in namespace for name in request["wanted"]):
-        _run_whole_cells(namespace, request, failed, flags, given)
-    broken = {name: _broken(*problem) for name, problem in request["broken"].items() if name not in namespace}
+        _run_whole_cells(namespace, request, failed, flags, absent)
+    broken = {name: broken_name(*problem) for name, problem in request["broken"].items() if name not in namespace}
     broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    _bind_all(namespace, request.get("stand_ins", []))
-    return Workbench(namespace, request["missing"], broken), [error.message for error in failed.values()]
+    bind_all(namespace, request.get("stand_ins", []))
+    problems = [error.message for error in failed.values()]
+    problems += [f"The notebook imports {name}, which is not here." for name in sorted(absent.packages)]
+    return Workbench(namespace, request["missing"], broken), problems
 
 
 def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
@@ -60,12 +65,14 @@ def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
     if stand_in["code"]:
         exec(compile(stand_in["code"], "<stand-ins>", "exec"), module.__dict__)  # noqa: S102
     else:
+        before = dict(linecache.cache)
         load(stand_in["slice"], module)
-        linecache.clearcache()
+        linecache.cache.clear()  # the solution's lines go by the same names as the notebook's
+        linecache.cache.update(before)
     return module
 
 
-def _bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> None:
+def bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> None:
     """Bind stand-ins over a notebook's names, and each over those of the next: a solution's method finds them, too."""
     bound: list[tuple[types.ModuleType, list[str]]] = []
     for stand_in in stand_ins:
@@ -76,51 +83,24 @@ def _bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> Non
         bound.append((module, stand_in["names"]))
 
 
-def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) -> dict[str, Any]:
-    """Bind stand-ins over a notebook's own names; "FCOS.forward" replaces a method of its class.
-
-    Returns:
-        What the names were bound to before, to be put back by `unbind`.
-    """
-    before: dict[str, Any] = {}
-    for name in names:
-        holder, _, attribute = name.partition(".")
-        if not attribute:
-            before[name] = namespace.get(name)
-            namespace[name] = module.__dict__[name]
-        elif isinstance(namespace.get(holder), type):
-            before[name] = namespace[holder].__dict__.get(attribute)
-            setattr(
-                namespace[holder], attribute, _moved(module.__dict__[holder].__dict__[attribute], namespace[holder])
-            )
-    return before
-
-
-def _moved(value: Any, holder: type) -> Any:
-    """A method as if another class had defined it: `super()` asks for the class that it was written in."""
-    if not isinstance(value, types.FunctionType) or "__class__" not in value.__code__.co_freevars:
-        return value
-    cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-    closure = tuple(types.CellType(holder) if name == "__class__" else cell for name, cell in cells)
-    made = types.FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
-    made.__kwdefaults__ = value.__kwdefaults__
-    return functools.wraps(value)(made)
-
-
-def unbind(namespace: dict[str, Any], before: dict[str, Any]) -> None:
-    """Put back what `bind` replaced; names that were not there are taken away again."""
-    for name, value in before.items():
-        if value is None:
-            namespace.pop(name, None)
-        else:
-            namespace[name] = value
-
-
-def _run(namespace: dict[str, Any], cell: int, line: int, source: str, flags: int) -> StudentError | None:
-    """Run a piece of a cell under the cell's own line numbers."""
+def _run(
+    namespace: dict[str, Any], cell: int, line: int, source: str, flags: int, absent: AbsentFinder
+) -> StudentError | None:
+    """Run a piece of a cell under the cell's own line numbers; a package that is not here is stood for."""
     name = f"<code cell {cell}>"
     padded = "\n" * (line - 1) + source
     _remember(name, padded)
+    for _ in range(_MOST_STUBS):
+        error = _once(namespace, name, padded, flags)
+        package = missing_module(error)
+        if not package:
+            break
+        absent.stand_for(package)
+    return None if error is None else explain(error)
+
+
+def _once(namespace: dict[str, Any], name: str, padded: str, flags: int) -> BaseException | None:
+    """Run a piece of a cell; what it raised, if anything."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,7 +108,7 @@ def _run(namespace: dict[str, Any], cell: int, line: int, source: str, flags: in
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # student code may raise what `Exception` does not cover
-        return explain(error)
+        return error
     return None
 
 
@@ -147,30 +127,41 @@ def _run_whole_cells(
     request: dict[str, Any],
     failed: dict[str, StudentError],
     flags: int,
-    given: dict[str, Any],
+    absent: AbsentFinder,
 ) -> None:
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
-        _run(namespace, cell, 1, source, flags)
-        namespace.update(given)
+        _run(namespace, cell, 1, source, flags, absent)
+        bind_given(namespace, request["given"])
     for name in request["wanted"]:
         if name in namespace and name not in before:
             failed.pop(name, None)
 
 
-def _broken(cell: int, line: int, text: str, why: str) -> StudentError:
+def broken_name(cell: int, line: int, text: str, why: str) -> StudentError:
+    """The error for a name whose cell Python cannot read."""
     place = Place(cell, line, text)
     message = f"Python cannot read the cell that defines this: {why} ({place})."
     public = f"Python cannot read code cell {cell}: a syntax error in line {line}."
     return StudentError("error", message, kind="SyntaxError", place=place, public_text=public)
 
 
-def _given(value: Any) -> Any:
-    """A global that the assignment fixes; `{"device": "cpu"}` stands for a `torch.device`."""
+def given_value(value: Any, now: Any = None) -> Any:
+    """A global that the assignment fixes; `{"device": "cpu"}` stands for a `torch.device`.
+
+    Args:
+        value: As `assignment.toml` has it.
+        now: What the notebook bound to the name, if anything: a device that is a text there stays one.
+    """
     if isinstance(value, dict) and set(value) == {"device"}:
-        return torch.device(value["device"])
+        return value["device"] if isinstance(now, str) else torch.device(value["device"])
     return value
+
+
+def bind_given(namespace: dict[str, Any], given: dict[str, Any]) -> None:
+    """Bind the globals that the assignment fixes over what a notebook has just bound."""
+    namespace.update({name: given_value(value, namespace.get(name)) for name, value in given.items()})
 
 
 def _future_flags(features: list[str]) -> int:
