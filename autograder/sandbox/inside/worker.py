@@ -22,6 +22,7 @@ import torch
 from autograder.runtime.errors import StudentError
 from autograder.runtime.loading import bind_all, broken_name, load
 from autograder.runtime.values import pack, unpack
+from autograder.runtime.whole_notebook import run_notebook
 from autograder.runtime.workbench import Workbench, explain
 from autograder.sandbox.inside import limit_messages, wire
 from autograder.sandbox.inside.branches import LEAVE, serve_branches
@@ -74,8 +75,6 @@ def _serve(connection: socket.socket, workbench: Workbench) -> None:
 
 
 def _run_whole(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
-    from autograder.runtime.whole_notebook import run_notebook  # a sight of IPython that most workers need not have
-
     with _onednn():
         return run_notebook(request, module)
 

@@ -25,7 +25,7 @@ from autograder.runtime.shallow_backbone import shallow_models
 from suites.hidden import test_7_1b as pyramid
 from suites.hidden import test_7_1c as network
 from suites.public.test_7_1b import pyramid_weights
-from suites.public.test_7_1c import features
+from suites.public.test_7_1c import features, layers
 from suites.public.test_7_1i_losses import PARTS
 from suites.public.test_7_1j import learned_enough
 from suites.scenes import fixed_boxes, striped_images
@@ -87,7 +87,7 @@ def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
 @with_other_numbers
 def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
-    known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in network.layers(module).items()}
+    known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in layers(module).items()}
     module.load(known)
     leaves, told = _leaves(known), module.gradients(features(16))
     made = [part for feature in features(16).values() for part in network.expected(leaves, feature)]
