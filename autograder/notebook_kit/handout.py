@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autograder import PACKAGE
+from autograder import RECORD as RECORD
 
 FILE = "handout.json"
-RECORD = "fcoskit"  # the metadata of a notebook that was handed in say here what with
 SHIPPED = PACKAGE / "shipped"  # of the students' wheel: what is the assignment's own in it
 
 
@@ -51,6 +51,11 @@ class Handout:
         notebook_megabytes: The most the notebook may have.
         suites: Folder of the suites, hidden ones only on staff's machines.
         reference: Folder of their stored tensors.
+        not_run: Names whose call at the top of a cell grading does not follow.
+        globals: Values bound over whatever a notebook gives these names.
+        packages: What students are given to import.
+        notebook_seconds: CPU time of a notebook that is run whole.
+        cell_seconds: The same of one cell of it.
     """
 
     assignment: str
@@ -62,6 +67,11 @@ class Handout:
     notebook_megabytes: int = 128
     suites: Path = SHIPPED / "suites"
     reference: Path = SHIPPED / "reference"
+    not_run: tuple[str, ...] = ()
+    globals: dict[str, Any] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    notebook_seconds: float = 60.0
+    cell_seconds: float = 10.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,14 +85,17 @@ class Handout:
         return json.dumps(content, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Handout:
-        """Rebuild from `to_json`."""
+    def from_json(
+        cls, text: str, suites: Path = SHIPPED / "suites", reference: Path = SHIPPED / "reference"
+    ) -> Handout:
+        """Rebuild from `to_json`; the folders are not in it."""
         content: dict[str, Any] = json.loads(text)
         tasks = {
             key: Task(**{**entry, "names": tuple(entry["names"]), "canned": tuple(entry["canned"])})
             for key, entry in content["tasks"].items()
         }
-        return cls(**{**content, "tasks": tasks, "weights": tuple(content["weights"])})
+        lists = {name: tuple(content[name]) for name in ("weights", "not_run", "packages")}
+        return cls(**{**content, **lists, "tasks": tasks, "suites": suites, "reference": reference})
 
 
 def handout_of(assignment: Any) -> Handout:
@@ -97,6 +110,11 @@ def handout_of(assignment: Any) -> Handout:
         notebook_megabytes=assignment.limits.notebook_megabytes,
         suites=assignment.suites,
         reference=assignment.reference,
+        not_run=tuple(sorted(assignment.not_run)),
+        globals=assignment.globals,
+        packages=tuple(Path(entry).name for entry in assignment.ship),
+        notebook_seconds=assignment.limits.notebook_seconds,
+        cell_seconds=assignment.limits.cell_seconds,
     )
 
 

@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from markdown_it import MarkdownIt
-
-from autograder.notebook_kit.handout import RECORD
+from autograder import RECORD
 from autograder.parsing.colab_script import colab_sources, is_colab_script
 from autograder.runtime.errors import Place, SubmissionError
 
@@ -265,6 +263,8 @@ def _percent_sources(text: str) -> Iterator[str]:
 
 
 def _markdown_sources(text: str) -> Iterator[str]:
+    from markdown_it import MarkdownIt
+
     try:
         tokens = MarkdownIt().parse(text)
     except RecursionError as error:

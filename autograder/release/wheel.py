@@ -13,7 +13,7 @@ from autograder.runtime.errors import KitError
 from autograder.notebook_kit.handout import FILE, SHIPPED, handout_of
 
 # What `check()` needs of the kit: whole rooms. The engine, the sandbox, hidden suites and the reference are not here.
-SHIPS = ("__init__.py", "check.py", "runtime", "checks", "notebook_kit")
+SHIPS = ("__init__.py", "check.py", "runtime", "checks", "parsing", "notebook_kit")
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 _PROJECT = """\
 [build-system]

@@ -13,7 +13,7 @@ from torchvision.models._api import WeightsEnum
 
 from autograder.course.assignment import Assignment
 from autograder.notebook_kit.run_public import run_public
-from autograder.sandbox.inside.offline_weights import answer_weight_downloads
+from autograder.runtime.offline_weights import answer_weight_downloads
 from data_scripts.gpu_report.cases import Job, load_case
 
 ROUNDS = ("off", "on")  # TF32

@@ -23,9 +23,9 @@ MAY_IMPORT = {
     "runtime": set(),
     "checks": {"runtime"},
     "course": {"runtime"},
-    "notebook_kit": {"runtime", "checks", "course"},  # the last on staff's machines alone, see below
+    "parsing": {"runtime", "checks"},
+    "notebook_kit": {"runtime", "checks", "parsing", "course"},  # the last on staff's machines alone, see below
     "report": {"runtime", "checks", "course"},
-    "parsing": {"runtime", "checks", "notebook_kit"},
     "intake": {"runtime", "course", "parsing"},
     "sandbox/inside": {"runtime"},
     "sandbox": {"runtime", "checks", "course", "parsing", "sandbox/inside"},

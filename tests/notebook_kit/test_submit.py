@@ -54,6 +54,14 @@ def fcos_apply_deltas_to_locations(deltas, locations, stride):
 CLASS = "class FCOS:\n    def __init__(self):\n        raise NotImplementedError('to be written')\n"
 
 
+@pytest.fixture(autouse=True)
+def rehearsed(monkeypatch) -> list[str]:
+    """What a reading of the saved file comes to: nothing, unless a test says otherwise; `test_rehearsal.py` does it."""
+    told: list[str] = []
+    monkeypatch.setattr(submit, "rehearse", lambda *_: told)
+    return told
+
+
 @pytest.fixture(name="folder")
 def _folder(tmp_path, monkeypatch):
     """An empty working folder of a plain Python session; the course is found all the same."""
@@ -129,6 +137,16 @@ def test_nothing_but_what_is_handed_in(folder, capsys):
     submit.make_submission(namespace=ran(RIGHT))
     assert names_in(made) == ["fcos.ipynb", "fcos_detector.pt"], "made again, it does not hold itself"
     assert not list(folder.glob(".*.part"))
+
+
+def test_what_the_saved_file_lacks_is_told_first(folder, capsys, rehearsed):
+    """What passes here and not from the file stands above all else, and the zip is made all the same."""
+    write(folder / "fcos.ipynb", RIGHT, CALL)
+    rehearsed.append("7.1 (d) passes in this session and not from the saved file.")
+    submit.make_submission(namespace=ran(RIGHT))
+    said = capsys.readouterr().out.splitlines()
+    remarks = [line for line in said if line.startswith(" ! ")]
+    assert any(rehearsed[0] in line for line in remarks[:2]) and (folder / "ps7-submission.zip").is_file()
 
 
 def test_the_notebook_in_it_is_the_students_and_says_what_with(folder, capsys):

@@ -143,7 +143,8 @@ WAYS = {
     ),
     "the-course's-names-stand-still": (
         "from ps7_helpers import train_detector, VOC2007Detection, ShapesDetection\n"
-        "from autograder.check import check\ncheck('7.1b')\ntrain_detector(None, None)\nd = VOC2007Detection('data', 'train', download=True)\n"
+        "from autograder.check import check\ncheck('7.1b')\ntrain_detector(None, None)\n"
+        "d = VOC2007Detection('data', 'train', download=True)\n"
         "def f():\n    return len(d) + len(ShapesDetection('val')) - 28",
         36,
     ),

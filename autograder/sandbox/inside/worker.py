@@ -21,12 +21,12 @@ import torch
 
 from autograder.runtime.errors import StudentError
 from autograder.runtime.loading import bind_all, broken_name, load
+from autograder.runtime.offline_weights import answer_weight_downloads
 from autograder.runtime.values import pack, unpack
 from autograder.runtime.whole_notebook import run_notebook
 from autograder.runtime.workbench import Workbench, explain
 from autograder.sandbox.inside import limit_messages, wire
 from autograder.sandbox.inside.branches import LEAVE, serve_branches
-from autograder.sandbox.inside.offline_weights import answer_weight_downloads
 
 _WHOLE = ("new", "detect")  # what may run a whole backbone
 
