@@ -72,9 +72,10 @@ def versions_of(python: str) -> list[str]:
 
 
 def roots() -> list[Requirement]:
-    """What the kit itself asks for: to run, to be worked on, to be built."""
+    """What the kit itself asks for: to run, to be worked on, for notebooks that import more, to be built."""
     table = project()
-    asked = [*table["project"]["dependencies"], *table["project"]["optional-dependencies"]["dev"]]
+    extras = table["project"]["optional-dependencies"]
+    asked = [*table["project"]["dependencies"], *extras["dev"], *extras["colab"]]
     return [requirement(text) for text in [*asked, *table["build-system"]["requires"]]]
 
 

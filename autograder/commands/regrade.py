@@ -72,6 +72,7 @@ def explain(
     console.print(f"seed {report.seed}, graded {report.started}, {same}\n", markup=False, highlight=False)
     for check in now.checks:
         _show(check, console)
+    _show_readings(now, console)
     if now.printed.strip():
         console.print("What the code printed:", style="bold")
         console.print(printable(now.printed.strip()), markup=False, highlight=False)
@@ -138,6 +139,18 @@ def _show(check: CheckResult, console: Console) -> None:
         if text.strip():
             shown = "\n".join(f"    {row}" for row in printable(text.strip()).splitlines())
             console.print(shown, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_readings(now: ExerciseResult, console: Console) -> None:
+    """Why the notebook was read twice and which reading counts, and what of it did not run."""
+    if now.readings:
+        console.print(
+            f"Read twice: {printable(now.readings, line=True)}.", markup=False, highlight=False, soft_wrap=True
+        )
+    if now.unloaded:
+        console.print("What of the notebook did not run, or is not here:", style="bold")
+    for text in now.unloaded:
+        console.print(f"    {printable(text, line=True)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _compare(before: ExerciseResult | None, now: ExerciseResult, console: Console) -> int:

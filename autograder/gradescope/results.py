@@ -17,6 +17,7 @@ from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.report.html import FIGURE_MARKS, MARKS
 from autograder.report.model import Report
 from autograder.report.next_steps import begin
+from autograder.report.readings import how_read
 from autograder.report.terminal import printable
 
 _OURS = "Our fault, and it costs you nothing: the autograder did not come to an end. Staff will look at it."
@@ -73,7 +74,8 @@ def _summary(report: Report) -> list[str]:
 
 def _line(exercise: ExerciseResult, scored: bool) -> str:
     points = f"{exercise.points:g} of {exercise.max_points:g} points" if scored else "no points yet"
-    return f"{exercise.id} {exercise.title}: {points}, {MARKS[exercise.status][1]}"
+    line, how = f"{exercise.id} {exercise.title}: {points}, {MARKS[exercise.status][1]}", how_read(exercise)
+    return f"{line}. {how}" if how else line
 
 
 def _figure(figure: Figure) -> str:
@@ -115,6 +117,10 @@ def _words(check: CheckResult, told: set[str]) -> list[str]:
 
 def _details(exercise: ExerciseResult) -> str:
     parts = [f"{check.name}\n{check.details}" for check in exercise.checks if check.details]
+    if exercise.readings:
+        parts.append(f"Read twice: {exercise.readings}.")
+    if exercise.unloaded:
+        parts.append("\n".join(["What did not run:", *exercise.unloaded]))
     if exercise.printed:
         parts.append(f"Printed by student code:\n{exercise.printed}")
     return "\n\n".join(parts)

@@ -18,6 +18,7 @@ from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.substitutes import stand_ins
 from autograder.parsing.slicing import Slice
 from autograder.report.model import Report
+from autograder.report.readings import SECOND_BROKE
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 from autograder.sandbox.whole import WholeNotebook
@@ -55,7 +56,7 @@ def check_exercise(
             if not result.checks or sum(c.earned for c in checks) > result.earned:
                 result.checks, result.printed = checks, student.printed
             if not guarded:
-                result.unloaded = student.problems[:_SHOWN]
+                result.unloaded = worth_telling(student.problems)
             if result.earned == exercise.points:
                 break
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's
@@ -89,20 +90,36 @@ def read_again(
                 continue
             exercise = assignment.exercise(first.id)
             second = check_exercise(assignment, exercise, plugin, report, functools.partial(whole.student, piece))
-            report.exercises[index] = _better(first, second, piece.doubt)
+            report.exercises[index] = better(first, second, piece.doubt)
     finally:
         whole.close()
 
 
-def _better(first: ExerciseResult, second: ExerciseResult, doubt: str) -> ExerciseResult:
+def better(first: ExerciseResult, second: ExerciseResult, doubt: str) -> ExerciseResult:
     """The result that counts; of two with as many points the first."""
-    said = f"{first.earned:g} points from the definitions, {second.earned:g} from the notebook run whole ({doubt})"
-    first.readings = second.readings = said
-    if second.earned <= first.earned or second.status == "grader_error":
+    if second.status == "grader_error":
+        first.readings = f"the first reading counts: {first.earned:g} points; {SECOND_BROKE} ({doubt})"
         return first
+    if second.earned <= first.earned:
+        first.readings = (
+            f"the first reading counts: {first.earned:g} points, the second gave {second.earned:g} ({doubt})"
+        )
+        return first
+    second.readings = (
+        f"the second reading counts: {second.earned:g} points, where the first gave {first.earned:g} ({doubt})"
+    )
     second.reading, second.code = "whole", first.code
     second.peak_megabytes = max(first.peak_megabytes, second.peak_megabytes)
     return second
+
+
+def worth_telling(problems: list[str]) -> list[str]:
+    """Of the lines about what did not load the first ones: packages, then what stopped, then what does nothing here."""
+
+    def rank(line: str) -> int:
+        return 0 if line.endswith("which is not here.") else 2 if line.endswith("does nothing here.") else 1
+
+    return sorted(dict.fromkeys(problems), key=rank)[:_SHOWN]
 
 
 def checks_of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:

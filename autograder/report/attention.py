@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from autograder.checks.result import Figure
 from autograder.report.model import UNREAD, Report
+from autograder.report.readings import SECOND_BROKE
 from autograder.report.terminal import counted, shortened
 
 URGENT, LOOK, KNOWN = "no score", "worth a look", "for the record"
@@ -74,6 +75,10 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
                 KNOWN,
                 f"{exercise.id}: {exercise.by_hand:g} points set by hand, the checks give {exercise.earned:g}{why}",
             )
+        if exercise.reading == "whole":
+            yield KNOWN, f"{exercise.id}: {shortened(exercise.readings, 300)}"
+        elif SECOND_BROKE in exercise.readings:
+            yield LOOK, f"{exercise.id}: {shortened(exercise.readings, 300)}"
         for status, words in (("timeout", "took too long"), ("memory", "needed too much memory")):
             hit = sum(check.status == status for check in exercise.checks)
             if hit:

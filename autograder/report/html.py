@@ -14,6 +14,7 @@ from autograder.report.listing import excerpts, listings
 from autograder.report.model import Report
 from autograder.report.next_steps import begin, what_next
 from autograder.report.pictures import beyond, drawable, drawing
+from autograder.report.readings import how_read, unloaded
 from autograder.report.terminal import printable
 
 MARKS = {
@@ -41,6 +42,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters |= {"points": lambda value: f"{value:g}", "code": _code}
     made.filters |= {"drawing": drawing, "beyond": beyond, "listings": listings, "excerpts": excerpts}
+    made.filters |= {"how_read": how_read}
     made.tests["drawable"] = drawable
     return made
 
@@ -72,6 +74,7 @@ def feedback_page(report: Report) -> str:
         share=share,
         begin=begin(report),
         steps=what_next(report),
+        unloaded=unloaded(report),
         scored={exercise.id for exercise in report.exercises if exercise.max_points},
     )
 

@@ -107,6 +107,12 @@ class Report:
         return report
 
 
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("not a report: what should be a list is none")
+    return value
+
+
 def _hold_to_types(report: Report) -> None:
     """Refuse what would break whoever adds points up; a damaged file must cost its own report alone."""
     checks = [check for exercise in report.exercises for check in exercise.checks]
@@ -120,7 +126,8 @@ def _hold_to_types(report: Report) -> None:
         raise ValueError("not a report: what should be a number is none")
     texts: list[Any] = [report.student, report.file, report.title, report.sha256, report.suites, report.started]
     texts += [report.outcome, report.problem, *report.notes]
-    texts += [text for e in report.exercises for text in (e.id, e.title, e.printed, e.reason)]
+    texts += [text for e in report.exercises for text in (e.id, e.title, e.printed, e.reason, e.reading, e.readings)]
+    texts += [text for e in report.exercises for text in _list(e.unloaded)]
     texts += [text for c in checks for text in (c.exercise, c.name, c.sentence, c.message, c.diagnosis, c.details)]
     texts += [part.source for e in report.exercises for part in e.code]
     texts += [t for f in report.figures for t in (f.id, f.name, f.message, f.details, f.file, f.sha256)]

@@ -25,6 +25,7 @@ _IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "pylab
 _IDLE_LINES |= {"system", "sx", "notebook", "save", "history", "hist", "killbgscripts", "load", "edit", "man", "shell"}
 _IDLE_CELLS = {"bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "debug", "python2", "pypy", "shell"}
 _IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "bigquery", "sql", "R", "cuda"}
+_MOST_NOTES, _LONGEST_NOTE = 100, 120  # lines, characters
 _OWN_PROCESS = {"python", "python3"}  # IPython runs their body by itself: nothing of it is left in the notebook
 
 
@@ -64,6 +65,7 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
 
     Attributes:
         skipped: What did nothing here, as (cell, text): shell lines, magics that are unknown or idle.
+        unused: Statements that use a package which is not here, as (cell, sentence).
     """
 
     compiler_class = _Compiler
@@ -71,6 +73,7 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
 
     def __init__(self, module: types.ModuleType) -> None:
         self.skipped: list[tuple[int, str]] = []
+        self.unused: list[tuple[int, str]] = []
         config = Config()
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "NoColor"
@@ -135,7 +138,8 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         """Run a statement of a cell; one that uses a package which is not here costs itself and not the rest."""
         stopped = bool(await super().run_code(code_obj, result, async_=async_))
         if stopped and result is not None and isinstance(result.error_in_exec, AbsentError):
-            self._skip(f"{result.error_in_exec}")
+            if len(self.unused) < _MOST_NOTES:
+                self.unused.append((self.compile.cell, str(result.error_in_exec)[:_LONGEST_NOTE]))
             result.error_in_exec = None
             return False
         return stopped
@@ -161,5 +165,5 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
             return self._skip(f"%{magic_name} {line}")
 
     def _skip(self, text: str) -> None:
-        if len(self.skipped) < 100:
-            self.skipped.append((self.compile.cell, text.strip()[:120]))
+        if len(self.skipped) < _MOST_NOTES:
+            self.skipped.append((self.compile.cell, text.strip()[:_LONGEST_NOTE]))

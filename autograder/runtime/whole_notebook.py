@@ -63,9 +63,10 @@ def run_notebook(request: dict[str, Any], module: types.ModuleType) -> tuple[Wor
             at = [n for n, source in request["cells"] if n in stopped and _defines(source, name)]
             broken |= {name: stopped[at[-1]]} if at else {}
     lines = [f"Code cell {number} stopped: {error.message}" for number, error in stopped.items()]
+    lines += [f"Code cell {number}: {text}." for number, text in shell.unused]
     lines += [f"Code cell {number}: `{text}` does nothing here." for number, text in shell.skipped]
     lines += [f"The notebook imports {name}, which is not here." for name in sorted(runner.absent.packages)]
-    return Workbench(namespace, broken=broken), lines
+    return Workbench(namespace, broken=broken), list(dict.fromkeys(lines))  # a cell may run more than once
 
 
 class _Runner:

@@ -65,6 +65,8 @@ def environment(kit: str, scratch: str) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OPENCV_FOR_THREADS_NUM": "1",  # fork takes no threads along
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": scratch,
         "TORCH_HOME": scratch,

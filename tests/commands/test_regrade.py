@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 from rich.console import Console
 
@@ -17,6 +18,14 @@ from autograder.report import Report
 from autograder.report.files import read_report, write_report
 from autograder.runs.grade import grade_submissions
 from autograder.runtime.errors import KitError
+
+# Of a package that is not here a name is mentioned, and nothing is used.
+LOGGED = """
+import wandb
+def logged(function):
+    return lambda *arguments: (wandb, function(*arguments))[1]
+fcos_get_deltas_from_locations = logged(fcos_get_deltas_from_locations)
+"""
 
 
 def console() -> Console:
@@ -117,6 +126,10 @@ def graded(tmp_path_factory, slots):
     root = tmp_path_factory.mktemp("explain")
     sample = next(s for s in load_samples(assignment) if s.student == "finn-stride-forgotten")
     write_sample(assignment, sample, root / "in", assignment.release)
+    (path,) = (root / "in").rglob("*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(LOGGED))
+    nbformat.write(notebook, path)
     found, _ = find_submissions([root / "in"], "fcos", "ps7")
     grade_submissions(assignment, [replace(found[0], skip=("7.1j",))], root / "out", slots=slots)
     return root
@@ -131,6 +144,19 @@ def test_explain_shows_all_and_comes_to_the_same(graded, slots):
     assert "not divided by the stride" in said and "expected (" in said and "random_deltas" in said
     assert f"seed {read_report(graded / 'out' / 'finn-stride-forgotten').seed}" in said
     assert "Every check comes to what the report says" in said
+
+
+@pytest.mark.slow
+def test_explain_says_how_it_was_read_and_what_did_not_run(graded, slots):
+    """Why it was read twice, which reading counts, and what is not here; the report has the same."""
+    out = console()
+    explain(graded / "out", "finn-stride-forgotten", "7.1f", out, slots=slots)
+    recorded = next(e for e in read_report(graded / "out" / "finn-stride-forgotten").exercises if e.id == "7.1f")
+    assert recorded.readings.startswith("the first reading counts: ")
+    assert recorded.unloaded == ["The notebook imports wandb, which is not here."]
+    said = out.file.getvalue()
+    assert f"Read twice: {recorded.readings}." in said
+    assert "What of the notebook did not run, or is not here:\n    The notebook imports wandb" in said
 
 
 @pytest.mark.slow

@@ -34,10 +34,10 @@ def locked() -> dict[str, str]:
 
 
 def test_the_lock_satisfies_what_the_project_asks_for():
-    """Each dependency of pyproject.toml, those for tests and clusters too, is in the lock with a version it allows."""
+    """Each dependency of pyproject.toml, those of the other extras too, is in the lock with a version it allows."""
     table = project()["project"]
     versions, extras = locked(), table["optional-dependencies"]
-    for text in [*table["dependencies"], *extras["dev"], *extras["cluster"]]:
+    for text in [*table["dependencies"], *extras["dev"], *extras["cluster"], *extras["colab"]]:
         requirement = Requirement(text)
         assert versions[requirement.name.lower()] in requirement.specifier, text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 import zipfile
 from dataclasses import replace
 from email.parser import Parser
@@ -57,6 +58,14 @@ def test_the_lower_bounds_are_those_of_the_oldest_runtime(metadata):
     requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist")]
     assert {r.name: str(r.specifier) for r in requirements} == {r.name: f">={oldest[r.name]}" for r in requirements}
     assert metadata["Requires-Python"] == f">={NAMES['oldest'].python[0]}"
+
+
+def test_students_are_asked_for_none_of_what_is_only_for_grading(metadata):
+    """The packages of the extra `colab` are there for what students import themselves: their wheel wants none."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extra = {Requirement(text).name for text in table["project"]["optional-dependencies"]["colab"]}
+    asked = {Requirement(text).name for text in metadata.get_all("Requires-Dist")}
+    assert len(extra) > 20 and extra & asked == set()
 
 
 @pytest.mark.parametrize("runtime", NAMES.values(), ids=NAMES)

@@ -35,6 +35,7 @@ def _reports() -> list[Report]:
         for exercise in report.exercises:
             exercise.printed, exercise.code = "PRINTED", [Code(1, 1, "CODE = 1")]
             exercise.reason = "REASON"
+            exercise.reading, exercise.readings, exercise.unloaded = "whole", "READINGS", ["UNLOADED"]
             for check in exercise.checks:
                 check.details = "DETAILS"
                 check.message = "MESSAGE" if check.message else ""
@@ -65,6 +66,7 @@ def test_nothing_private_is_shared(tmp_path, reports):
     private = [report.student for report in reports] + [str(report.seed) for report in reports]
     private += [report.sha256[:12] for report in reports if report.sha256] + ["0123456789abcdef"]
     private += ["FILE-", "PATH-", "MEMBER", "NOTE", "PRINTED", "CODE", "REASON", "DETAILS", "MESSAGE"]
+    private += ["READINGS", "UNLOADED"]
     key = (tmp_path / KEY).read_text().strip()
     for name, text in texts.items():
         body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
