@@ -137,7 +137,7 @@ def _grade_exercise(
 
 def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
-    return make_slice(cells, exercise.names, assignment.not_run | set(assignment.wanted), assignment.globals)
+    return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted)
 
 
 def _run_checks(
