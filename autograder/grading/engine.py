@@ -10,6 +10,8 @@ from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.map_score import Asked, measure, not_possible, scored
+from autograder.grading.newer_python import hold_back, newer_notes
+from autograder.grading.released import released_texts
 from autograder.grading.substitutes import stand_ins
 from autograder.parsing.cells import Cell, handed_in_with, read_notebook
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
@@ -63,7 +65,7 @@ def grade_notebook(
         report.outcome, report.problem = "unreadable", str(error)
     except OutOfTimeError:
         report.outcome, report.problem = "unreadable", _TOO_LONG
-    report.notes = [_syntax_note(cell) for cell in cells if cell.problem]
+    report.notes = [*newer_notes(cells), *(_syntax_note(cell) for cell in cells if cell.problem and not cell.needs)]
     if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
         report.notes.append(_version_note(version, assignment.version))
     for exercise in assignment.exercises:
@@ -129,6 +131,7 @@ def _grade_exercise(
                 break
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's
         result.checks = [_ours(check, traceback.format_exc()) for check in _of(plugin, exercise)]
+    hold_back(result, piece)
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":
         result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
@@ -137,7 +140,8 @@ def _grade_exercise(
 
 def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
-    return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted)
+    released = released_texts(assignment)
+    return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted, released)
 
 
 def _run_checks(

@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -21,6 +21,7 @@ from autograder.notebook_kit.handout import RECORD
 from autograder.parsing.colab_script import colab_sources, is_colab_script
 from autograder.parsing.exported_script import exported_sources, is_exported, is_light
 from autograder.parsing.magics import python_in
+from autograder.parsing.newer_python import needs_of
 from autograder.parsing.slips import why_unreadable
 from autograder.runtime.errors import Place, SubmissionError
 
@@ -75,7 +76,14 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     size = sum(len(source) for source in sources)
     if size > code_kilobytes * 1024:
         raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
-    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+    return _with_needs([parse_cell(number, source) for number, source in enumerate(sources, start=1)])
+
+
+def _with_needs(cells: list[Cell]) -> list[Cell]:
+    """The cells; those that this Python cannot read know which one could."""
+    unread = [cell for cell in cells if cell.problem]
+    needs = dict(zip([cell.number for cell in unread], needs_of([cell.source for cell in unread]), strict=True))
+    return [replace(cell, needs=needs[cell.number]) if needs.get(cell.number) else cell for cell in cells]
 
 
 def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
@@ -116,7 +124,9 @@ def parse_cell(number: int, source: str) -> Cell:
         line = error.lineno or 1
         lines = source.split("\n")
         text = lines[min(line, len(lines)) - 1].strip()
-        return Cell(number, source, ast.Module([], []), (Place(number, line, text[:200]), why_unreadable(source, error)))
+        return Cell(
+            number, source, ast.Module([], []), (Place(number, line, text[:200]), why_unreadable(source, error))
+        )
     except (ValueError, RecursionError, MemoryError) as error:
         why = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
         return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))

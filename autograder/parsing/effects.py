@@ -7,7 +7,7 @@ who cuts a slice takes both, who asks whether the slice is certain looks at what
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -20,7 +20,18 @@ _MUTATORS = {
 }
 _DUNDERS = {"__setattr__", "__setitem__", "__delitem__", "__delattr__", "__iadd__"}
 # Functions of libraries that change what they are given; torch's end in "_".
-_IN_PLACE = {"shuffle", "heappush", "heappop", "heapify", "insort", "copyto", "fill_diagonal", "setitem", "put", "place"}
+_IN_PLACE = {
+    "shuffle",
+    "heappush",
+    "heappop",
+    "heapify",
+    "insort",
+    "copyto",
+    "fill_diagonal",
+    "setitem",
+    "put",
+    "place",
+}
 # Views: what changes such a result changes the object that it was taken from.
 _VIEWS = {
     *("view", "reshape", "flatten", "ravel", "squeeze", "unsqueeze", "transpose", "permute", "t", "expand", "narrow"),
@@ -28,7 +39,20 @@ _VIEWS = {
 }
 HARMLESS = frozenset(
     {
-        *("print", "display", "help", "len", "repr", "str", "type", "isinstance", "issubclass", "dir", "id", "callable"),
+        *(
+            "print",
+            "display",
+            "help",
+            "len",
+            "repr",
+            "str",
+            "type",
+            "isinstance",
+            "issubclass",
+            "dir",
+            "id",
+            "callable",
+        ),
         *("hash", "bool", "int", "float", "tuple", "range", "hasattr", "pprint", "format", "sum", "min", "max", "abs"),
         *("any", "all", "sorted", "list", "dict", "set", "round", "zip", "enumerate", "super", "Path", "bytes"),
     }
@@ -36,8 +60,13 @@ HARMLESS = frozenset(
 
 
 def root_of(node: ast.AST) -> str:
-    """The name that a chain of attributes, items and calls begins with: `cfg` of `cfg.MODEL["fpn"].add(3)`."""
+    """The name that a chain of attributes, items and methods begins with: `cfg` of `cfg.MODEL["fpn"].get("x").add(3)`.
+
+    What a function gives is an object of its own: `f(x).sort()` begins with no name.
+    """
     while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred, ast.Await)):
+        if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute):
+            return ""
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
 
@@ -62,7 +91,7 @@ def running(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def patched(node: ast.AST) -> set[str]:
-    """Names whose object the statement surely changes: attributes and items set or deleted, `setattr`, `nn.init.zeros_(K)`."""
+    """Names whose object a statement surely changes: attributes and items set or deleted, `nn.init.zeros_(K)`."""
     found: set[str] = set()
     for part in running(node):
         if isinstance(part, (ast.Attribute, ast.Subscript)) and not isinstance(part.ctx, ast.Load):
@@ -74,10 +103,10 @@ def patched(node: ast.AST) -> set[str]:
     return found - {""}
 
 
-def changed_inside(node: ast.AST) -> set[str]:
-    """Names whose object the functions that a statement defines change when they are called, local names among them."""
+def changed_by(parts: Iterable[ast.AST]) -> set[str]:
+    """Names whose object some nodes of a tree change: those of whole functions, say; local names among them."""
     found: set[str] = set()
-    for part in ast.walk(node):
+    for part in parts:
         if isinstance(part, (ast.Attribute, ast.Subscript)) and not isinstance(part.ctx, ast.Load):
             found.add(root_of(part))
         elif isinstance(part, ast.Call):
@@ -154,10 +183,12 @@ def touched(node: ast.AST) -> frozenset[tuple[str, str]]:
     return frozenset(found | {("", name) for name in loops})
 
 
-def _touched_above(decorator: ast.expr, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[tuple[str, str]]:
+def _touched_above(
+    decorator: ast.expr, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+) -> set[tuple[str, str]]:
     """What a decorator may change: what it is a method of, what it is given, what the first argument is said to be."""
-    began = root_of(decorator)
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    began = root_of(called)
     names = {began} if isinstance(called, (ast.Attribute, ast.Subscript)) else set()
     if isinstance(decorator, ast.Call):
         names |= {name for argument in decorator.args for name in names_in(argument)}
@@ -188,31 +219,30 @@ def _touched_by(call: ast.Call) -> set[tuple[str, str]]:
     began = root_of(call.func)
     if isinstance(call.func, ast.Name) and call.func.id in HARMLESS:
         return set()
-    given = {name for argument in call.args for name in _handed(argument)}
-    given |= {name for keyword in call.keywords for name in _handed(keyword.value)}
+    given = {name for argument in call.args for name in handed(argument)}
+    given |= {name for keyword in call.keywords for name in handed(keyword.value)}
     if isinstance(call.func, ast.Attribute):
         given.add(began)
     return {(began, name) for name in given if name}
 
 
-def _handed(argument: ast.expr) -> set[str]:
+def handed(argument: ast.expr) -> set[str]:
     """Names whose objects a function gets hold of by an argument: not those that a call in it uses up."""
     if isinstance(argument, ast.Call):
         return set()
     if isinstance(argument, (ast.Name, ast.Attribute, ast.Subscript, ast.Starred)):
         return {root_of(argument)}
-    return {name for part in ast.iter_child_nodes(argument) if isinstance(part, ast.expr) for name in _handed(part)}
+    return {name for part in ast.iter_child_nodes(argument) if isinstance(part, ast.expr) for name in handed(part)}
 
 
 def aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Pairs of a name and another that may be the same object: `Backbone = DetectorBackboneWithFPN`, `row = table[0]`."""
+    """Pairs of a name and another that may be one object: `Backbone = DetectorBackboneWithFPN`, `row = table[0]`."""
     if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
         return
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    for name in {name for target in targets for name in names_bound(target)}:
-        for other in _same_as(node.value):
-            if other != name:
-                yield name, other
+    bound = sorted({name for target in targets for name in names_bound(target)})
+    others = _same_as(node.value) | (set(bound) if len(targets) > 1 else set())  # A = B = []
+    yield from ((name, other) for name in bound for other in sorted(others) if other != name)
 
 
 def _same_as(value: ast.expr) -> set[str]:

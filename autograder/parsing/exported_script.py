@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 _PROMPT = re.compile(r"^# In ?\[[\d* ]*\]:?[ \t]*$", re.MULTILINE)
 _LIGHT = re.compile(r"^#\s+format_name: light\s*$|^# \+( .*)?$|^# -$", re.MULTILINE)
-_CALL = re.compile(r"^(?P<blank>[ \t]*)(?P<to>\w+ = )?get_ipython\(\)\.(?P<rest>\w+\(.*\))[ \t]*;?[ \t]*$", re.MULTILINE)
+_CALL = re.compile(
+    r"^(?P<blank>[ \t]*)(?P<to>\w+ = )?get_ipython\(\)\.(?P<rest>\w+\(.*\))[ \t]*;?[ \t]*$", re.MULTILINE
+)
 
 
 def is_exported(text: str) -> bool:
@@ -45,10 +47,10 @@ def _line_of(found: re.Match[str]) -> str:
         assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords
         texts = [ast.literal_eval(argument) for argument in call.args]
     except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
-        return found[0]
+        return str(found[0])
     if not all(isinstance(text, str) for text in texts):
-        return found[0]
-    before = found["blank"] + (found["to"] or "")
+        return str(found[0])
+    before, whole = str(found["blank"] + (found["to"] or "")), str(found[0])
     if call.func.id == "run_cell_magic" and len(texts) == 3:
         name, line, body = texts
         return f"%%{name} {line}".rstrip() + "\n" + body.rstrip("\n")
@@ -56,4 +58,4 @@ def _line_of(found: re.Match[str]) -> str:
         return f"{before}%{texts[0]} {texts[1]}".rstrip()
     if call.func.id in ("system", "getoutput") and len(texts) == 1 and "\n" not in texts[0]:
         return f"{before}!{texts[0]}"
-    return found[0]
+    return whole

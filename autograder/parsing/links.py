@@ -7,6 +7,7 @@ that is made from it; what is done to a library (`torch.Tensor.rows = f`) belong
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from autograder.parsing.statements import Statement
 
@@ -24,7 +25,9 @@ class Links:
         dynamic: Indices of those that may bind names which do not stand in them.
         definitions: Indices of functions, classes and plain values.
         imported: Names that only imports bind.
-        graded: Names that students define.
+        packages: By name that an import binds, the package that it comes from.
+        same: By name, all names that may be the same object, itself among them.
+        told: What was found out of this notebook, for who asks again for another exercise.
     """
 
     statements: list[Statement]
@@ -35,7 +38,9 @@ class Links:
     dynamic: list[int] = field(default_factory=list)
     definitions: list[int] = field(default_factory=list)
     imported: frozenset[str] = frozenset()
-    graded: frozenset[str] = frozenset()
+    packages: dict[str, str] = field(default_factory=dict)
+    same: dict[str, set[str]] = field(default_factory=dict)
+    told: dict[Any, Any] = field(default_factory=dict)
 
 
 def link(statements: list[Statement], heavy: set[int], partial: set[int], graded: frozenset[str]) -> Links:
@@ -50,16 +55,17 @@ def link(statements: list[Statement], heavy: set[int], partial: set[int], graded
     packages = {name: s.package for s in statements if s.package for name in s.binds}
     others = {name for s in statements if not s.package for name in s.binds}
     imported = frozenset(packages.keys() - others)
-    links = Links(statements, heavy, partial, imported=imported, graded=graded)
+    same = _groups(statements)
+    links = Links(statements, heavy, partial, imported=imported, packages=packages, same=same)
     setters = _setters(statements, graded)
     hooks = _hooking(statements)
-    same = _groups(statements)
     for index, statement in enumerate(statements):
         changed = _changed(statement, imported)
         changed |= {n for name in _runs(statement) if name in setters for n in setters[name]} - imported
         if statement.is_class:
             changed |= statement.now & hooks
-        for name in statement.binds | {other for name in changed for other in same.get(name, {name})}:
+        concerned = statement.binds.union(*(same.get(name, {name}) for name in changed))
+        for name in concerned:
             links.providers.setdefault(name, []).append(index)
         for name in changed & imported:
             links.effects.setdefault(packages[name], []).append(index)
@@ -134,5 +140,3 @@ def _groups(statements: list[Statement]) -> dict[str, set[str]]:
                 for name in second:
                     groups[name] = first
     return groups
-
-

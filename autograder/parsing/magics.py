@@ -104,7 +104,7 @@ def _blank_ipython(text: str) -> tuple[str, list[str]]:
             result.append(line)
             continue
         stripped = line.lstrip()
-        python = _timed(stripped)
+        python = _python_of(stripped)
         if python == "pass":
             dropped.append(old.strip())
         result.append(line[: len(line) - len(stripped)] + python)
@@ -114,10 +114,18 @@ def _blank_ipython(text: str) -> tuple[str, list[str]]:
     return "\n".join(result), dropped
 
 
-def _timed(call: str) -> str:
+def _environment(setting: str) -> str:
+    """What `%env NAME=value` does; one that IPython would look a value up for, or that only shows it, does nothing."""
+    found = re.match(r"(\w+)(?:\s*=\s*|\s+)([^{}$]+)$", setting.strip())
+    return f"import os; os.environ[{found[1]!r}] = {found[2].strip()!r}" if found else "pass"
+
+
+def _python_of(call: str) -> str:
     """The Python in IPython's `run_line_magic('time', ...)`, or `pass`; `%timeit` binds nothing."""
-    timed = re.match(r"get_ipython\(\)\.run_line_magic\('(\w+)', (['\"].*['\"])\)$", call)
-    python = str(ast.literal_eval(timed[2])) if timed and timed[1] in _TIMED else "pass"
+    magic = re.match(r"get_ipython\(\)\.run_line_magic\('(\w+)', (['\"].*['\"])\)$", call)
+    if magic and magic[1] in ("env", "set_env"):
+        return _environment(str(ast.literal_eval(magic[2])))
+    python = str(ast.literal_eval(magic[2])) if magic and magic[1] in _TIMED else "pass"
     try:
         ast.parse(python)
     except SyntaxError:  # options: %prun -q ...

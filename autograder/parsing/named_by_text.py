@@ -14,6 +14,8 @@ _WRITES = {"update", "setdefault", "__setitem__", "pop", "clear", "__ior__"}
 _SHELLS = {"push", "ex", "run_cell", "run_line_magic", "run_cell_magic", "safe_execfile", "user_ns", "magic"}
 _REACHES = re.compile(r"(?<![\w.])(?:globals|eval|exec)\s*\(|\b__main__\b|\bsys\.modules\s*\[|\buser_ns\b")
 
+_WORDS = ("globals", "eval", "exec", "__main__", "modules", "user_ns")
+
 
 @dataclass(frozen=True)
 class Named:
@@ -36,7 +38,7 @@ class Named:
 
 def by_text(source: str) -> bool:
     """Whether code reaches for names in a way that their names need not stand in it."""
-    return _REACHES.search(source) is not None
+    return any(word in source for word in _WORDS) and _REACHES.search(source) is not None
 
 
 def named_at_once(node: ast.stmt) -> Named:
@@ -78,7 +80,7 @@ def _by_call(call: ast.Call) -> tuple[set[str], str, bool]:
     if isinstance(function, ast.Attribute):
         if _is_namespace(function.value) and function.attr in _WRITES:
             return _updated(call)
-        if function.attr in _SHELLS and "get_ipython" in {root_of(function), root_of(function.value)}:
+        if function.attr in _SHELLS and _is_shell(function.value):
             text = _text(call.args[0]) if function.attr in ("ex", "run_cell") and call.args else ""
             return set(), text, not text
     return set(), "", False
@@ -112,16 +114,20 @@ def _is_namespace(node: ast.AST) -> bool:
     )
 
 
+def _is_shell(node: ast.AST) -> bool:
+    """`get_ipython()`, or a name that its shell is often given."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "get_ipython"
+    return isinstance(node, ast.Name) and node.id in ("ip", "ipython", "shell", "ipy")
+
+
 def _is_module(node: ast.AST) -> bool:
     """The notebook's own module: `__main__`, `sys.modules[__name__]`, `sys.modules["__main__"]`."""
     if isinstance(node, ast.Name):
         return node.id == "__main__"
     if isinstance(node, ast.Call):
-        return any(_text(argument) == "__main__" for argument in node.args) and root_of(node) in (
-            "__import__",
-            "importlib",
-            "import_module",
-        )
+        is_import = root_of(node.func) in ("__import__", "importlib", "import_module")
+        return is_import and any(_text(argument) == "__main__" for argument in node.args)
     return (
         isinstance(node, ast.Subscript)
         and isinstance(node.value, ast.Attribute)

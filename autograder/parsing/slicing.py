@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.parsing.cells import Cell
+from autograder.parsing.cells import KNOWN_LENGTH, Cell
 from autograder.parsing.certainty import Cut, doubt_of
 from autograder.parsing.links import Links, link
 from autograder.parsing.newer_python import needed_for
@@ -107,7 +107,17 @@ def make_slice(
     absent = [name for name in wanted if name not in bound]
     broken = {name: problem for name in absent if (problem := _broken_definition(cells, name))}
     missing = {name: _look_alike(name, defined) for name in absent if name not in broken}
-    cut = Cut(tuple(cells), notebook, frozenset(kept), frozenset(names), wanted, tuple(lost), tuple(absent), released)
+    cut = Cut(
+        cells=tuple(cells),
+        notebook=notebook,
+        kept=frozenset(kept),
+        names=frozenset(names),
+        wanted=wanted,
+        lost=tuple(lost),
+        absent=tuple(absent),
+        given=frozenset(given),
+        released=released,
+    )
     return Slice(
         statements=tuple(statements[index] for index in sorted(kept)),
         wanted=wanted,
@@ -150,7 +160,7 @@ def _closure(notebook: Links, wanted: tuple[str, ...]) -> tuple[set[int], set[st
                 continue
             kept.add(index)
             statement = notebook.statements[index]
-            queue.extend(statement.now | statement.later | (statement.binds - {STAR}))
+            queue.extend(statement.now | statement.later)
             keep(notebook.effects.get(statement.package, ()))
             if statement.by_text:
                 keep(notebook.definitions)
@@ -178,11 +188,29 @@ def _features(cells: list[Cell]) -> Iterator[str]:
 def _mentions_definition(cell: Cell, wanted: tuple[str, ...]) -> bool:
     if cell.problem or not any(name in cell.source for name in wanted):
         return False
-    names = "|".join(map(re.escape, wanted))
-    return (
-        re.search(rf"(?:def|class)\s+(?:{names})\b|\b(?:{names})\s*=[^=]|[\"'](?:{names})[\"']", cell.source)
-        is not None
-    )
+    return _mentions(cell.source, wanted) if len(cell.source) <= KNOWN_LENGTH else _defines(cell.source, wanted)
+
+
+def _defines(source: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a text seems to define one of the names: by `def`, `class` or `=`, or in quotes."""
+    for name in wanted:
+        start = source.find(name)
+        while start >= 0:
+            end = start + len(name)
+            before, after = source[max(0, start - 40) : start], source[end : end + 40]
+            if re.search(r"\b(?:def|class)\s+$", before) and not re.match(r"\w", after):
+                return True
+            if not re.search(r"\w$", before) and re.match(r"\s*=[^=]", after):
+                return True
+            if before[-1:] in "\"'" and before and after[:1] in "\"'" and after:
+                return True
+            start = source.find(name, end)
+    return False
+
+
+@functools.lru_cache(maxsize=512)
+def _mentions(source: str, wanted: tuple[str, ...]) -> bool:
+    return _defines(source, wanted)
 
 
 def _broken_definition(cells: list[Cell], name: str) -> tuple[Place, str] | None:

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autograder.parsing.cells import KNOWN_LENGTH, Cell
-from autograder.parsing.effects import aliases, changed_inside, patched, running, touched
+from autograder.parsing.effects import aliases, changed_by, names_bound, names_in, patched, running, touched
+from autograder.parsing.inert import constant, reached
 from autograder.parsing.named_by_text import Named, by_text, named_at_once
 
 # What symtable calls their scopes: with angle brackets in some versions of Python, without in others.
@@ -56,6 +57,8 @@ class Statement:
         trains: A function in it, or the statement itself, runs a backward pass.
         hooks: A class that has a say in how its subclasses are made, or one of such a metaclass.
         is_block: An `if`, `try` or `with`, whose statements can be told apart.
+        reaches: Names whose objects it gets hold of as it runs, to change them or not; see `inert.py`.
+        constant: It binds nothing but numbers and texts.
     """
 
     cell: int
@@ -77,6 +80,8 @@ class Statement:
     trains: bool = False
     hooks: bool = False
     is_block: bool = False
+    reaches: frozenset[str] = frozenset()
+    constant: bool = False
 
 
 def statements_of(cell: Cell) -> tuple[Statement, ...]:
@@ -144,7 +149,8 @@ def describe(cell: int, line: int, source: str, node: ast.stmt) -> Statement:
     """
     decorators = getattr(node, "decorator_list", [])
     plain = source
-    if decorators or any(isinstance(part, _COLLECTING) for part in ast.walk(node)):
+    parts = list(ast.walk(node))
+    if decorators or any(isinstance(part, _COLLECTING) for part in parts):
         plain = ast.unparse(_GeneratorsOnly().visit(ast.parse(source)))  # ten times as fast as a copy of the tree
     table = symtable.symtable(plain, "cell", "exec")
     binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
@@ -154,6 +160,7 @@ def describe(cell: int, line: int, source: str, node: ast.stmt) -> Statement:
     for child in table.get_children():
         collect_uses(child, now, later, runs=True)
         _collect_globals(child, sets)
+    now -= _bound_first(node)
     defines = isinstance(node, _DEFINITIONS)
     named = named_at_once(node) if not defines else Named()
     calls = frozenset(_called(node))
@@ -169,14 +176,26 @@ def describe(cell: int, line: int, source: str, node: ast.stmt) -> Statement:
         defines=defines,
         is_class=isinstance(node, ast.ClassDef),
         touches=touched(node),
-        sets=frozenset(sets | (changed_inside(node) & later)) if later else frozenset(sets),
+        sets=frozenset(sets | (changed_by(parts) & later)) if later else frozenset(sets),
         aliases=tuple(aliases(node)),
         dynamic=named.dynamic,
         by_text=by_text(source),
-        trains="backward" in source and _trains(node),
+        trains="backward" in source and _trains(parts),
         hooks=isinstance(node, ast.ClassDef) and _has_hooks(node),
         is_block=isinstance(node, _BLOCKS),
+        reaches=reached(node),
+        constant=constant(node),
     )
+
+
+def _bound_first(node: ast.stmt) -> set[str]:
+    """Names that a loop or a `with` binds before anything in it uses them: no other binding matters to it."""
+    if isinstance(node, (ast.For, ast.AsyncFor)):
+        return names_bound(node.target) - names_in(node.iter)
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        targets = {name for item in node.items if item.optional_vars for name in names_bound(item.optional_vars)}
+        return targets - {name for item in node.items for name in names_in(item.context_expr)}
+    return set()
 
 
 def _imports(cell: int, node: ast.Import | ast.ImportFrom) -> Iterator[Statement]:
@@ -205,6 +224,15 @@ def _imports(cell: int, node: ast.Import | ast.ImportFrom) -> Iterator[Statement
 
 def inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
     """The statements in the blocks of an `if`, `try` or `with`, each with its place in the block's own text."""
+    return _known_inner(statement) if len(statement.source) <= KNOWN_LENGTH else _inner(statement)
+
+
+@functools.lru_cache(maxsize=64)
+def _known_inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
+    return _inner(statement)
+
+
+def _inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
     try:
         (node,) = ast.parse(statement.source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -225,7 +253,7 @@ def inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
 
 def _parts(node: ast.AST) -> Iterator[ast.stmt]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, _BLOCKS) or isinstance(child, (ast.excepthandler, ast.match_case)):
+        if isinstance(child, (*_BLOCKS, ast.excepthandler, ast.match_case)):
             yield from _parts(child)
         elif isinstance(child, ast.stmt):
             yield child
@@ -240,11 +268,12 @@ def without(statement: Statement, parts: list[ast.stmt]) -> Statement | None:
     if all(isinstance(part, ast.Pass) for part in _parts(tree.body[0])):
         return None
     lines = statement.source.split("\n")
-    for part in sorted(parts, key=lambda one: -one.lineno):
+    for part in sorted(parts, key=lambda one: (-one.lineno, -one.col_offset)):
         first = min([part.lineno, *(d.lineno for d in getattr(part, "decorator_list", []))])
-        head, tail = lines[first - 1].encode()[: part.col_offset], lines[part.end_lineno - 1].encode()[part.end_col_offset :]
-        blank = [""] * ((part.end_lineno or first) - first)
-        lines[first - 1 : part.end_lineno] = [head.decode() + "pass" + tail.decode(), *blank]
+        last = part.end_lineno or first
+        head = lines[first - 1].encode()[: part.col_offset]  # columns count bytes
+        tail = lines[last - 1].encode()[part.end_col_offset or 0 :]
+        lines[first - 1 : last] = [(head + b"pass" + tail).decode(), *[""] * (last - first)]
     source = "\n".join(lines)
     try:
         made = describe(statement.cell, statement.line, source, ast.parse(source).body[0])
@@ -331,8 +360,8 @@ def _called(node: ast.stmt) -> Iterator[str]:
                 yield part.func.attr
 
 
-def _trains(node: ast.stmt) -> bool:
-    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+def _trains(parts: list[ast.AST]) -> bool:
+    calls = (part.func for part in parts if isinstance(part, ast.Call))
     return any(isinstance(function, ast.Attribute) and function.attr == "backward" for function in calls)
 
 

@@ -107,28 +107,27 @@ def parted(
         The statements, the indices of those that are not to run, and of those that are a part of a block.
     """
     heavy = heavy_statements(statements, not_run, graded)
-    mixed = {index: inner(statements[index]) for index in heavy if statements[index].is_block}
-    mixed |= {
+    mixed = {
         index: inner(statement)
         for index, statement in enumerate(statements)
-        if index not in heavy and statement.is_block and (statement.calls & not_run or statement.trains)
+        if statement.is_block and (index in heavy or statement.trains or statement.calls & not_run)
     }
-    mixed = {index: parts for index, parts in mixed.items() if any(s.binds or s.patches for s, _ in parts)}
+    mixed = {index: parts for index, parts in mixed.items() if any(_may_stay(part, not_run) for part, _ in parts)}
     if not mixed:
         return statements, heavy, set()
     apart: list[Statement] = []
     owners: list[tuple[int, int]] = []
     for index, statement in enumerate(statements):
-        parts = [part for part, _ in mixed.get(index, [])] or [statement]
-        apart += parts
-        owners += [(index, place) for place in range(len(parts))]
+        pieces = [part for part, _ in mixed.get(index, [])] or [statement]
+        apart += pieces
+        owners += [(index, place) for place in range(len(pieces))]
     left_out = {owners[index] for index in heavy_statements(apart, not_run, graded)}
     result: list[Statement] = []
     partial: set[int] = set()
     for index, statement in enumerate(statements):
         parts = mixed.get(index, [])
         gone = [place for place in range(len(parts)) if (index, place) in left_out]
-        stays = any(s.binds or s.patches for place, (s, _) in enumerate(parts) if place not in gone)
+        stays = any(_may_stay(part, not_run) for place, (part, _) in enumerate(parts) if place not in gone)
         rest = without(statement, [parts[place][1] for place in gone]) if gone and stays else None
         if rest is None:
             result.append(statement)
@@ -136,3 +135,7 @@ def parted(
         partial.add(len(result))
         result += [rest, *(parts[place][0] for place in gone)]
     return result, heavy_statements(result, not_run, graded), partial
+
+
+def _may_stay(part: Statement, not_run: frozenset[str]) -> bool:
+    return bool(part.binds or part.patches) and not part.calls & not_run

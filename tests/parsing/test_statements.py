@@ -33,7 +33,11 @@ def obvious_heavy(statements: list[Statement], not_run: frozenset[str], graded: 
         does_work = set(working)
         more = set(heavy)
         for index, statement in enumerate(statements):
-            is_work = statement.trains or statement.calls & (not_run | working) or (statement.calls and statement.now & tainted)
+            is_work = (
+                statement.trains
+                or statement.calls & (not_run | working)
+                or (statement.calls and statement.now & tainted)
+            )
             if not statement.defines and is_work and not statement.binds & graded:
                 more.add(index)
             leans = statement.later & (tainted | not_run | working) or (statement.defines and statement.trains)
