@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from autograder.checks.result import ExerciseResult
 from autograder.parsing.cells import Cell
-from autograder.parsing.newer_python import needed_by, this_python
+from autograder.parsing.newer_grammar import this_python
+from autograder.parsing.newer_python import needed_by
 from autograder.parsing.slicing import Slice
 from autograder.report.newer_python import marked
 

@@ -21,7 +21,7 @@ from autograder.notebook_kit.handout import RECORD
 from autograder.parsing.colab_script import colab_sources, is_colab_script
 from autograder.parsing.exported_script import exported_sources, is_exported, is_light
 from autograder.parsing.magics import python_in
-from autograder.parsing.newer_python import needs_of
+from autograder.parsing.newer_grammar import needs_of
 from autograder.parsing.slips import why_unreadable
 from autograder.runtime.errors import Place, SubmissionError
 

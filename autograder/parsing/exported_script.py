@@ -53,7 +53,7 @@ def _line_of(found: re.Match[str]) -> str:
     before, whole = str(found["blank"] + (found["to"] or "")), str(found[0])
     if call.func.id == "run_cell_magic" and len(texts) == 3:
         name, line, body = texts
-        return f"%%{name} {line}".rstrip() + "\n" + body.rstrip("\n")
+        return f"%%{name} {line}".rstrip() + "\n" + str(body).rstrip("\n")
     if call.func.id == "run_line_magic" and len(texts) == 2:
         return f"{before}%{texts[0]} {texts[1]}".rstrip()
     if call.func.id in ("system", "getoutput") and len(texts) == 1 and "\n" not in texts[0]:

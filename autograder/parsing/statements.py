@@ -14,7 +14,7 @@ import re
 import symtable
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autograder.parsing.cells import KNOWN_LENGTH, Cell
 from autograder.parsing.effects import aliases, changed_by, names_bound, names_in, patched, running, touched
@@ -28,7 +28,7 @@ _COMPREHENSIONS = {
 _BOOKKEEPING = "__conditional_annotations__"  # a name of Python 3.14's own
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _COLLECTING = (ast.ListComp, ast.SetComp, ast.DictComp)
-_BLOCKS = (ast.If, ast.Try, ast.With, ast.AsyncWith)
+BLOCKS = (ast.If, ast.Try, ast.With, ast.AsyncWith)
 _HOOKS = {"__init_subclass__", "__set_name__", "__subclasses__"}
 STAR = "*"
 
@@ -130,7 +130,7 @@ def _describe(cell: Cell, node: ast.stmt, lines: list[str]) -> Iterator[Statemen
         return
     decorators = getattr(node, "decorator_list", [])
     line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    source = "\n".join(lines[line - 1 : node.end_lineno]) if decorators else _segment(lines, node)
+    source = "\n".join(lines[line - 1 : node.end_lineno]) if decorators else segment(lines, node)
     yield describe(cell.number, line, source, node)
     if isinstance(node, ast.Try):  # on Colab all of them are there: what is absent here costs its own name alone
         for part in node.body:
@@ -182,7 +182,7 @@ def describe(cell: int, line: int, source: str, node: ast.stmt) -> Statement:
         by_text=by_text(source),
         trains="backward" in source and _trains(parts),
         hooks=isinstance(node, ast.ClassDef) and _has_hooks(node),
-        is_block=isinstance(node, _BLOCKS),
+        is_block=isinstance(node, BLOCKS),
         reaches=reached(node),
         constant=constant(node),
     )
@@ -222,80 +222,7 @@ def _imports(cell: int, node: ast.Import | ast.ImportFrom) -> Iterator[Statement
         )
 
 
-def inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
-    """The statements in the blocks of an `if`, `try` or `with`, each with its place in the block's own text."""
-    return _known_inner(statement) if len(statement.source) <= KNOWN_LENGTH else _inner(statement)
-
-
-@functools.lru_cache(maxsize=64)
-def _known_inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
-    return _inner(statement)
-
-
-def _inner(statement: Statement) -> list[tuple[Statement, ast.stmt]]:
-    try:
-        (node,) = ast.parse(statement.source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    lines = statement.source.split("\n")
-    found = []
-    for part in _parts(node):
-        first = min([part.lineno, *(d.lineno for d in getattr(part, "decorator_list", []))])
-        text = "\n".join(lines[first - 1 : part.end_lineno])
-        try:
-            source = ast.unparse(part) if text.lstrip() != text or first != part.lineno else _segment(lines, part)
-            made = describe(statement.cell, statement.line + first - 1, source, ast.parse(source).body[0])
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return []
-        found.append((made, part))
-    return found
-
-
-def _parts(node: ast.AST) -> Iterator[ast.stmt]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (*_BLOCKS, ast.excepthandler, ast.match_case)):
-            yield from _parts(child)
-        elif isinstance(child, ast.stmt):
-            yield child
-
-
-def without(statement: Statement, parts: list[ast.stmt]) -> Statement | None:
-    """A block without some of its statements; None where nothing of it is left."""
-    tree = ast.parse(statement.source)
-    places = {(part.lineno, part.col_offset) for part in parts}
-    _Pruner(places).visit(tree)
-    ast.fix_missing_locations(tree)
-    if all(isinstance(part, ast.Pass) for part in _parts(tree.body[0])):
-        return None
-    lines = statement.source.split("\n")
-    for part in sorted(parts, key=lambda one: (-one.lineno, -one.col_offset)):
-        first = min([part.lineno, *(d.lineno for d in getattr(part, "decorator_list", []))])
-        last = part.end_lineno or first
-        head = lines[first - 1].encode()[: part.col_offset]  # columns count bytes
-        tail = lines[last - 1].encode()[part.end_col_offset or 0 :]
-        lines[first - 1 : last] = [(head + b"pass" + tail).decode(), *[""] * (last - first)]
-    source = "\n".join(lines)
-    try:
-        made = describe(statement.cell, statement.line, source, ast.parse(source).body[0])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        source = ast.unparse(tree)  # its lines are other ones than the notebook's then
-        made = describe(statement.cell, statement.line, source, tree.body[0])
-    return replace(made, is_block=False)
-
-
-class _Pruner(ast.NodeTransformer):
-    """Puts `pass` in the place of some statements."""
-
-    def __init__(self, places: set[tuple[int, int]]) -> None:
-        self._places = places
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.stmt) and (node.lineno, node.col_offset) in self._places:
-            return ast.Pass()
-        return super().generic_visit(node)
-
-
-def _segment(lines: list[str], node: ast.stmt) -> str:
+def segment(lines: list[str], node: ast.stmt) -> str:
     """The text of a statement: `ast.get_source_segment`, which splits the whole cell anew for each."""
     assert node.end_lineno is not None
     own = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]  # columns count bytes

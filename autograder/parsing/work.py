@@ -9,7 +9,8 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 
-from autograder.parsing.statements import Statement, inner, without
+from autograder.parsing.blocks import inner, without
+from autograder.parsing.statements import Statement
 
 _NOTHING: frozenset[str] = frozenset()
 
