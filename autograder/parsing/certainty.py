@@ -225,8 +225,9 @@ def _why(cut: Cut, index: int, statement: Statement) -> str:
     if statement.package:
         return ""
     same = cut.notebook.same
-    near = {ODD} | {n for n in statement.reaches if any(_changeable(cut, other) for other in same.get(n, {n}))}
-    return shown(statement.source, near) if statement.reaches & near else ""
+    odd = {name for name in statement.reaches if name.startswith(ODD) and name[1:] not in cut.notebook.imported}
+    near = odd | {n for n in statement.reaches if any(_changeable(cut, other) for other in same.get(n, {n}))}
+    return shown(statement.source, near) if near else ""
 
 
 def _changeable(cut: Cut, name: str) -> bool:

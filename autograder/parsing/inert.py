@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from autograder.parsing.effects import HARMLESS, handed, root_of, running
 
-ODD = "?"  # stands for an object that cannot be named
+ODD = "?"  # begins what stands for an object that cannot be named; the rest is where the way to it begins
 _WAITS = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
 _PLAIN = (
     *(ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.Load, ast.operator, ast.unaryop, ast.Compare, ast.cmpop),
@@ -27,7 +27,7 @@ def constant(node: ast.stmt) -> bool:
 
 
 def reached(node: ast.stmt) -> frozenset[str]:
-    """Names whose objects something that runs with the statement gets hold of; `ODD` for what has no name."""
+    """Names whose objects something that runs with the statement gets hold of; beginning with `ODD` what has no name."""
     return frozenset(name for _, names in _reaching(node) for name in names)
 
 
@@ -40,7 +40,7 @@ def _reaching(node: ast.stmt) -> Iterator[tuple[ast.AST, set[str]]]:
             yield part, _by_call(part)
         elif isinstance(part, (ast.Attribute, ast.Subscript)) and not isinstance(part.ctx, ast.Load):
             deep = not isinstance(part.value, ast.Name)  # `detector.cfg.x = 3`: whose object that is, nobody can tell
-            yield part, {root_of(part), ODD} if deep else {root_of(part)}
+            yield part, {root_of(part), ODD + root_of(part)} if deep else {root_of(part)}
 
 
 def _by_call(call: ast.Call) -> set[str]:

@@ -63,7 +63,7 @@ def link(statements: list[Statement], heavy: set[int], partial: set[int], graded
         changed = _changed(statement, imported)
         changed |= {n for name in _runs(statement) if name in setters for n in setters[name]} - imported
         if statement.is_class:
-            changed |= statement.now & hooks
+            changed |= {other for name in statement.now & hooks.keys() for other in hooks[name]}
         concerned = statement.binds.union(*(same.get(name, {name}) for name in changed))
         for name in concerned:
             links.providers.setdefault(name, []).append(index)
@@ -117,16 +117,20 @@ def _setters(statements: list[Statement], graded: frozenset[str]) -> dict[str, s
     return setters
 
 
-def _hooking(statements: list[Statement]) -> set[str]:
-    """Names of the classes that have a say in how classes made from them are made."""
-    hooks = {name for s in statements if s.hooks for name in s.binds}
-    if not hooks:
-        return hooks
-    while True:
-        more = {name for s in statements if s.is_class and s.now & hooks for name in s.binds}
-        if more <= hooks:
-            return hooks
-        hooks |= more
+def _hooking(statements: list[Statement]) -> dict[str, set[str]]:
+    """By class that has a say in how classes made from it are made: itself, and those that it was made from."""
+    hooks = {name: {name} for s in statements if s.hooks for name in s.binds}
+    grown = bool(hooks)
+    while grown:
+        grown = False
+        for statement in statements:
+            if statement.is_class and (made_from := statement.now & hooks.keys()):
+                above = {other for name in made_from for other in hooks[name]}
+                for name in statement.binds:
+                    if not above <= hooks.get(name, set()):
+                        hooks.setdefault(name, {name}).update(above)
+                        grown = True
+    return hooks
 
 
 def _groups(statements: list[Statement]) -> dict[str, set[str]]:

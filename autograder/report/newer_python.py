@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from autograder.report.model import Report
 
-_MARK = re.compile(r"needs Python (\d+\.\d+), this is (\d+\.\d+)")
+_MARK = re.compile(r"^needs Python (\d+\.\d+), this is (\d+\.\d+)\Z", re.MULTILINE)
 
 
 def marked(version: str, this: str, was: str) -> str:
     """The details of such a check, for staff: the version that it needs, the one at hand, and what came of it here."""
-    return f"needs Python {version}, this is {this}\n{was}"
+    return f"{was}\nneeds Python {version}, this is {this}"
 
 
 def needed(report: Report) -> dict[str, tuple[str, str]]:
@@ -20,7 +20,7 @@ def needed(report: Report) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for exercise in report.exercises:
         for check in exercise.checks:
-            if exercise.by_hand is None and check.status == "grader_error" and (mark := _MARK.match(check.details)):
+            if exercise.by_hand is None and check.status == "grader_error" and (mark := _MARK.search(check.details)):
                 found[exercise.id] = mark[1], mark[2]
     return found
 
