@@ -27,7 +27,7 @@ def constant(node: ast.stmt) -> bool:
 
 
 def reached(node: ast.stmt) -> frozenset[str]:
-    """Names whose objects something that runs with the statement gets hold of; beginning with `ODD` what has no name."""
+    """Names whose objects something that runs with the statement gets hold of; `ODD` begins what has no name."""
     return frozenset(name for _, names in _reaching(node) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""A grader's Python older than the student's never costs a point: no score, a human looks, and which Python would do."""
+"""A grader's Python older than the student's never costs a point: no score, a human looks, with the version named."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_verdict_stays_where_a_newer_python_changes_nothing(statuses, piece):
 
 def test_a_newer_library_counts_too(monkeypatch):
     """`from typing import override` on a Python that has none."""
-    monkeypatch.setattr(newer_python, "library_needs", lambda source: "3.99" if "override" in source else "")
+    monkeypatch.setattr(newer_python, "library_needs", lambda source, _=None: "3.99" if "override" in source else "")
     exercise = result("error")
     hold_back(exercise, make_slice(parsed("from typing import override", "@override\ndef f(): 1"), ("f",), frozenset()))
     assert exercise.status == "grader_error" and "newer has what" in exercise.checks[0].message

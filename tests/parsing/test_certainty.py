@@ -32,8 +32,15 @@ CERTAIN = {
     "a demo of a class": ["class C:\n    def g(self): return 1", "c = C()\nprint(c.g())", "def f(): return C().g()"],
     "other functions and classes": ["def other(): return show(1)", "class Other:\n    z = 3", "f = lambda: 1"],
     "imports that are there": ["import math, json\nfrom collections import OrderedDict", "def f(): return 1"],
-    "shell and harmless magics": ["!pip install x\n%matplotlib inline\n%load_ext autoreload\nfiles = !ls", "%%time\nf = lambda: 1"],
-    "plots": ["import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 9", "plt.plot([1, 2])\nplt.show()", "f = lambda: 1"],
+    "shell and harmless magics": [
+        "!pip install x\n%matplotlib inline\n%load_ext autoreload\nfiles = !ls",
+        "%%time\nf = lambda: 1",
+    ],
+    "plots": [
+        "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 9",
+        "plt.plot([1, 2])\nplt.show()",
+        "f = lambda: 1",
+    ],
     "an own training loop on own objects": [
         "import torch\nclass N(torch.nn.Module): pass",
         "n = N()\nopt = torch.optim.SGD(n.parameters(), 1)\nfor _ in range(3):\n    opt.step()",
@@ -46,7 +53,7 @@ CERTAIN = {
     "a table of its own": ["losses = []\nlosses.append(3)\nt = {}\nt['a'] = 1", "def f(): return 2"],
     "as released": [*GIVEN, "def f(): return 1"],
     "untouched": [*GIVEN[:2], "class Own:\n    pass\nOwn.x = [1]\nOwn.x.append(show(Own))", *GIVEN[2:]],
-}  # fmt: skip
+}
 
 DOUBTFUL = {
     "a trained global": (["data = train()", "K = len(data)", F], "`K` comes from"),

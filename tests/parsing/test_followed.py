@@ -1,5 +1,7 @@
-"""However people write it, the slice does what the notebook does when it is run: objects changed from elsewhere, globals,
-names by text, helpers wrapped at the top of a cell, definitions beside their demos."""
+"""However people write it, the slice does what the notebook does when it is run.
+
+Objects changed from elsewhere, globals, names by text, helpers wrapped at the top of a cell, definitions and demos.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,19 @@ SAME = {
     # globals that functions bind or change
     "a counter alone": ["N = 0", "def f():\n    global N\n    N += 1\n    return N"],
     "a counter in a helper": ["N = 5\ndef count():\n    global N\n    N -= 1", "def f():\n    count()\n    return N"],
-    "set-up in a function": ["def set_up():\n    global math, H\n    import math\n    H = math.floor(2.5)", "set_up()", "f = lambda: H"],
+    "set-up in a function": [
+        "def set_up():\n    global math, H\n    import math\n    H = math.floor(2.5)",
+        "set_up()",
+        "f = lambda: H",
+    ],
     "set-up through another": ["def a():\n    global H\n    H = 3\ndef b(): a()", "b()", "def f(): return H"],
     "a list filled by a function": ["L = []\ndef note(x): L.append(x)", "note(1); note(2)", "def f(): return L"],
     "a dict filled by a function": ["D = {}\ndef put(k, v): D[k] = v", "for k in 'ab': put(k, 1)", "def f(): return D"],
-    "a registry by decorator": ["R = {}\ndef reg(h):\n    R[h.__name__] = h\n    return h", "@reg\ndef g(): return 4", "f = lambda: R['g']()"],
+    "a registry by decorator": [
+        "R = {}\ndef reg(h):\n    R[h.__name__] = h\n    return h",
+        "@reg\ndef g(): return 4",
+        "f = lambda: R['g']()",
+    ],
     "a registry object": [
         "class Reg(dict):\n    def register(self, n):\n        return lambda h: self.setdefault(n, h)\nM = Reg()",
         "@M.register('a')\nclass A:\n    v = 7",
@@ -74,23 +84,41 @@ SAME = {
     "shuffled by a library": ["import random\nL = [1]\nrandom.shuffle(L)", "def f(): return L"],
     "pushed on a heap": ["import heapq\nL = []\nheapq.heappush(L, 2)", "def f(): return L"],
     "filled by fill_": ["import torch\nT = torch.zeros(2)\nT.fill_(0.5)", "def f(): return T.tolist()"],
-    "filled by nn.init": ["import torch\nfrom torch import nn\nT = torch.zeros(2)\nnn.init.constant_(T, 3)", "def f(): return T.tolist()"],
-    "filled through a view": ["import torch\nT = torch.zeros(2)\nv = T.view(1, 2)\nv += 1\nv[0, 0] = 4", "def f(): return T.tolist()"],
+    "filled by nn.init": [
+        "import torch\nfrom torch import nn\nT = torch.zeros(2)\nnn.init.constant_(T, 3)",
+        "def f(): return T.tolist()",
+    ],
+    "filled through a view": [
+        "import torch\nT = torch.zeros(2)\nv = T.view(1, 2)\nv += 1\nv[0, 0] = 4",
+        "def f(): return T.tolist()",
+    ],
     "given as out": ["import torch\nT = torch.zeros(2)\ntorch.add(T, 1, out=T)", "def f(): return T.tolist()"],
     "a config node": [
-        "class Node(dict):\n    def merge_from_list(self, l): self.update(zip(l[::2], l[1::2]))\n    def freeze(self): self.frozen = 1",
+        "class Node(dict):\n    def merge_from_list(self, l): self.update([l])\n    def freeze(self): self.z = 1",
         "cfg = Node(a=1)",
-        "cfg.merge_from_list(['a', 2])\ncfg.freeze()",
+        "cfg.merge_from_list(('a', 2))\ncfg.freeze()",
         "def f(): return cfg['a']",
     ],
-    "a config attribute": ["import types\ncfg = types.SimpleNamespace(m=types.SimpleNamespace(a=1))", "cfg.m.a = 2", "f = lambda: cfg.m.a"],
+    "a config attribute": [
+        "import types\ncfg = types.SimpleNamespace(m=types.SimpleNamespace(a=1))",
+        "cfg.m.a = 2",
+        "f = lambda: cfg.m.a",
+    ],
     "argparse": [
-        "import argparse\np = argparse.ArgumentParser()\nfor n, d in [('--a', 1), ('--b', 2)]: p.add_argument(n, default=d)",
+        "import argparse\np = argparse.ArgumentParser()",
+        "for n, d in [('--a', 1), ('--b', 2)]: p.add_argument(n, default=d)",
         "args, _ = p.parse_known_args([])",
         "def f(): return [args.a, args.b]",
     ],
-    "an object's own method": ["class K:\n    n = 0\n    def bump(self): self.n += 1\nk = K()", "k.bump()", "f = lambda: k.n"],
-    "with binds and changes": ["import contextlib\nL = []\nwith contextlib.nullcontext(L) as l:\n    l.append(1)", "f = lambda: L"],
+    "an object's own method": [
+        "class K:\n    n = 0\n    def bump(self): self.n += 1\nk = K()",
+        "k.bump()",
+        "f = lambda: k.n",
+    ],
+    "with binds and changes": [
+        "import contextlib\nL = []\nwith contextlib.nullcontext(L) as l:\n    l.append(1)",
+        "f = lambda: L",
+    ],
     # names by text
     "globals() with a name": ["globals()['K'] = 3", "def f(): return K"],
     "globals().update by keyword": ["globals().update(K=3)", "def f(): return K"],
@@ -105,7 +133,12 @@ SAME = {
     # wrapped at the top of a cell
     "timed(f)": ["def timed(h): return lambda: h()", "def f(): return 1", "f = timed(f)"],
     "lru_cache()(f)": ["import functools\ndef g(): return 1", "f = functools.lru_cache()(g)"],
-    "partial of a helper": ["from functools import partial", "def g(x): return x", "h = partial(g, 3)", "def f(): return h()"],
+    "partial of a helper": [
+        "from functools import partial",
+        "def g(x): return x",
+        "h = partial(g, 3)",
+        "def f(): return h()",
+    ],
     "a dict of helpers": ["def g(): return 2", "D = {'g': g}", "def f(): return D['g']()"],
     "a list made by a call": ["def g(): return 2", "D = list((g, g))", "def f(): return D[1]()"],
     "map of a helper": ["def g(x): return x + 1", "L = list(map(g, [1, 2]))", "def f(): return L"],
@@ -116,18 +149,33 @@ SAME = {
     "in if True with its demo": ["if True:\n    def f(): return 1\n    x = train(f)"],
     "in if with its demo on one line": ["RUN = True\nif RUN: f = lambda: 2; y = train(1)"],
     "in try with data": ["try:\n    K = 2\n    data = DataLoader()\nexcept NameError:\n    K = 3", "def f(): return K"],
-    "in with, trained below": ["import contextlib\nwith contextlib.suppress():\n    def f():\n        return 4\n\n    train(f)"],
-    "nested blocks": ["if 1:\n    try:\n        K = 1\n        train()\n    finally:\n        M = 2", "f = lambda: [K, M]"],
+    "in with, trained below": [
+        "import contextlib\nwith contextlib.suppress():\n    def f():\n        return 4\n\n    train(f)"
+    ],
+    "nested blocks": [
+        "if 1:\n    try:\n        K = 1\n        train()\n    finally:\n        M = 2",
+        "f = lambda: [K, M]",
+    ],
     "a class with a demo of its own": [TRAIN, "class K:\n    v = 3\n    train(v)", "f = lambda: K.v"],
     "bound by a call that trains": [TRAIN, "def g(): return 5", "f = train(g) or g"],
     "deleted builtin": ["max = 3\nprint(max)\ndel max", "def f(): return max([1, 2])"],
     "draft, deleted": ["def f(): return 1", "f()", "def f(): return 2"],
     "two imports in a line": ["import no_such_package_here, math", "def f(): return math.floor(2.5)"],
     "two imports from one module": ["from math import floor, no_such_name", "def f(): return floor(2.5)"],
-    "imports in a try": ["try:\n    import no_such_package_here\n    import math\nexcept ImportError:\n    pass", "f = lambda: math.floor(2.5)"],
-    "import in a try, with a substitute": ["try:\n    import no_such_package_here as m\nexcept ImportError:\n    import math as m", "f = lambda: m.floor(2.5)"],
-    "a loop's name twice": ["for name in DataLoader([1]): x = train(name)", "L = []\nfor name in 'ab': L.append(name)", "f = lambda: L"],
-}  # fmt: skip
+    "imports in a try": [
+        "try:\n    import no_such_package_here\n    import math\nexcept ImportError:\n    pass",
+        "f = lambda: math.floor(2.5)",
+    ],
+    "import in a try, with a substitute": [
+        "try:\n    import no_such_package_here as m\nexcept ImportError:\n    import math as m",
+        "f = lambda: m.floor(2.5)",
+    ],
+    "a loop's name twice": [
+        "for name in DataLoader([1]): x = train(name)",
+        "L = []\nfor name in 'ab': L.append(name)",
+        "f = lambda: L",
+    ],
+}
 # There the whole notebook is worse off: a name or package is missing, and the rest of the cell is lost with it.
 BETTER = {
     "two imports in a line": 2,

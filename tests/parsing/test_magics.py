@@ -48,14 +48,14 @@ def test_unknown_magics_keep_the_python_below_them(magic):
     ],
 )
 def test_other_languages_leave_nothing(cell):
-    """What is no Python of this notebook binds nothing and is no error of the student's, and the magic is remembered."""
+    """What is no Python of this notebook binds nothing and is no error; the magic is remembered."""
     read = parse_cell(1, cell)
     assert read.tree.body == [] and read.problem is None and read.dropped == (cell.split("\n")[0],)
 
 
 @pytest.mark.parametrize("magic", ["%%timeit", "%%timeit -n 3", "%%python", "%%python3"])
 def test_what_is_only_timed_binds_nothing(magic):
-    """A draft that is timed below the right function does not take its place; one that stands alone is better than none."""
+    """A draft that is timed does not take the right function's place; one that stands alone is better than none."""
     assert by_slice("def f(): return 1", f"{magic}\ndef f(): return 2") == 1
     assert by_slice(f"{magic}\ndef f(): return 2", "def f(): return 1") == 1
     assert by_slice(f"{magic}\ndef f(): return 2") == 2
