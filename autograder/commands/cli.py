@@ -80,9 +80,18 @@ def grade(
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Grade on a Dask cluster: its scheduler, tcp://HOST:8786.")
     ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option("--python", metavar="PATH", help="Another Python that has the kit, to grade with: a newer one."),
+    ] = None,
 ) -> None:
     """Grade submissions, each in a sandbox, into grades.csv and a report and feedback page each."""
     from autograder.commands.front import grade_paths
+
+    if python is not None:
+        from autograder.commands.other_python import run_with
+
+        run_with(python, sys.argv[1:])
 
     loaded = load_assignment(assignment)
     raise typer.Exit(grade_paths(loaded, paths, out, jobs, sandbox, _console(), scheduler=scheduler))

@@ -8,6 +8,7 @@ from pathlib import Path
 from autograder.intake.submissions import Submission
 from autograder.report.files import CANVAS, CHECKS, PAGE
 from autograder.report.model import Report
+from autograder.report.newer_python import which_would_do
 from autograder.report.terminal import counted
 
 _SHOWN = 8
@@ -27,6 +28,23 @@ def unreadable_line(reports: dict[str, Report], submissions: Iterable[Submission
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     every = "None can be read: is this the right folder? " if len(found) == len(reports) > 1 else ""
     return f"{every}{len(found)} unreadable, look at {'it' if len(found) == 1 else 'them'}: {shown}{more}."
+
+
+def newer_python_line(reports: dict[str, Report]) -> str:
+    """Which Python would give the scores that this one could not; "" where none is missing for that.
+
+    Args:
+        reports: Of the run, by key.
+    """
+    version, this, students = which_would_do(reports.values())
+    if not version:
+        return ""
+    shown = ", ".join(students[:_SHOWN]) + (f" and {len(students) - _SHOWN} more" if len(students) > _SHOWN else "")
+    return (
+        f"{counted(len(students), 'submission')} without a score for want of a newer Python than this {this}: {shown}. "
+        f"Python {version} or newer would do. Run the same command with --python and one that has the kit, such as "
+        f"--python .venv-{version}/bin/python (`make PYTHON=python{version} VENV=.venv-{version}` makes it)."
+    )
 
 
 def earlier_line(reports: dict[str, Report], there: Iterable[str]) -> str:

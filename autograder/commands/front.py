@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.commands.follow_up import earlier_line, old_pages_line, unreadable_line
+from autograder.commands.follow_up import earlier_line, newer_python_line, old_pages_line, unreadable_line
 from autograder.course.assignment import Assignment
 from autograder.intake.strays import find_strays
 from autograder.intake.submissions import find_submissions
@@ -79,7 +79,11 @@ def grade_paths(
     show(assignment, run, console)
     there = read_class(out)[0]
     lines_after = [unreadable_line(run.reports, submissions), earlier_line(run.reports, (key for key, _ in there))]
-    lines_after += [old_pages_line(out), *unused(read_by_hand(out, assignment), [report for _, report in there])]
+    lines_after += [
+        newer_python_line(run.reports),
+        old_pages_line(out),
+        *unused(read_by_hand(out, assignment), [report for _, report in there]),
+    ]
     for line in filter(None, lines_after):
         _warn(line, console)
     if strays.left_out:

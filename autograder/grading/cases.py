@@ -116,8 +116,8 @@ _SOLUTION: dict[bytes, dict[str, Slice]] = {}
 
 def _slices(assignment: Assignment, data: bytes, suffix: str) -> dict[str, Slice]:
     cells = read_notebook(data, suffix)
-    not_run = assignment.not_run | set(assignment.wanted)
-    return {e.id: make_slice(cells, e.names, not_run, assignment.globals) for e in assignment.exercises}
+    rest = assignment.not_run, assignment.globals, assignment.wanted
+    return {e.id: make_slice(cells, e.names, *rest) for e in assignment.exercises}
 
 
 def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:

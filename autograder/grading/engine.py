@@ -9,8 +9,10 @@ from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.map_score import Asked, measure, not_possible, scored
+from autograder.grading.newer_python import hold_back, newer_notes
 from autograder.grading.readings import check_exercise, checks_of, read_again
-from autograder.parsing.cells import Cell, handed_in_with, parse_cell, sources_of
+from autograder.grading.released import released_texts
+from autograder.parsing.cells import Cell, handed_in_with, parsed, sources_of
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.excerpt import shown_code
 from autograder.parsing.slicing import Slice, forget, make_slice
@@ -57,13 +59,13 @@ def grade_notebook(
     try:
         with cpu_limit(READ_SECONDS):
             sources = sources_of(data, suffix, assignment.limits.code_kilobytes)
-            cells = [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+            cells = parsed(sources)
             slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
     except OutOfTimeError:
         report.outcome, report.problem = "unreadable", _TOO_LONG
-    report.notes = [_syntax_note(cell) for cell in cells if cell.problem]
+    report.notes = [*newer_notes(cells), *(_syntax_note(cell) for cell in cells if cell.problem and not cell.needs)]
     if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
         report.notes.append(_version_note(version, assignment.version))
     for exercise in assignment.exercises:
@@ -76,6 +78,8 @@ def grade_notebook(
             report.exercises.append(result)
     if not report.problem:
         read_again(assignment, plugin, report, slices, sources, host)
+        for result in report.exercises:
+            hold_back(result, slices[result.id])
     if assignment.map is not None and assignment.map.id not in skip:
         if report.problem:
             _add_figure(assignment, report, not_possible(assignment.map, asked, report.problem))
@@ -127,7 +131,8 @@ def _grade_exercise(
 
 def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
-    return make_slice(cells, exercise.names, assignment.not_run | set(assignment.wanted), assignment.globals)
+    released = released_texts(assignment)
+    return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted, released)
 
 
 def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:

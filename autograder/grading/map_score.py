@@ -103,7 +103,7 @@ def _fill(
     seconds = settings.seconds
     limits = replace(assignment.limits, call_seconds=seconds, exercise_seconds=seconds, restarts=0)
     limits = replace(limits, submission_seconds=host.charged + 2 * seconds)  # a slow exercise costs no figure
-    piece = make_slice(cells, (settings.make,), assignment.not_run | set(assignment.wanted), assignment.globals)
+    piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
     student = SandboxedStudent(replace(assignment, limits=limits), piece, host)
     shown = False  # whether its code has seen an image: from then on its own words stay with staff
     found: list[Any] = []

@@ -11,19 +11,21 @@ import functools
 import json
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autograder import RECORD
 from autograder.parsing.colab_script import colab_sources, is_colab_script
+from autograder.parsing.exported_script import exported_sources, is_exported, is_light
+from autograder.parsing.magics import python_in
+from autograder.parsing.newer_grammar import needs_of
+from autograder.parsing.slips import why_unreadable
 from autograder.runtime.errors import Place, SubmissionError
 
 SUFFIXES = (".ipynb", ".py", ".md")
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
 KNOWN_LENGTH = 8192  # characters; of longer cells nothing is remembered, so that nobody fills our memory with them
-# Cell magics whose body is Python that stays; every other cell magic (%%bash, %%writefile, ...) drops the cell.
-_KEEP_BODY = {"time", "timeit", "capture", "prun", "python", "python3"}
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,18 @@ class Cell:
         source: The Python left after magics and shell lines are blanked; line numbers are the cell's own.
         tree: Its statements; empty where `problem` is set.
         problem: Where Python could not read the cell, and why ("invalid syntax").
+        binds_nothing: What it defines is gone when it has run, as below `%%timeit`.
+        dropped: Magics and shell lines that were taken out, and magics around what stayed.
+        needs: The Python that reads the cell where this one does not, "3.12"; "" if there is none.
     """
 
     number: int
     source: str
     tree: ast.Module = field(repr=False, compare=False)  # the source says it all
     problem: tuple[Place, str] | None = None
+    binds_nothing: bool = False
+    dropped: tuple[str, ...] = ()
+    needs: str = ""
 
 
 def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[Cell]:
@@ -54,8 +62,7 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     Raises:
         SubmissionError: It is no notebook, or holds no code; says why in one line.
     """
-    sources = sources_of(data, suffix, code_kilobytes)
-    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+    return parsed(sources_of(data, suffix, code_kilobytes))
 
 
 def sources_of(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[str]:
@@ -73,6 +80,14 @@ def sources_of(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[str
     if size > code_kilobytes * 1024:
         raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
     return sources
+
+
+def parsed(sources: Iterable[str]) -> list[Cell]:
+    """The cells of some sources, numbered from 1; those that this Python cannot read know which one could."""
+    cells = [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+    unread = [cell for cell in cells if cell.problem]
+    needs = dict(zip([cell.number for cell in unread], needs_of([cell.source for cell in unread]), strict=True))
+    return [replace(cell, needs=needs[cell.number]) if needs.get(cell.number) else cell for cell in cells]
 
 
 def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
@@ -107,84 +122,24 @@ def parse_cell(number: int, source: str) -> Cell:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a student's string is not our business
-            return Cell(number, *(_parsed(source) if len(source) > KNOWN_LENGTH else _known(source)))
+            text, tree, binds_nothing, dropped = python_in(source) if len(source) > KNOWN_LENGTH else _known(source)
+            return Cell(number, text, tree, None, binds_nothing, dropped)
     except SyntaxError as error:
         line = error.lineno or 1
         lines = source.split("\n")
         text = lines[min(line, len(lines)) - 1].strip()
-        why = (error.msg or "invalid syntax").removesuffix(" (<unknown>, line 1)")
-        return Cell(number, source, ast.Module([], []), (Place(number, line, text[:200]), why))
+        return Cell(
+            number, source, ast.Module([], []), (Place(number, line, text[:200]), why_unreadable(source, error))
+        )
     except (ValueError, RecursionError, MemoryError) as error:
         why = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
         return Cell(number, source, ast.Module([], []), (Place(number, 1, ""), why))
 
 
 @functools.lru_cache(maxsize=128)
-def _known(source: str) -> tuple[str, ast.Module]:
-    """`_parsed`, remembered: most cells are given ones, which the whole class has. Nobody may change the tree."""
-    return _parsed(source)
-
-
-def _parsed(source: str) -> tuple[str, ast.Module]:
-    """Blank the lines that only IPython understands, keeping every other line where it was, and parse the rest.
-
-    `%time x = f()` and the body of `%%time` stay; `!pip ...`, `%matplotlib`, `files = !ls` and whole
-    `%%bash` cells go.
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: Python, or IPython itself, cannot read the cell.
-    """
-    lines = source.split("\n")
-    for index, line in enumerate(lines):
-        if line.strip().startswith("%%"):  # there may be several: %%capture, then %%time
-            if (line.strip()[2:].split(maxsplit=1) or [""])[0] not in _KEEP_BODY:
-                return "\n" * (len(lines) - 1), ast.Module([], [])
-            lines[index] = ""
-        elif line.strip():
-            break
-    text = "\n".join(lines)
-    try:
-        return text, ast.parse(text)  # plain Python: do not let IPython's transforms near it
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        if not any(mark in text for mark in ("!", "%", "?", ";", ",", "/", ">>>", "In [")):
-            raise
-    python = _blank_ipython(text)
-    return python, ast.parse(python)
-
-
-def _blank_ipython(text: str) -> str:
-    """Let IPython transform a text; its `get_ipython()` calls become the Python in them, or nothing."""
-    from IPython.core.inputtransformer2 import TransformerManager  # here and below: each takes long to import
-
-    body = text.lstrip("\n")  # IPython would drop blank lines at the top
-    result = [""] * (len(text) - len(body))
-    before = iter(body.split("\n"))
-    try:
-        transformed = TransformerManager().transform_cell(body)
-    except RuntimeError as error:
-        raise ValueError("so many shell lines and magics that IPython gives up on them") from error
-    for line in transformed.split("\n"):
-        old = next(before, "")
-        if line == old or "get_ipython()" not in line:
-            result.append(line)
-            continue
-        stripped = line.lstrip()
-        result.append(line[: len(line) - len(stripped)] + _timed(stripped))
-        while old.rstrip().endswith("\\"):  # IPython joins a shell line that goes on
-            old = next(before, "")
-            result.append("")
-    return "\n".join(result)
-
-
-def _timed(call: str) -> str:
-    """The Python in IPython's `run_line_magic('time', ...)`, or `pass`."""
-    timed = re.match(r"get_ipython\(\)\.run_line_magic\('(?:time|timeit)', (['\"].*['\"])\)$", call)
-    python = str(ast.literal_eval(timed.group(1))) if timed else "pass"
-    try:
-        ast.parse(python)
-    except SyntaxError:  # options: %timeit -n 10 ...
-        return "pass"
-    return python
+def _known(source: str) -> tuple[str, ast.Module, bool, tuple[str, ...]]:
+    """`python_in`, remembered: most cells are given ones, which the whole class has. Nobody may change the tree."""
+    return python_in(source)
 
 
 def _decode(data: bytes) -> str:
@@ -247,14 +202,16 @@ def _upgrade(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def _script_sources(text: str) -> Iterator[str]:
-    return colab_sources(text) if is_colab_script(text) else _percent_sources(text)
+    if is_colab_script(text):
+        return colab_sources(text)
+    return exported_sources(text) if is_exported(text) else _jupytext_sources(text)
 
 
-def _percent_sources(text: str) -> Iterator[str]:
+def _jupytext_sources(text: str) -> Iterator[str]:
     import jupytext
 
     try:
-        notebook = jupytext.reads(text, fmt="py:percent")
+        notebook = jupytext.reads(text, fmt="py:light" if is_light(text) else "py:percent")
     except Exception as error:  # jupytext raises many kinds for headers it cannot read
         raise SubmissionError("The .py file cannot be read as a notebook: is a cell header damaged?") from error
     for cell in notebook.cells:
@@ -272,4 +229,17 @@ def _markdown_sources(text: str) -> Iterator[str]:
     for token in tokens:
         language = token.info.strip().split(maxsplit=1)[0].lower() if token.info.strip() else ""
         if token.type == "fence" and language in _FENCES:
-            yield token.content
+            yield _without_options(token.content) if language.startswith("{") else token.content
+
+
+def _without_options(text: str) -> str:
+    """A cell of MyST or Quarto without its options: `:tags: [...]`, or YAML between two lines of dashes."""
+    if text.startswith("---\n") and "\n---\n" in text:
+        head, _, rest = text.partition("\n---\n")
+        return "\n" * (head.count("\n") + 2) + rest
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if not re.match(r":[\w-]+:", line):
+            break
+        lines[index] = ""
+    return "\n".join(lines)

@@ -2,16 +2,16 @@
 
 From the names that an exercise asks for, follow the top-level bindings they lean on and keep just those
 statements, in notebook order, so that a notebook which trained for forty minutes loads in a moment. A
-statement that would train, load data or try things out is not kept; the names it would bind are listed
+statement that would train, load data or try things out is not kept (`work.py`); the names it would bind are listed
 in `Slice.not_run`, to be replaced by something that says so when touched. What a statement does to names
-is found in `statements.py`.
+is found in `statements.py`, which of them belong together in `links.py`; `certainty.py` says whether anything that
+was left out could matter.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import collections
 import difflib
 import functools
 import re
@@ -19,11 +19,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.parsing.cells import Cell
+from autograder.parsing.cells import KNOWN_LENGTH, Cell
+from autograder.parsing.certainty import Cut, doubt_of
+from autograder.parsing.links import Links, link
+from autograder.parsing.newer_python import needed_for
 from autograder.parsing.statements import STAR, Statement, statements_of
+from autograder.parsing.work import parted
 from autograder.runtime.errors import Place
 
 _BUILTIN = frozenset(dir(builtins)) | {"get_ipython", "display", "__file__"}
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Slice:
         not_run: Names that were left out, and the reason.
         whole_cells: For each wanted name, the cells to run whole where the slice does not load.
         features: `from __future__ import ...` names in force.
+        doubt: Why the whole notebook, run, might give something else; "" where nothing left out can matter.
+        newer: The Python that is needed for a cell that they lean on and this one cannot read, "3.12"; "" if none.
     """
 
     statements: tuple[Statement, ...]
@@ -47,7 +54,8 @@ class Slice:
     not_run: dict[str, str] = field(default_factory=dict)
     whole_cells: tuple[tuple[int, str], ...] = ()
     features: tuple[str, ...] = ()
-    doubt: str = "not looked at"
+    doubt: str = ""
+    newer: str = ""
 
     def to_json(self, given: dict[str, Any]) -> dict[str, Any]:
         """What `loading.load` asks for: plain data that can cross into a sandbox.
@@ -67,7 +75,14 @@ class Slice:
         }
 
 
-def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[str], given: Iterable[str] = ()) -> Slice:
+def make_slice(
+    cells: list[Cell],
+    wanted: tuple[str, ...],
+    not_run: frozenset[str],
+    given: Iterable[str] = (),
+    graded: Iterable[str] = (),
+    released: frozenset[str] = _NOTHING,
+) -> Slice:
     """Cut out what the wanted names need.
 
     Args:
@@ -75,9 +90,13 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
         wanted: Names that the exercise asks for.
         not_run: Callables whose call at the top of a cell means work that grading never does.
         given: Names that the loader binds itself; their statements stay, for whatever else they bind.
+        graded: All names that students define; calling one is no work. The wanted ones if there are none.
+        released: Texts of the released notebook's statements, see `certainty.texts_of`.
     """
-    statements, heavy, providers = _examined(tuple(cells), not_run)
-    kept, names = _closure(statements, providers, wanted, heavy)
+    names_asked = frozenset(graded) or frozenset(wanted)
+    notebook = _examined(tuple(cells), not_run - names_asked, names_asked)
+    statements, heavy = notebook.statements, notebook.heavy
+    kept, names = _closure(notebook, wanted)
     bound = {name for index in kept for name in statements[index].binds}
     lost = {
         name: f"code cell {statements[index].cell}"
@@ -88,6 +107,17 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
     absent = [name for name in wanted if name not in bound]
     broken = {name: problem for name in absent if (problem := _broken_definition(cells, name))}
     missing = {name: _look_alike(name, defined) for name in absent if name not in broken}
+    cut = Cut(
+        cells=tuple(cells),
+        notebook=notebook,
+        kept=frozenset(kept),
+        names=frozenset(names),
+        wanted=wanted,
+        lost=tuple(lost),
+        absent=tuple(absent),
+        given=frozenset(given),
+        released=released,
+    )
     return Slice(
         statements=tuple(statements[index] for index in sorted(kept)),
         wanted=wanted,
@@ -96,20 +126,21 @@ def make_slice(cells: list[Cell], wanted: tuple[str, ...], not_run: frozenset[st
         not_run={name: _why_not_run(name, where) for name, where in lost.items()},
         whole_cells=tuple((cell.number, cell.source) for cell in cells if _mentions_definition(cell, wanted)),
         features=tuple(_features(cells)),
+        doubt=doubt_of(cut),
+        newer=needed_for(cells, names),
     )
 
 
 @functools.lru_cache(maxsize=1)  # asked for each exercise of one notebook in turn; `forget` when that is done
-def _examined(
-    cells: tuple[Cell, ...], not_run: frozenset[str]
-) -> tuple[list[Statement], set[int], dict[str, list[int]]]:
-    """A notebook's statements, which of them are not to run, and by name which bind or patch it. Not to be changed."""
-    statements = [statement for cell in cells for statement in statements_of(cell)]
-    providers: dict[str, list[int]] = {}
-    for index, statement in enumerate(statements):
-        for name in statement.binds | statement.patches:
-            providers.setdefault(name, []).append(index)
-    return statements, heavy_statements(statements, not_run), providers
+def _examined(cells: tuple[Cell, ...], not_run: frozenset[str], graded: frozenset[str]) -> Links:
+    """A notebook's statements, which of them are not to run, and what belongs together. Not to be changed."""
+    found = [statement for cell in cells if not cell.binds_nothing for statement in statements_of(cell)]
+    if any(cell.binds_nothing for cell in cells):  # %%timeit: only what is defined nowhere else is taken from there
+        bound = {name for statement in found for name in statement.binds}
+        timed = [s for cell in cells if cell.binds_nothing for s in statements_of(cell) if s.binds - bound]
+        found = sorted([*found, *timed], key=lambda statement: statement.cell)
+    statements, heavy, partial = parted(found, not_run, graded)
+    return link(statements, heavy, partial, graded)
 
 
 def forget() -> None:
@@ -117,83 +148,34 @@ def forget() -> None:
     _examined.cache_clear()
 
 
-def _closure(
-    statements: list[Statement], providers: dict[str, list[int]], wanted: tuple[str, ...], heavy: set[int]
-) -> tuple[set[int], set[str]]:
+def _closure(notebook: Links, wanted: tuple[str, ...]) -> tuple[set[int], set[str]]:
     """Indices of the statements that the wanted names lean on, and every name met on the way."""
     kept: set[int] = set()
     names: set[str] = set()
     queue = list(wanted)
+
+    def keep(indices: Iterable[int]) -> None:
+        for index in indices:
+            if index in notebook.heavy or index in kept:
+                continue
+            kept.add(index)
+            statement = notebook.statements[index]
+            queue.extend(statement.now | statement.later)
+            keep(notebook.effects.get(statement.package, ()))
+            if statement.by_text:
+                keep(notebook.definitions)
+
+    keep(notebook.dynamic)
     while queue:
         name = queue.pop()
         if name in names:
             continue
         names.add(name)
-        found = providers.get(name, [])
+        found = notebook.providers.get(name, [])
         if not found and name not in _BUILTIN:
-            found = providers.get(STAR, [])  # it may come from any star import: take them all
-        for index in found:
-            if index not in heavy and index not in kept:
-                kept.add(index)
-                statement = statements[index]
-                queue.extend(statement.now | statement.later | (statement.binds - {STAR}))
+            found = notebook.providers.get(STAR, [])  # it may come from any star import: take them all
+        keep(found)
     return kept, names
-
-
-def heavy_statements(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
-    """Indices of statements that are not to run.
-
-    A statement is heavy if it calls something of `not_run`, or calls anything while leaning on a tainted name. A name
-    is tainted if only heavy statements bind it, or if it is a function whose body leans on a tainted name or one of
-    `not_run`.
-
-    Args:
-        statements: Of a whole notebook, in its order.
-        not_run: As for `make_slice`.
-    """
-    light = collections.Counter(name for statement in statements for name in statement.binds)
-    classes = {name for statement in statements if statement.is_class for name in statement.binds}
-    callers, functions = _leaning(statements)
-    heavy: set[int] = set()
-    tainted: set[str] = set()
-    queue: list[str] = []
-
-    def taint(names: Iterable[str]) -> None:
-        fresh = set(names) - tainted
-        tainted.update(fresh)
-        queue.extend(fresh)
-
-    def leave_out(index: int) -> None:
-        heavy.add(index)
-        light.subtract(statements[index].binds)
-        taint(name for name in statements[index].binds if not light[name])
-
-    for index, statement in enumerate(statements):
-        if not statement.defines and statement.calls & not_run:
-            leave_out(index)
-    for name in not_run:
-        taint(functions.get(name, set()) - classes)
-    while queue:
-        name = queue.pop()
-        taint(functions.get(name, set()) - classes)
-        for index in callers.get(name, []):
-            if index not in heavy:
-                leave_out(index)
-    return heavy
-
-
-def _leaning(statements: list[Statement]) -> tuple[dict[str, list[int]], dict[str, set[str]]]:
-    """By name: the statements that call something and use it at once, and the functions whose bodies use it."""
-    callers: dict[str, list[int]] = {}
-    functions: dict[str, set[str]] = {}
-    for index, statement in enumerate(statements):
-        if not statement.defines and statement.calls:
-            for name in statement.now:
-                callers.setdefault(name, []).append(index)
-        elif statement.defines:
-            for name in statement.later:
-                functions.setdefault(name, set()).update(statement.binds)
-    return callers, functions
 
 
 def _features(cells: list[Cell]) -> Iterator[str]:
@@ -206,11 +188,29 @@ def _features(cells: list[Cell]) -> Iterator[str]:
 def _mentions_definition(cell: Cell, wanted: tuple[str, ...]) -> bool:
     if cell.problem or not any(name in cell.source for name in wanted):
         return False
-    names = "|".join(map(re.escape, wanted))
-    return (
-        re.search(rf"(?:def|class)\s+(?:{names})\b|\b(?:{names})\s*=[^=]|[\"'](?:{names})[\"']", cell.source)
-        is not None
-    )
+    return _mentions(cell.source, wanted) if len(cell.source) <= KNOWN_LENGTH else _defines(cell.source, wanted)
+
+
+def _defines(source: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a text seems to define one of the names: by `def`, `class` or `=`, or in quotes."""
+    for name in wanted:
+        start = source.find(name)
+        while start >= 0:
+            end = start + len(name)
+            before, after = source[max(0, start - 40) : start], source[end : end + 40]
+            if re.search(r"\b(?:def|class)\s+$", before) and not re.match(r"\w", after):
+                return True
+            if not re.search(r"\w$", before) and re.match(r"\s*=[^=]", after):
+                return True
+            if before[-1:] in "\"'" and before and after[:1] in "\"'" and after:
+                return True
+            start = source.find(name, end)
+    return False
+
+
+@functools.lru_cache(maxsize=512)
+def _mentions(source: str, wanted: tuple[str, ...]) -> bool:
+    return _defines(source, wanted)
 
 
 def _broken_definition(cells: list[Cell], name: str) -> tuple[Place, str] | None:

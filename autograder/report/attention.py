@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from autograder.checks.result import Figure
 from autograder.report.model import UNREAD, Report
+from autograder.report.newer_python import needed
 from autograder.report.readings import SECOND_BROKE
 from autograder.report.terminal import counted, shortened
 
@@ -65,9 +66,13 @@ def _reasons(report: Report) -> Iterator[tuple[str, str]]:
         yield URGENT, f"grading broke: {report.trouble}"
     elif report.outcome == "unreadable":
         yield LOOK, f"the file cannot be read, 0 points: {report.trouble}"
+    newer = needed(report)
     for exercise in report.exercises:
         broke = [check for check in exercise.checks if check.status == "grader_error"]
-        if (broke or not (exercise.checks or report.problem)) and exercise.by_hand is None:
+        if exercise.id in newer:
+            version, this = newer[exercise.id]
+            yield URGENT, f"{exercise.id}: it needs Python {version} or newer, and Python {this} graded it"
+        elif (broke or not (exercise.checks or report.problem)) and exercise.by_hand is None:
             yield URGENT, f"{exercise.id}: {counted(len(broke), 'check')} of ours broke"
         if exercise.by_hand is not None:
             why = f" ({exercise.reason})" if exercise.reason else ""

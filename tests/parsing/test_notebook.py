@@ -140,7 +140,7 @@ def test_a_line_separator_in_a_comment_does_not_shift_the_problem():
     assert (place.line, place.text) == (3, "y = = 2")
 
 
-@pytest.mark.parametrize("magic", ["%%bash", "%%writefile a.py", "%%html", "%%javascript", "%%", "%%no_such"])
+@pytest.mark.parametrize("magic", ["%%bash", "%%writefile a.py", "%%html", "%%javascript", "%%", "%%R", "%%sh -e"])
 def test_cells_that_are_not_python_are_dropped(magic):
     """A cell magic whose body is not Python leaves nothing of the cell."""
     assert parse_cell(1, f"{magic}\nx = 1\ndef f(): pass").tree.body == []

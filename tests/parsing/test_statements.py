@@ -13,35 +13,40 @@ import pytest
 from autograder.grading import engine
 from autograder.parsing.cells import parse_cell
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
-from autograder.parsing.slicing import heavy_statements
 from autograder.parsing.statements import Statement, collect_uses, statements_of
+from autograder.parsing.work import heavy_statements
 from autograder.report.blank import blank_report
 
 NOT_RUN = frozenset({"train", "load"})
 NAMES = ("a", "b", "c", "d", "e", "train", "load")
 
 
-def obvious_heavy(statements: list[Statement], not_run: frozenset[str]) -> set[int]:
+def obvious_heavy(statements: list[Statement], not_run: frozenset[str], graded: frozenset[str]) -> set[int]:
     """The definition of a heavy statement, applied again and again until nothing changes."""
-    heavy = {index for index, statement in enumerate(statements) if not statement.defines and statement.calls & not_run}
+    classes = {name for statement in statements if statement.is_class for name in statement.binds}
+    spared = classes | graded
+    heavy: set[int] = set()
+    working: set[str] = set()
     while True:
         light = {name for index, statement in enumerate(statements) if index not in heavy for name in statement.binds}
         tainted = {name for index in heavy for name in statements[index].binds} - light
-        classes = {name for statement in statements if statement.is_class for name in statement.binds}
-        before = None
-        while before != tainted:
-            before = set(tainted)
-            for statement in statements:
-                if statement.defines and statement.later & (tainted | not_run):
-                    tainted |= statement.binds - classes
-        more = {
-            index
-            for index, statement in enumerate(statements)
-            if not statement.defines and statement.calls and statement.now & tainted
-        }
-        if more <= heavy:
+        does_work = set(working)
+        more = set(heavy)
+        for index, statement in enumerate(statements):
+            is_work = (
+                statement.trains
+                or statement.calls & (not_run | working)
+                or (statement.calls and statement.now & tainted)
+            )
+            if not statement.defines and is_work and not statement.binds & graded:
+                more.add(index)
+            leans = statement.later & (tainted | not_run | working) or (statement.defines and statement.trains)
+            makes = not statement.defines and statement.now & working
+            if leans or makes:
+                does_work |= statement.binds - spared
+        if (more, does_work) == (heavy, working):
             return heavy
-        heavy |= more
+        heavy, working = more, does_work
 
 
 def some(rng: random.Random, most: int) -> frozenset[str]:
@@ -54,7 +59,8 @@ def a_statement(rng: random.Random) -> Statement:
     defines = rng.random() < 0.4
     calls = frozenset() if defines or rng.random() < 0.4 else some(rng, 2) | {"other"}
     is_class = defines and rng.random() < 0.3
-    return Statement(1, 1, "", some(rng, 2), frozenset(), some(rng, 2), some(rng, 2), calls, defines, is_class)
+    names = (some(rng, 2), frozenset(), some(rng, 2), some(rng, 2), calls)
+    return Statement(1, 1, "", *names, defines, is_class, trains=rng.random() < 0.05)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -63,7 +69,8 @@ def test_what_is_left_out_is_what_the_definition_says(seed):
     rng = random.Random(seed)
     for count in range(12):
         statements = [a_statement(rng) for _ in range(count)]
-        assert heavy_statements(statements, NOT_RUN) == obvious_heavy(statements, NOT_RUN)
+        graded = some(rng, 1)
+        assert heavy_statements(statements, NOT_RUN, graded) == obvious_heavy(statements, NOT_RUN, graded)
 
 
 def test_the_text_of_each_statement_is_pythons():

@@ -1,0 +1,242 @@
+"""Whether a slice surely gives what the whole notebook would give, run from top to bottom.
+
+A slice leaves things out by what their text says. Here is asked, of everything that was left out, whether it could
+matter to the names asked for; in doubt there is a doubt. What the released notebook has word for word does nothing that
+could matter, so that most notebooks are certain. What single statements do is judged in `inert.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from autograder.parsing.cells import Cell
+from autograder.parsing.inert import ODD, shown
+from autograder.parsing.installed import installed, named_packages
+from autograder.parsing.links import Links
+from autograder.parsing.magics import name_of
+from autograder.parsing.newer_python import lacking
+from autograder.parsing.statements import STAR, Statement, statements_of
+
+# Line and cell magics that cannot change what a notebook defines, in small letters.
+_HARMLESS_MAGICS = {
+    *("time", "timeit", "capture", "prun", "memit", "matplotlib", "config", "load_ext", "reload_ext", "autoreload"),
+    *("pip", "conda", "mamba", "uv", "cd", "pwd", "ls", "ll", "mkdir", "precision", "who", "whos", "who_ls", "history"),
+    *("hist", "debug", "pdb", "xmode", "tb", "system", "sx", "pinfo", "pinfo2", "psource", "pdoc", "lsmagic", "bash"),
+    *("sh", "shell", "html", "svg", "latex", "markdown", "javascript", "js", "bigquery", "r", "sql", "tensorboard"),
+    *("warnings", "colors", "logstart", "logstop", "quickref", "watermark", "nvprof", "cat", "head", "less", "more"),
+}
+# Words by which code reaches what its text does not name, or changes how everything after it runs.
+_RISKY = {
+    *("get_ipython", "importlib", "__import__", "runpy", "__builtins__", "builtins", "__subclasses__", "metaclass"),
+    *("__init_subclass__", "__set_name__", "set_default_dtype", "set_default_device", "set_default_tensor_type"),
+    *("set_grad_enabled", "_getframe", "currentframe", "__torch_function__", "__torch_dispatch__"),
+    *("settrace", "setprofile", "reload", "atexit", "set_detect_anomaly", "set_flush_denormal", "meta_path"),
+    *(
+        "register_cell_magic",
+        "register_line_magic",
+        "magics_class",
+        "environ",
+        "putenv",
+        "getenv",
+        "chdir",
+        "__class__",
+    ),
+}
+_REACHES = re.compile(r"\bsys\.(?:path|modules)\b|\btype\(self\)\.")
+_READERS = {"open", "input", "display", "load", "read", "read_text", "read_bytes", "read_csv", "read_json"}
+_READS = re.compile(
+    r"(?<![\w.])(?:open|input|display)\s*\(|\.(?:load|read|read_text|read_bytes|read_csv|read_json)\s*\("
+)
+_QUIET_PACKAGES = {"matplotlib", "pylab", "seaborn", "warnings", "pandas", "PIL", "IPython", "logging", "plotly"}
+_WORD = re.compile(r"\b[^\W\d]\w*")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A slice as it was cut, and what it was cut from.
+
+    Attributes:
+        cells: The notebook.
+        notebook: Its statements and their connections.
+        kept: Indices of the statements in the slice.
+        names: Every name that the wanted ones lean on.
+        wanted: The names asked for.
+        lost: Names among them that only statements bind which are not run.
+        absent: Wanted names that nothing in the slice binds.
+        given: Names that the loader binds itself.
+        released: From `texts_of`, of the released notebook.
+    """
+
+    cells: tuple[Cell, ...]
+    notebook: Links
+    kept: frozenset[int]
+    names: frozenset[str]
+    wanted: tuple[str, ...]
+    lost: tuple[str, ...]
+    absent: tuple[str, ...]
+    given: frozenset[str]
+    released: frozenset[str]
+
+
+def texts_of(cells: Iterable[Cell]) -> frozenset[str]:
+    """The statements of a notebook as texts, to know them by in another one."""
+    return frozenset(_normal(statement.source) for cell in cells for statement in statements_of(cell))
+
+
+def doubt_of(cut: Cut) -> str:
+    """The first reason why a slice might not give what the whole notebook would; "" if it surely does."""
+    return next(_doubts(cut), "")
+
+
+def _doubts(cut: Cut) -> Iterator[str]:
+    own = _own(cut)
+    key = ("notebook", cut.released)
+    if (told := cut.notebook.told.get(key)) is None:
+        told = cut.notebook.told[key] = next(_of_the_notebook(cut, own), "")
+    if told:
+        yield told
+    if _as_given(cut, own):
+        return
+    for name in cut.lost:
+        yield f"`{name}` comes from a statement that grading does not run"
+    for name in cut.absent:
+        yield f"nothing that grading runs defines `{name}`"
+    yield from _of_unread_cells(cut)
+    for index in own:
+        statement = cut.notebook.statements[index]
+        if why := _why(cut, index, statement):
+            yield f"code cell {statement.cell} {why}"
+
+
+def _own(cut: Cut) -> list[int]:
+    """Indices of the statements that are the student's own, not the released notebook's."""
+    key = ("own", cut.released)
+    if key not in cut.notebook.told:
+        statements = enumerate(cut.notebook.statements)
+        cut.notebook.told[key] = [i for i, s in statements if _normal(s.source) not in cut.released]
+    own: list[int] = cut.notebook.told[key]
+    return own
+
+
+def _normal(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().split("\n"))
+
+
+def _of_the_notebook(cut: Cut, own: list[int]) -> Iterator[str]:
+    """Doubts that concern every name of a notebook."""
+    for cell in cut.cells:
+        for magic in cell.dropped:
+            if not _is_harmless(magic):
+                yield f"code cell {cell.number} has `{magic[:60]}`, which grading did not run"
+        if cell.binds_nothing:
+            yield f"code cell {cell.number} is timed: what it does to objects, grading did not do"
+        if cell.needs:
+            yield f"code cell {cell.number} needs Python {cell.needs} or newer"
+    packages = named_packages(cut.released)
+    for index in own:
+        statement = cut.notebook.statements[index]
+        where = f"code cell {statement.cell}"
+        if statement.package and not installed(statement.package, packages):
+            yield f"{where} imports `{statement.package}`, which is not installed here"
+        if what := lacking(statement.source, _words(cut, index)):
+            yield f"{where} uses {what}"
+        if statement.dynamic or statement.by_text:
+            yield f"{where} reaches names by their text"
+        if not statement.package and (risky := _risky(cut, index)):
+            yield f"{where} uses `{risky}`"
+        if statement.hooks:
+            yield f"{where} has a say in how classes are made"
+        if index in cut.notebook.partial:
+            yield f"{where} has a block of which grading ran a part"
+        for name in statement.patches & cut.notebook.imported:
+            if cut.notebook.packages[name] not in _QUIET_PACKAGES and "torch.backends." not in statement.source:
+                yield f"{where} changes something in `{name}`"
+
+
+def _risky(cut: Cut, index: int) -> str:
+    """A word of a statement by which it does more than its text says; an import of such a module does nothing yet."""
+    words = _words(cut, index) & _RISKY
+    if words:
+        return min(words)
+    found = _REACHES.search(cut.notebook.statements[index].source) if _words(cut, index) & {"sys", "type"} else None
+    return found[0] if found else ""
+
+
+def _words(cut: Cut, index: int) -> set[str]:
+    """The words of a statement."""
+    key = ("words", index)
+    if key not in cut.notebook.told:
+        cut.notebook.told[key] = set(_WORD.findall(cut.notebook.statements[index].source))
+    words: set[str] = cut.notebook.told[key]
+    return words
+
+
+def _is_harmless(magic: str) -> bool:
+    """Whether a line that was taken out of a cell cannot change what the notebook defines."""
+    line = magic.strip()
+    if line.startswith(("!", "?")) or line.endswith("?"):
+        return True
+    if line.startswith("%"):
+        return name_of(line) in _HARMLESS_MAGICS
+    return re.match(r"[\w, ]+=\s*!", line) is not None  # what binds is asked for by name elsewhere
+
+
+def _as_given(cut: Cut, own: list[int]) -> bool:
+    """Whether the wanted names are as the release gives them, and nothing that a student wrote mentions them."""
+    wanted = set(cut.wanted)
+    if cut.absent and not cut.released:
+        return False
+    if any(wanted & _words(cut, index) for index in own):
+        return False
+    return not any(cell.problem and wanted & set(_WORD.findall(cell.source)) for cell in cut.cells)
+
+
+def _of_unread_cells(cut: Cut) -> Iterator[str]:
+    for cell in cut.cells:
+        if cell.problem and (named := cut.names & set(_WORD.findall(cell.source))):
+            known = {name for s in cut.notebook.statements for name in s.binds} | set(cut.wanted)
+            if named & known:
+                yield f"Python cannot read code cell {cell.number}, which mentions `{min(named & known)}`"
+        for line in cell.dropped:
+            if (
+                cut.names & set(_WORD.findall(line.partition("=")[0]))
+                and "=" in line
+                and not line.startswith(("%", "!"))
+            ):
+                yield f"code cell {cell.number} has `{line[:60]}`, which grading did not run"
+
+
+def _why(cut: Cut, index: int, statement: Statement) -> str:
+    """Why one of the student's statements leaves a doubt; "" if it does not."""
+    if named := (statement.sets - cut.notebook.imported) & cut.names:
+        return f"has a function that changes `{min(named)}`"
+    if statement.binds & cut.given & cut.names:
+        return f"binds `{min(statement.binds & cut.given)}`, which grading binds itself"
+    if index in cut.kept:
+        key = ("reads", index)
+        if key not in cut.notebook.told:
+            found = _READS.search(statement.source) if _words(cut, index) & _READERS else None
+            cut.notebook.told[key] = f"uses `{found[0].strip('.( ')}`" if found else ""
+        return str(cut.notebook.told[key])
+    if STAR in statement.binds:
+        return "has a star import, which grading left out"
+    if statement.package:
+        return ""
+    same = cut.notebook.same
+    odd = {name for name in statement.reaches if name.startswith(ODD) and name[1:] not in cut.notebook.imported}
+    near = odd | {n for n in statement.reaches if any(_changeable(cut, other) for other in same.get(n, {n}))}
+    return shown(statement.source, near) if near else ""
+
+
+def _changeable(cut: Cut, name: str) -> bool:
+    """Whether the wanted names lean on an object that can be changed: no number, text, function or library."""
+    if name not in cut.names or name in cut.notebook.imported or name in cut.given:
+        return False
+    binders = [cut.notebook.statements[i] for i in cut.notebook.providers.get(name, [])]
+    return not all(
+        (s.defines and not s.is_class) or s.constant or _normal(s.source) in cut.released
+        for s in binders
+        if name in s.binds
+    )

@@ -1,0 +1,64 @@
+"""What a statement could do to objects that others lean on, should it be left out.
+
+Calls are what matters: whoever gets hold of an object can change it. A call that is given none of some objects, and is
+not made to one of them, leaves them as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from autograder.parsing.effects import HARMLESS, handed, root_of, running
+
+ODD = "?"  # begins what stands for an object that cannot be named; the rest is where the way to it begins
+_WAITS = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
+_PLAIN = (
+    *(ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.Load, ast.operator, ast.unaryop, ast.Compare, ast.cmpop),
+    *(ast.BoolOp, ast.boolop, ast.IfExp),
+)
+
+
+def constant(node: ast.stmt) -> bool:
+    """Whether a statement binds nothing but numbers, texts and tuples of them."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) or node.value is None:
+        return False
+    return all(isinstance(part, _PLAIN) for part in ast.walk(node.value))
+
+
+def reached(node: ast.stmt) -> frozenset[str]:
+    """Names whose objects something that runs with the statement gets hold of; `ODD` begins what has no name."""
+    return frozenset(name for _, names in _reaching(node) for name in names)
+
+
+def _reaching(node: ast.stmt) -> Iterator[tuple[ast.AST, set[str]]]:
+    """Each part of a statement that gets hold of objects, and their names."""
+    for part in running(node):
+        if isinstance(part, _WAITS):
+            yield part, {ODD}
+        elif isinstance(part, ast.Call):
+            yield part, _by_call(part)
+        elif isinstance(part, (ast.Attribute, ast.Subscript)) and not isinstance(part.ctx, ast.Load):
+            deep = not isinstance(part.value, ast.Name)  # `detector.cfg.x = 3`: whose object that is, nobody can tell
+            yield part, {root_of(part), ODD + root_of(part)} if deep else {root_of(part)}
+
+
+def _by_call(call: ast.Call) -> set[str]:
+    if isinstance(call.func, ast.Name) and call.func.id in HARMLESS:
+        return set()
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    names = {name for argument in given for name in handed(argument)}
+    return (names | {root_of(call.func)} if isinstance(call.func, ast.Attribute) else names) - {""}
+
+
+def shown(source: str, names: set[str]) -> str:
+    """The first part of a statement that gets hold of one of some objects, as a person reads it."""
+    try:
+        (node,) = ast.parse(source).body
+        for part, found in _reaching(node):
+            if found & names:
+                verb, what = ("calls", part.func) if isinstance(part, ast.Call) else ("sets", part)
+                return f"{verb} `{ast.unparse(what)[:60]}`, which grading did not run"
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    return "has a statement that grading did not run"
