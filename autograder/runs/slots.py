@@ -7,6 +7,7 @@ to the slot, the run goes on: a slot that dies is replaced and its submission ge
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -206,13 +207,16 @@ def _serve(
         tidy.callback(host.close)
         host.begin()  # it imports while we do
 
+        gc.disable()  # as in `slot_imports.py`
         import torch
 
         torch.set_num_threads(1)
         from autograder.checks.runner import SuitePlugin, collect
+        from autograder.course import jupyter  # noqa: F401 (reads the solution)
         from autograder.grading.faults import FaultBook
         from autograder.grading.substitutes import load_solution
 
+        gc.enable()
         plugin = SuitePlugin(
             assignment.reference,
             lambda plugin: _loop(connection, assignment, plugin, host),
