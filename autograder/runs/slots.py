@@ -45,13 +45,13 @@ class Slot:
             itself is sooner there without, since its sandbox imports while it does.
 
     Attributes:
-        forked: Whether it is: only on Linux, and not by a Python whose forks any user could ask for.
+        forked: Whether it is, see `can_fork`.
         checks: All checks of the suites; known once it has started.
     """
 
     def __init__(self, assignment: Assignment, sandbox: str, log: Path, *, forked: bool = False) -> None:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
-        self.forked = forked and sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
+        self.forked = forked and can_fork()
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
@@ -154,6 +154,11 @@ class Slot:
             self._process.kill()
             self._process.join()
         self._process = self._connection = None
+
+
+def can_fork() -> bool:
+    """Whether processes may be forked here: only on Linux, and not by a Python whose forks any user could ask for."""
+    return sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
 
 
 def process_context(forked: bool) -> SpawnContext | ForkServerContext:
