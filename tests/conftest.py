@@ -26,19 +26,22 @@ collect_ignore = ["second"]  # an assignment: its suites are run by `test_second
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
 LONG = (
     "test_proof",
-    "test_variants_on_a_gpu",
     "test_runtimes",
     "test_runs",
-    "test_nbgrader",
-    "test_attacks",
     "test_class",
+    "test_attacks",
+    "test_variants_on_a_gpu",
     "test_cluster",
-    "test_gradescope",
+    "test_check_gpu",
+    "test_nbgrader",
     "test_report_browser",
+    "test_gradescope",
+    "test_map_runs",
+    "test_on_gpu",
+    "test_second",
+    "test_cli",
     "test_attacks_answers",
     "test_solution",
-    "test_map_runs",
-    "test_second",
 )
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 

@@ -29,7 +29,7 @@ NO_FLOAT64 = (
 _GETTERS = ("shape", "dtype", "layout", "ndim", "requires_grad", "grad_fn", "is_leaf")
 _NO_DEVICE = {getattr(torch.Tensor, name).__get__ for name in _GETTERS}
 _NO_DEVICE |= {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch.Tensor.__len__}
-_NO_DEVICE |= {torch.Tensor.is_floating_point, torch._C._set_grad_enabled, torch.promote_types}
+_NO_DEVICE |= {torch.Tensor.is_floating_point, torch.promote_types}
 
 
 class PretendedMachine(PretendGpu):
@@ -68,10 +68,10 @@ class PretendedMachine(PretendGpu):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation on the CPU as the machine would on either device."""
-        if func in _NO_DEVICE:
+        name = getattr(func, "__name__", "")
+        if func in _NO_DEVICE or name == "_set_grad_enabled":
             return func(*args, **kwargs or {})
         kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
         if name == "__set__" and func == torch.Tensor.data.__set__:
             vars(args[0])[self._note] = self.place(args[1])
             return func(*args, **kwargs)
