@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,8 @@ _NO_DEVICE = {getattr(torch.Tensor, name).__get__ for name in _GETTERS}
 _NO_DEVICE |= {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch.Tensor.__len__}
 _NO_DEVICE |= {torch.Tensor.is_floating_point, torch.promote_types}
 
+_NUMBERS = itertools.count()  # a tensor may outlive a machine, and means nothing to the next
+
 
 class PretendedMachine(PretendGpu):
     """A computer with one GPU, as long as it is entered.
@@ -45,7 +48,7 @@ class PretendedMachine(PretendGpu):
         self.kind, self.lacks = kind, lacks
         self.on_gpu = 0  # operations that the GPU was asked for
         self._memory: dict[int, tuple[StorageWeakRef, torch.device]] = {}
-        self._note = f"place in {id(self)}"  # an attribute of tensors: found a good deal faster than in a dictionary
+        self._note = f"place in {next(_NUMBERS)}"  # an attribute of tensors: found faster than in a dictionary
 
     def answers(self) -> list[tuple[Any, dict[str, Any]]]:
         """Nothing more: `pretended_machine` has said already what torch says of it."""
