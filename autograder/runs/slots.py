@@ -216,6 +216,7 @@ def _serve(
         import torch
 
         torch.set_num_threads(1)
+        from autograder.runs import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
         from autograder.checks.runner import SuitePlugin, collect
         from autograder.course import jupyter  # noqa: F401 (reads the solution)
         from autograder.grading.faults import FaultBook
