@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # Three workers keep two cores busy: some tests wait. A file stays with one worker, the long ones come first.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+# What Python and pytest compile is kept, also where the environment says otherwise: each process would do it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test runtimes quick lint release docs bench clean

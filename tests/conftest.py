@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from autograder.course import jupyter  # noqa: F401 (before anything else imports nbformat)
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
 
+gc.disable()  # what imports make stays: until all tests are collected there is no garbage worth looking for
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads of torch's own would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,19 +26,24 @@ collect_ignore = ["second"]  # an assignment: its suites are run by `test_second
 # What takes minutes begins first, so that no worker is left with it while the others have nothing to do.
 LONG = (
     "test_proof",
-    "test_variants_on_a_gpu",
     "test_runtimes",
     "test_runs",
-    "test_nbgrader",
-    "test_attacks",
     "test_class",
+    "test_attacks",
+    "test_variants_on_a_gpu",
     "test_cluster",
-    "test_gradescope",
+    "test_check_gpu",
+    "test_nbgrader",
+    "test_jupyterlab",
     "test_report_browser",
+    "test_gradescope",
+    "test_map_runs",
+    "test_stock_nbgrader",
+    "test_on_gpu",
+    "test_second",
+    "test_cli",
     "test_attacks_answers",
     "test_solution",
-    "test_map_runs",
-    "test_second",
 )
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
@@ -43,6 +51,13 @@ SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, in the order above; `--no-loadscope-reorder` keeps it so."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What there is now is there to the end: the collector is not to go through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,13 +6,13 @@ import shutil
 import time
 from pathlib import Path
 
-import nbformat
 from rich.console import Console
 
 from autograder.commands.class_report import report_class
 from autograder.commands.execute import execute_notebook, printed, write_page
 from autograder.commands.front import grade_paths, progress_bar
 from autograder.course.assignment import Assignment
+from autograder.course.jupyter import nbformat
 from autograder.course.notebook import solved_notebook
 from autograder.grading.samples import load_samples, unexpected, write_sample
 from autograder.release.build import build_release

@@ -7,10 +7,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import jupytext
-import nbformat
-
 from autograder.course.assignment import Assignment
+from autograder.course.jupyter import jupytext, nbformat
 from autograder.course.markers import Parted, part
 from autograder.runtime.errors import KitError
 

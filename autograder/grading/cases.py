@@ -12,9 +12,8 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nbformat
-
 from autograder.course.assignment import Assignment
+from autograder.course.jupyter import nbformat
 from autograder.grading.samples import Sample, read_sample, solved, touched_names, write_sample
 from autograder.intake.submissions import Submission, safe_key
 from autograder.parsing.cells import read_notebook

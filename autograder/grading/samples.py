@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jupytext
-import nbformat
-
 from autograder.course.assignment import Assignment
+from autograder.course.jupyter import jupytext, nbformat
 from autograder.course.notebook import solved_notebook
 from autograder.report.files import write_whole
 from autograder.report.model import Report

@@ -16,7 +16,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from rich.console import Console
@@ -24,6 +23,7 @@ from traitlets.config import Config
 
 from autograder import __version__
 from autograder.course.assignment import Assignment
+from autograder.course.jupyter import nbformat
 from autograder.runtime.errors import KitError
 from autograder.runs.grade import grade_submissions
 from autograder.release.leaks import find_leaks

@@ -7,6 +7,7 @@ to the slot, the run goes on: a slot that dies is replaced and its submission ge
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -44,13 +45,13 @@ class Slot:
             itself is sooner there without, since its sandbox imports while it does.
 
     Attributes:
-        forked: Whether it is: only on Linux, and not by a Python whose forks any user could ask for.
+        forked: Whether it is, see `can_fork`.
         checks: All checks of the suites; known once it has started.
     """
 
     def __init__(self, assignment: Assignment, sandbox: str, log: Path, *, forked: bool = False) -> None:
         self._assignment, self._sandbox, self._log = assignment, sandbox, log
-        self.forked = forked and sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
+        self.forked = forked and can_fork()
         self._process: Any = None
         self._connection: Connection[Any, Any] | None = None
         self._stopped = False
@@ -155,6 +156,11 @@ class Slot:
         self._process = self._connection = None
 
 
+def can_fork() -> bool:
+    """Whether processes may be forked here: only on Linux, and not by a Python whose forks any user could ask for."""
+    return sys.platform == "linux" and sys.version_info >= _SAFE_TO_FORK
+
+
 def process_context(forked: bool) -> SpawnContext | ForkServerContext:
     """How Python starts a grading process.
 
@@ -206,13 +212,17 @@ def _serve(
         tidy.callback(host.close)
         host.begin()  # it imports while we do
 
+        gc.disable()  # as in `slot_imports.py`
         import torch
 
         torch.set_num_threads(1)
+        from autograder.runs import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
         from autograder.checks.runner import SuitePlugin, collect
+        from autograder.course import jupyter  # noqa: F401 (reads the solution)
         from autograder.grading.faults import FaultBook
         from autograder.grading.substitutes import load_solution
 
+        gc.enable()
         plugin = SuitePlugin(
             assignment.reference,
             lambda plugin: _loop(connection, assignment, plugin, host),

@@ -7,7 +7,6 @@ case that dies, hangs or does that must not spoil the verdicts of the next one.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
@@ -21,12 +20,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from autograder.course.assignment import Assignment, load_assignment
+from autograder.runs.slots import can_fork, process_context
 from data_scripts.gpu_report.cases import Job
 
 if TYPE_CHECKING:
     from data_scripts.gpu_report.examined import Examined
-
-_CONTEXT = multiprocessing.get_context("spawn")  # a forked child cannot use the parent's GPU
 
 
 @dataclass
@@ -104,8 +102,9 @@ class Processes:
         return answer
 
     def _started(self) -> _Lane:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        context = process_context(forked=can_fork())  # from a process that never used the GPU, as this has
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's affair, which ends the others
         try:
             process.start()

@@ -81,6 +81,7 @@ def test_what_makes_the_suites_not_hold():
     assert "50% of the mutants are named" in Proof([good, nameless], []).problems[0]
 
 
+@pytest.mark.slow
 def test_the_real_cases_can_be_written(assignment, tmp_path):
     """Every change still fits the source, names are different, and there are as many as there must be."""
     cases = load_proof(assignment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +20,7 @@ from autograder.report.files import read_report
 from autograder.runs.grade import grade_submissions
 from autograder.runs.slot_pool import SlotPool
 from tests.conftest import ROOT, copy_course
+from tests.support import warm_commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
 
@@ -141,8 +141,7 @@ def nbgrader_course(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def run_nbgrader(root: Path, *arguments: str) -> str:
     """Run the real nbgrader in a course folder; fail with what it printed."""
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=dict(os.environ))
+    done = warm_commands.nbgrader(root, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
 

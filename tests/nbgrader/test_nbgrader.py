@@ -8,12 +8,9 @@ from __future__ import annotations
 import copy
 import csv
 import json
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +27,7 @@ from autograder.nbgrader.rebuilt import unread
 from autograder.report.files import read_report
 from autograder.runs.grade import grade_submissions
 from tests.conftest import ROOT
+from tests.support import warm_commands
 from tests.support.small_course import small_course, write
 
 EXERCISE, CELL, POINTS = "7.1d", "7-1d", 10.0
@@ -49,8 +47,7 @@ c.FileNameCollectorPlugin.named_regexp = (
 
 def nbgrader(root: Path, *arguments: str) -> str:
     """Run the real nbgrader in a course folder; fail with what it printed."""
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=dict(os.environ))
+    done = warm_commands.nbgrader(root, *arguments)
     assert done.returncode == 0, done.stderr[max(0, done.stderr.find("ERROR") - 200) :][:4000]
     return done.stderr
 

@@ -46,6 +46,21 @@ def test_a_process_to_fork_from_has_imported_all_that_a_slot_does():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_slot_does_without_torchs_compiler():
+    """It imports torchvision alone; what torchvision wants to ask of the compiler is answered by it, and not before."""
+    code = (
+        "import sys; from autograder.runs import slot_imports\n"
+        "assert 'torchvision.ops.roi_align' in sys.modules and 'torch._dynamo' not in sys.modules\n"
+        "from torchvision.ops.roi_align import is_compile_supported as asked\n"
+        "answers = [asked('cpu'), asked('meta')]\n"
+        "from torch._dynamo.utils import is_compile_supported as compiler\n"
+        "assert asked is not compiler and answers == [compiler('cpu'), compiler('meta')]\n"
+        "import torch; torch.optim.Adam([torch.nn.Parameter(torch.ones(1))]).step()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_a_sandbox_that_was_begun_is_the_one_that_is_used():
     """`spawn` waits for it, and does not start a second one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,13 @@ MIX_MPS = "Placeholder storage has not been allocated on MPS device!"
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. Please use float32"
 )
+# What is asked of a tensor, or of torch, in which no device has a say: half of all operations.
+_GETTERS = ("shape", "dtype", "layout", "ndim", "requires_grad", "grad_fn", "is_leaf")
+_NO_DEVICE = {getattr(torch.Tensor, name).__get__ for name in _GETTERS}
+_NO_DEVICE |= {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch.Tensor.__len__}
+_NO_DEVICE |= {torch.Tensor.is_floating_point, torch.promote_types}
+
+_NUMBERS = itertools.count()  # a tensor may outlive a machine, and means nothing to the next
 
 
 class PretendedMachine(PretendGpu):
@@ -40,6 +48,7 @@ class PretendedMachine(PretendGpu):
         self.kind, self.lacks = kind, lacks
         self.on_gpu = 0  # operations that the GPU was asked for
         self._memory: dict[int, tuple[StorageWeakRef, torch.device]] = {}
+        self._note = f"place in {next(_NUMBERS)}"  # an attribute of tensors: found faster than in a dictionary
 
     def answers(self) -> list[tuple[Any, dict[str, Any]]]:
         """Nothing more: `pretended_machine` has said already what torch says of it."""
@@ -47,7 +56,7 @@ class PretendedMachine(PretendGpu):
 
     def place(self, tensor: torch.Tensor) -> torch.device:
         """Where a tensor is: as noted for it, for its memory, or else on the CPU."""
-        noted = super().place(tensor)
+        noted: torch.device | None = vars(tensor).get(self._note)
         if noted is not None:
             return noted
         with contextlib.suppress(RuntimeError, NotImplementedError):  # a tensor without memory
@@ -55,10 +64,20 @@ class PretendedMachine(PretendGpu):
             return self._memory.get(storage.cdata, (storage, CPU))[1]
         return CPU
 
+    def put(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Say that a tensor is on the GPU."""
+        vars(tensor)[self._note] = GPU
+        return tensor
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation on the CPU as the machine would on either device."""
-        kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if func in _NO_DEVICE or name == "_set_grad_enabled":
+            return func(*args, **kwargs or {})
+        kwargs = dict(kwargs or {})
+        if name == "__set__" and func == torch.Tensor.data.__set__:
+            vars(args[0])[self._note] = self.place(args[1])
+            return func(*args, **kwargs)
         if func in _device_constructors():
             kwargs["device"] = kwargs.get("device") or _global_default() or CPU
             func = _on_the_cpu(func)
@@ -99,10 +118,12 @@ class PretendedMachine(PretendGpu):
             raise RuntimeError(MIX if self.kind == "cuda" else MIX_MPS) from error
 
     def account(self, result: Any, where: torch.device | None) -> Any:
-        """Note the place of a result's memory, too."""
-        result = super().account(result, where)
+        """Note the place of a result's tensors and of their memory; an iterator is run through for it."""
+        if isinstance(result, Iterator):
+            return iter([self.account(item, where) for item in result])
         if where is not None:
             for tensor in tensors_in(result):
+                vars(tensor)[self._note] = where
                 with contextlib.suppress(RuntimeError, NotImplementedError):
                     storage = StorageWeakRef(tensor.untyped_storage())
                     self._memory[storage.cdata] = (storage, where)

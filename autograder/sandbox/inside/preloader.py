@@ -45,6 +45,7 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
         settings: "home": arguments of the home, and its "kind"; "caps": of `watch.Caps`; "modules": what to
             import before the first fork.
     """
+    gc.disable()  # what imports make stays, and looking for garbage in it takes a tenth of the start
     import torch
 
     torch.set_num_threads(1)
@@ -57,6 +58,7 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
     home.settle()
     home.empty()
     preloader = Preloader(socket.socket(fileno=descriptor), home, Caps(**settings["caps"]), worker.main)
+    gc.enable()
     gc.collect()
     gc.freeze()  # children share these pages as long as the collector leaves them alone
     huge_pages.collapse()
