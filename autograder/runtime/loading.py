@@ -4,16 +4,25 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import contextlib
 import functools
 import linecache
+import re
+import sys
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.given import Given
+from autograder.runtime.notebook_device import usable
 from autograder.runtime.workbench import NotRun, Workbench, explain
+from autograder.runtime.workbench_gpu import needs_a_gpu
+
+_ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
 
 
 def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
@@ -29,10 +38,31 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
         The workbench over the namespace, and a line for each statement that did not run.
     """
     namespace = module.__dict__
+    failed = _define(request, namespace, Given(request["given"]))
+    wants_gpu = _kept_from_a_gpu(failed, request, namespace)
+    broken = {name: _broken(*problem) for name, problem in request["broken"].items() if name not in namespace}
+    broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
+    stand_ins = _made(request.get("stand_ins", []))
+    _bind_all(namespace, stand_ins)
+
+    def reload() -> dict[str, Any]:
+        fresh = types.ModuleType(module.__name__)
+        with _in_place_of(module, fresh):
+            again = _define(request, fresh.__dict__, Given(request["given"], "cuda"))
+        if any(name in again or name not in fresh.__dict__ for name in request["wanted"] if name in namespace):
+            raise RuntimeError("what loads on the CPU does not load on a GPU")
+        _bind_all(fresh.__dict__, stand_ins)
+        return fresh.__dict__
+
+    bench = Workbench(namespace, request["missing"], broken, reload=reload, wants_gpu=wants_gpu)
+    return bench, [error.message for error in failed.values()]
+
+
+def _define(request: dict[str, Any], namespace: dict[str, Any], given: Given) -> dict[str, StudentError]:
+    """Run a slice's statements; gives, for each name that is not defined then, the error of its statement."""
     namespace["__builtins__"] = builtins
-    given = {name: _given(value) for name, value in request["given"].items()}
     namespace.update({name: NotRun(reason) for name, reason in request["not_run"].items()})
-    namespace.update(given)
+    given.bind(namespace)
     failed: dict[str, StudentError] = {}
     flags = _future_flags(request["features"])
     for cell, line, source, binds in request["statements"]:
@@ -41,13 +71,37 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
             failed.pop(name, None)
             if error:
                 failed[name] = error
-        namespace.update(given)
+        given.bind(namespace)
     if any(name in failed or name not in namespace for name in request["wanted"]):
         _run_whole_cells(namespace, request, failed, flags, given)
-    broken = {name: _broken(*problem) for name, problem in request["broken"].items() if name not in namespace}
-    broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    _bind_all(namespace, request.get("stand_ins", []))
-    return Workbench(namespace, request["missing"], broken), [error.message for error in failed.values()]
+    return failed
+
+
+def _kept_from_a_gpu(failed: dict[str, StudentError], request: dict[str, Any], namespace: dict[str, Any]) -> bool:
+    """Whether something is not defined, or not as it should be, because there is no GPU.
+
+    A default device that nothing can be made on is taken back: what is not the student's goes on.
+    """
+    default = torch.get_default_device()
+    if default.type != "cpu" and not usable(default):
+        torch.set_default_device(None)
+        return True
+    absent = any(name not in namespace for name in request["wanted"])
+    asks = any(_ASKS.search(source) for _, _, source, _ in request["statements"])
+    return any(needs_a_gpu(error) for error in failed.values()) or (absent and asks)
+
+
+@contextlib.contextmanager
+def _in_place_of(module: types.ModuleType, other: types.ModuleType) -> Iterator[None]:
+    """As long as it is open, `import __main__` finds the other module, if it finds this one else."""
+    here = sys.modules.get(module.__name__) is module
+    if here:
+        sys.modules[module.__name__] = other
+    try:
+        yield
+    finally:
+        if here:
+            sys.modules[module.__name__] = module
 
 
 def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
@@ -65,15 +119,17 @@ def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
     return module
 
 
-def _bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> None:
+def _made(stand_ins: list[dict[str, Any]]) -> list[tuple[types.ModuleType, list[str]]]:
+    """The modules of stand-ins, each with the names that it stands in for."""
+    return [(stand_in_module(stand_in), stand_in["names"]) for stand_in in stand_ins]
+
+
+def _bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, list[str]]]) -> None:
     """Bind stand-ins over a notebook's names, and each over those of the next: a solution's method finds them, too."""
-    bound: list[tuple[types.ModuleType, list[str]]] = []
-    for stand_in in stand_ins:
-        module = stand_in_module(stand_in)
-        for other, names in bound:
-            bind(module.__dict__, other, names)
-        bind(namespace, module, stand_in["names"])
-        bound.append((module, stand_in["names"]))
+    for number, (module, names) in enumerate(stand_ins):
+        for other, others_names in stand_ins[:number]:
+            bind(module.__dict__, other, others_names)
+        bind(namespace, module, names)
 
 
 def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) -> dict[str, Any]:
@@ -147,13 +203,13 @@ def _run_whole_cells(
     request: dict[str, Any],
     failed: dict[str, StudentError],
     flags: int,
-    given: dict[str, Any],
+    given: Given,
 ) -> None:
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
         _run(namespace, cell, 1, source, flags)
-        namespace.update(given)
+        given.bind(namespace)
     for name in request["wanted"]:
         if name in namespace and name not in before:
             failed.pop(name, None)
@@ -164,13 +220,6 @@ def _broken(cell: int, line: int, text: str, why: str) -> StudentError:
     message = f"Python cannot read the cell that defines this: {why} ({place})."
     public = f"Python cannot read code cell {cell}: a syntax error in line {line}."
     return StudentError("error", message, kind="SyntaxError", place=place, public_text=public)
-
-
-def _given(value: Any) -> Any:
-    """A global that the assignment fixes; `{"device": "cpu"}` stands for a `torch.device`."""
-    if isinstance(value, dict) and set(value) == {"device"}:
-        return torch.device(value["device"])
-    return value
 
 
 def _future_flags(features: list[str]) -> int:

@@ -24,6 +24,7 @@ from autograder.runtime.loading import load
 from autograder.runtime.values import pack, unpack
 from autograder.runtime.workbench import Workbench, explain
 from autograder.sandbox.inside import limit_messages, wire
+from autograder.sandbox.inside.eager_torch import run_eagerly
 from autograder.sandbox.inside.offline_weights import answer_weight_downloads
 
 _WHOLE = ("new", "detect")  # what may run a whole backbone
@@ -35,6 +36,7 @@ def prepare() -> None:
     # oneDNN would compile a kernel for each new shape, which takes longer than what checks compute with it.
     torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
     answer_weight_downloads()
+    run_eagerly()
     linecache.clearcache()  # of the sources that imports have looked at; workers clear it, too
     _out_of_sight()
 
