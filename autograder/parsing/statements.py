@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from autograder.parsing.cells import KNOWN_LENGTH, Cell
 
 _MUTATORS = {"append", "extend", "insert", "update", "add", "setdefault", "register_buffer", "register_module"}
+_MUTATORS |= {"set_default_device", "set_default_dtype", "set_default_tensor_type"}  # of torch itself
 # What symtable calls their scopes: with angle brackets in some versions of Python, without in others.
 _COMPREHENSIONS = {
     form.format(kind) for kind in ("listcomp", "setcomp", "dictcomp", "genexpr") for form in ("{}", "<{}>")

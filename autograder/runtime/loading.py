@@ -49,7 +49,8 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
         fresh = types.ModuleType(module.__name__)
         with _in_place_of(module, fresh):
             again = _define(request, fresh.__dict__, Given(request["given"], "cuda"))
-        if any(name in again or name not in fresh.__dict__ for name in request["wanted"] if name in namespace):
+        absent = {name for name in request["wanted"] if name in namespace and name not in fresh.__dict__}
+        if absent or not set(again) <= set(failed):
             raise RuntimeError("what loads on the CPU does not load on a GPU")
         _bind_all(fresh.__dict__, stand_ins)
         return fresh.__dict__

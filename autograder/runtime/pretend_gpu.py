@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _device as default_devices
 
 from autograder.runtime.cuda_answers import CPU, GPU, Patch, named_type, patches, type_name
-from autograder.runtime.device_rules import BY_THE_FIRST, OF_DATA, may_cross, result_unknown
+from autograder.runtime.device_rules import BY_THE_FIRST, OF_DATA, is_indexing, may_cross, result_unknown, to_be_together
 from autograder.runtime.places import Places, memory_of
 
 _MAX_PARTS = 100_000
@@ -212,8 +212,11 @@ class PretendGpu(TorchFunctionMode):
         places = {place for tensor, place in met if place == GPU or tensor.dim() > 0}
         if not {GPU, CPU} <= places or may_cross(name):
             return
-        if name in ("__getitem__", "index") and self.place(args[0]) != CPU:
-            return
+        if is_indexing(name):
+            together = to_be_together(name, args, self.place(args[0]) != CPU)
+            places = {self.place(t) for t in tensors_in(together) if self.place(t) == GPU or t.dim() > 0}
+            if not {GPU, CPU} <= places:
+                return
         raise DeviceMismatch(
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu"
         )
