@@ -32,7 +32,7 @@ test: $(STAMP) lint  ## everything CI runs
 runtimes: export FCOSKIT_RUNTIMES ?= all
 runtimes: $(STAMP) ## the notebook in every place of tests/runtimes, some 5 GB and minutes each
 	@$(BIN)/python -m tests.support.runtimes
-	@$(BIN)/python -m pytest tests/journeys/test_runtimes.py
+	@$(BIN)/python -m pytest -rs tests/journeys/test_runtimes.py
 
 quick: $(STAMP)  ## the tests without the slow ones
 	@$(BIN)/python -m compileall -q autograder helpers tests

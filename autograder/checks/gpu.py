@@ -12,7 +12,7 @@ _ADVICE = (
     "Give a new tensor the device of those it meets (`device=x.device`, `torch.zeros_like(x)`, `x.new_zeros(...)`)."
 )
 _GUARDED = (
-    "A GPU is written into the code (`.cuda()`, `device=\"cuda\"`, `torch.cuda.synchronize()`). Write the device of a "
+    'A GPU is written into the code (`.cuda()`, `device="cuda"`, `torch.cuda.synchronize()`). Write the device of a '
     "tensor there (`x.device`), or `DEVICE`, and ask `torch.cuda.is_available()` before what a GPU alone can do."
 )
 

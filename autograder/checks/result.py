@@ -105,6 +105,9 @@ class ExerciseResult:
         code: The student's own code for it, what defines the names asked for first; bounded in size, and kept
             only where a check did not pass.
         peak_megabytes: Most memory that its process held, the libraries included; 0 where that is not known.
+        reading: "whole" where the results come from the notebook run as a whole; else "", the definitions alone.
+        readings: For staff: why it was read twice, and what either reading gave; "" where once was enough.
+        unloaded: What of the notebook did not load, or is not here, as far as a student may read it.
     """
 
     id: str
@@ -116,6 +119,9 @@ class ExerciseResult:
     reason: str = ""
     code: list[Code] = field(default_factory=list)
     peak_megabytes: float = 0.0
+    reading: str = ""
+    readings: str = ""
+    unloaded: list[str] = field(default_factory=list)
 
     @property
     def points(self) -> float:

@@ -18,6 +18,8 @@ class Limits:
     Attributes:
         load_seconds: Importing what the notebook imports and running its definitions.
         call_seconds: One call of one function.
+        notebook_seconds: Running a whole notebook, where what it defines is not enough to tell.
+        cell_seconds: One cell of it.
         train_seconds: One training run that a check asks for.
         exercise_seconds: All calls for one exercise together.
         submission_seconds: All calls for one submission together.
@@ -34,6 +36,8 @@ class Limits:
 
     load_seconds: float = 60.0
     call_seconds: float = 5.0
+    notebook_seconds: float = 60.0
+    cell_seconds: float = 10.0
     train_seconds: float = 60.0
     exercise_seconds: float = 60.0
     submission_seconds: float = 600.0

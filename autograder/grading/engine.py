@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-import traceback
 
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.map_score import Asked, measure, not_possible, scored
-from autograder.grading.substitutes import stand_ins
-from autograder.parsing.cells import Cell, handed_in_with, read_notebook
+from autograder.grading.readings import check_exercise, checks_of, read_again
+from autograder.parsing.cells import Cell, handed_in_with, parse_cell, sources_of
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.excerpt import shown_code
 from autograder.parsing.slicing import Slice, forget, make_slice
@@ -25,7 +24,6 @@ _TOO_LONG = (
     f"It takes more than {READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
     "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
 )
-_TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
 
 
 def grade_notebook(
@@ -53,11 +51,13 @@ def grade_notebook(
     started = time.perf_counter()
     host.next_submission()
     report.sha256 = hashlib.sha256(data).hexdigest()
+    sources: list[str] = []
     cells: list[Cell] = []
     slices: dict[str, Slice] = {}
     try:
         with cpu_limit(READ_SECONDS):
-            cells = read_notebook(data, suffix, assignment.limits.code_kilobytes)
+            sources = sources_of(data, suffix, assignment.limits.code_kilobytes)
+            cells = [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
             slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
@@ -74,6 +74,8 @@ def grade_notebook(
         else:
             result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host)
             report.exercises.append(result)
+    if not report.problem:
+        read_again(assignment, plugin, report, slices, sources, host)
     if assignment.map is not None and assignment.map.id not in skip:
         if report.problem:
             _add_figure(assignment, report, not_possible(assignment.map, asked, report.problem))
@@ -113,22 +115,10 @@ def _grade_exercise(
     report: Report,
     host: Host,
 ) -> ExerciseResult:
-    result = ExerciseResult(exercise.id, exercise.title, exercise.points)
-    try:
-        for bound in stand_ins(assignment, exercise, report.exercises):
-            guarded = any(stand_in["slice"] for stand_in in bound)
-            for _ in range(_TRIES):
-                student = SandboxedStudent(assignment, piece, host, bound)
-                checks = _run_checks(exercise, plugin, student, report.seed, guarded)
-                if not student.lost:
-                    break
-            result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
-            if not result.checks or sum(c.earned for c in checks) > result.earned:
-                result.checks, result.printed = checks, student.printed
-            if result.earned == exercise.points:
-                break
-    except Exception:  # the suites' own machinery broke: ours, and only this exercise's
-        result.checks = [_ours(check, traceback.format_exc()) for check in _of(plugin, exercise)]
+    """The first reading: what the exercise leans on, and nothing else."""
+    result = check_exercise(
+        assignment, exercise, plugin, report, lambda bound: SandboxedStudent(assignment, piece, host, bound)
+    )
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":
         result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
@@ -138,16 +128,6 @@ def _grade_exercise(
 def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
     return make_slice(cells, exercise.names, assignment.not_run | set(assignment.wanted), assignment.globals)
-
-
-def _run_checks(
-    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, guarded: bool
-) -> list[CheckResult]:
-    """The checks of an exercise; whatever happens, the student's process is ended."""
-    try:
-        return plugin.run(exercise.id, student, seed, guarded=guarded)
-    finally:
-        student.close()
 
 
 def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
@@ -168,21 +148,11 @@ def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
             )
 
 
-def _of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:
-    return [check for check in plugin.checks() if check.exercise == exercise.id]
-
-
 def _nothing_to_grade(exercise: Exercise, plugin: SuitePlugin, problem: str) -> ExerciseResult:
-    checks = _of(plugin, exercise)
+    checks = checks_of(plugin, exercise)
     for check in checks:
         check.status, check.message = "missing", problem
     return ExerciseResult(exercise.id, exercise.title, exercise.points, checks)
-
-
-def _ours(check: CheckResult, details: str) -> CheckResult:
-    check.status, check.details = "grader_error", details
-    check.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
-    return check
 
 
 def _syntax_note(cell: Cell) -> str:

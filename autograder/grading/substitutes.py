@@ -24,7 +24,8 @@ from autograder.course.assignment import Assignment, Exercise
 from autograder.parsing.cells import Cell, parse_cell, read_notebook
 from autograder.parsing.slicing import Slice, make_slice
 from autograder.runtime.errors import KitError
-from autograder.runtime.loading import bind, load, stand_in_module
+from autograder.runtime.loading import load, stand_in_module
+from autograder.runtime.stand_ins import bind
 
 
 def stand_ins(

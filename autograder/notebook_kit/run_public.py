@@ -14,8 +14,9 @@ from autograder.checks.runner import SuitePlugin, collect
 from autograder.checks.student import LocalStudent
 from autograder.notebook_kit.handout import SHIPPED, Handout
 from autograder.notebook_kit.two_ways import one_verdict, warn_of_written_out, worth_another_run
-from autograder.runtime.loading import bind, stand_in_module, unbind
+from autograder.runtime.loading import stand_in_module
 from autograder.runtime.notebook_device import default_device, notebook_device, on_the_cpu, random_state_kept
+from autograder.runtime.stand_ins import Undo, bind, unbind
 
 _CPU = torch.device("cpu")
 # The last verdict on each exercise in this process, and the objects that it is about.
@@ -70,17 +71,17 @@ def run_public(
 
     plugin = SuitePlugin(reference, serve)
     quiet = io.StringIO()
-    before: dict[str, Any] = {}
+    undo: Undo = []
     if canned:
         code = (suites / "public" / "stand_ins.py").read_text(encoding="utf-8")
-        before = bind(namespace, stand_in_module({"code": code}), canned)
+        undo = bind(namespace, stand_in_module({"code": code}), canned)
     default = torch.get_default_device()
     try:
         # Suites make their own tensors on the CPU, whatever default the notebook has.
         with default_device(_CPU), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             collect([suites / "public"], plugin)
     finally:
-        unbind(namespace, before)
+        unbind(undo)
     return results
 
 

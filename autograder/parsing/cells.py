@@ -56,6 +56,12 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     Raises:
         SubmissionError: It is no notebook, or holds no code; says why in one line.
     """
+    sources = sources_of(data, suffix, code_kilobytes)
+    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+
+
+def sources_of(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[str]:
+    """The code cells of a notebook file as they stand, magics and all; arguments and errors as of `read_notebook`."""
     text = _decode(data)
     if not text.strip():
         raise SubmissionError("The file is empty. Save the notebook and hand it in again.")
@@ -68,7 +74,7 @@ def read_notebook(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[
     size = sum(len(source) for source in sources)
     if size > code_kilobytes * 1024:
         raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
-    return [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+    return sources
 
 
 def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:

@@ -47,6 +47,7 @@ class Slice:
     not_run: dict[str, str] = field(default_factory=dict)
     whole_cells: tuple[tuple[int, str], ...] = ()
     features: tuple[str, ...] = ()
+    doubt: str = "not looked at"
 
     def to_json(self, given: dict[str, Any]) -> dict[str, Any]:
         """What `loading.load` asks for: plain data that can cross into a sandbox.

@@ -39,13 +39,35 @@ _ANSWERS: dict[str, Any] = {
     "utilization": 0,
     "temperature": 0,
 }
-_NUMBERS = ("memory_allocated", "memory_reserved", "memory_cached", "memory_usage")
-_NUMBERS += tuple(f"max_{name}" for name in _NUMBERS[:3])
-_NOTHING = (
-    "init ipc_collect empty_cache synchronize set_device set_stream set_per_process_memory_fraction set_sync_debug_mode "
-    "manual_seed manual_seed_all seed seed_all set_rng_state set_rng_state_all reset_peak_memory_stats "
-    "reset_max_memory_allocated reset_max_memory_cached reset_accumulated_memory_stats"
-).split()
+_NUMBERS = [
+    "memory_allocated",
+    "memory_reserved",
+    "memory_cached",
+    "memory_usage",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "max_memory_cached",
+]
+_NOTHING = [
+    "init",
+    "ipc_collect",
+    "empty_cache",
+    "synchronize",
+    "set_device",
+    "set_stream",
+    "set_per_process_memory_fraction",
+    "set_sync_debug_mode",
+    "manual_seed",
+    "manual_seed_all",
+    "seed",
+    "seed_all",
+    "set_rng_state",
+    "set_rng_state_all",
+    "reset_peak_memory_stats",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
+    "reset_accumulated_memory_stats",
+]
 _ACCELERATOR: dict[str, Any] = {
     "is_available": True,
     "device_count": 1,
@@ -79,7 +101,8 @@ class _Nothing(contextlib.nullcontext[None]):
         self._at = 0.0
 
     def __call__(self, function: Any) -> Any:
-        return function  # as a decorator
+        """As a decorator."""
+        return function
 
     def record(self, *_: Any) -> None:
         """Note the time, as an event does."""
@@ -121,12 +144,13 @@ class TensorType(type):
         return known and cls.place(thing) in (cls.where, None)
 
     def __call__(cls, *values: Any, **_: Any) -> torch.Tensor:
-        sizes = bool(values) and all(isinstance(value, int) for value in values)
-        if not values or sizes:
-            made = torch.empty(*(values or (0,)), dtype=cls.dtype, device=CPU)
+        """A tensor of sizes, or of data."""
+        if all(isinstance(value, int) for value in values):  # sizes, or nothing at all
+            made = torch.empty(values or (0,), dtype=cls.dtype, device=CPU)
+        elif isinstance(values[0], torch.Size):
+            made = torch.empty(values[0], dtype=cls.dtype, device=CPU)
         else:
-            made = torch.empty(values[0], dtype=cls.dtype, device=CPU) if isinstance(values[0], torch.Size) else None
-            made = torch.tensor(values[0], dtype=cls.dtype, device=CPU) if made is None else made
+            made = torch.tensor(values[0], dtype=cls.dtype, device=CPU)
         return cls.put(made, cls.where)
 
     def __str__(cls) -> str:
@@ -140,10 +164,11 @@ def type_name(dtype: torch.dtype, where: torch.device) -> str:
 
 
 def named_type(value: Any) -> tuple[torch.dtype, torch.device] | None:
-    """The dtype and the device that a tensor type (`torch.cuda.FloatTensor`, or its name) stands for; None if it is none."""
+    """The dtype and the device that a tensor type (`torch.cuda.FloatTensor`, or its name) stands for, or None."""
     if isinstance(value, TensorType):
         return value.dtype, value.where
-    text = value if isinstance(value, str) else f"{getattr(value, '__module__', '')}.{getattr(value, '__name__', '')}"
+    of_class = f"{getattr(value, '__module__', '')}.{getattr(value, '__name__', '')}"
+    text = value if isinstance(value, str) else of_class
     package, _, name = text.rpartition(".")
     if package not in ("torch", "torch.cuda") or name not in _TYPES:
         return None
@@ -155,7 +180,7 @@ def patches(gpu: Any) -> list[Patch]:
     made: list[Patch] = [*_answers(torch.cuda, _ANSWERS), *_of_cuda()]
     if hasattr(torch, "accelerator"):  # from torch 2.6 on
         made += _answers(torch.accelerator, _ACCELERATOR)
-        nothing = {name: None for name in ("synchronize", "set_device_index", "set_device_idx", "empty_cache")}
+        nothing = dict.fromkeys(("synchronize", "set_device_index", "set_device_idx", "empty_cache"))
         made += _answers(torch.accelerator, nothing)
         made += _answers(torch.accelerator, dict.fromkeys(_NUMBERS, 0))
         ways = {"device_index": _Nothing, "current_stream": _stream}
@@ -176,7 +201,9 @@ def patches(gpu: Any) -> list[Patch]:
 
 def _answers(module: Any, said: dict[str, Any]) -> list[Patch]:
     return [
-        (module, name, lambda *_, _answer=answer, **__: _answer) for name, answer in said.items() if hasattr(module, name)
+        (module, name, lambda *_, _answer=answer, **__: _answer)
+        for name, answer in said.items()
+        if hasattr(module, name)
     ]
 
 
@@ -212,7 +239,7 @@ class _Generator(torch.Generator):
     """One for the GPU draws on the CPU, too."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Generator:
-        return super().__new__(cls, CPU)
+        return super().__new__(cls, CPU)  # type: ignore[call-arg]
 
 
 def _stream(*_: Any) -> _Nothing:

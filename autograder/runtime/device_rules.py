@@ -13,26 +13,65 @@ import torch
 
 # Copies across, or asks something of each tensor by itself.
 CROSSING = frozenset(
-    "copy_ select_scatter slice_scatter diagonal_scatter as_strided_scatter to cuda cpu type type_as tolist item "
-    "tensor as_tensor asarray new new_tensor __set__ set_data is_set_to _has_compatible_shallow_copy_type result_type "
-    "is_same_size can_cast module_load __repr__ __str__ __format__ __deepcopy__ __reduce_ex__".split()
+    [
+        "copy_",
+        "select_scatter",
+        "slice_scatter",
+        "diagonal_scatter",
+        "as_strided_scatter",
+        "to",
+        "cuda",
+        "cpu",
+        "type",
+        "type_as",
+        "tolist",
+        "item",
+        "tensor",
+        "as_tensor",
+        "asarray",
+        "new",
+        "new_tensor",
+        "__set__",
+        "set_data",
+        "is_set_to",
+        "_has_compatible_shallow_copy_type",
+        "result_type",
+        "is_same_size",
+        "can_cast",
+        "module_load",
+        "__repr__",
+        "__str__",
+        "__format__",
+        "__deepcopy__",
+        "__reduce_ex__",
+    ]
 )
 # Reads the shape of another, or shapes several: each result is a view.
 BY_SHAPE = frozenset(
-    "expand_as view_as reshape_as resize_as_ broadcast_tensors atleast_1d atleast_2d atleast_3d align_as "
-    "align_tensors".split()
+    [
+        "expand_as",
+        "view_as",
+        "reshape_as",
+        "resize_as_",
+        "broadcast_tensors",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "align_as",
+        "align_tensors",
+    ]
 )
 # Some of their tensors belong on the CPU wherever the others are: lengths, places to cut.
-WITH_THE_CPU = frozenset("tensor_split _pack_padded_sequence _pad_packed_sequence ctc_loss".split())
+WITH_THE_CPU = frozenset(["tensor_split", "_pack_padded_sequence", "_pad_packed_sequence", "ctc_loss"])
 # Go through lists pair by pair.
 PAIRWISE = ("_foreach_", "_fused_", "_amp_foreach_")
 # The first tensor alone says where the result is: what is copied into it, or picks from it, may be elsewhere.
-_PICKING = frozenset("__getitem__ index".split())
-_PUTTING = frozenset("__setitem__ index_put index_put_ _index_put_impl_".split())
-_COPYING = frozenset("copy_ select_scatter slice_scatter diagonal_scatter as_strided_scatter".split())
+_PICKING = frozenset(["__getitem__", "index"])
+_PUTTING = frozenset(["__setitem__", "index_put", "index_put_", "_index_put_impl_"])
+_COPYING = frozenset(["copy_", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided_scatter"])
 BY_THE_FIRST = _PICKING | _PUTTING | _COPYING
 # Make a tensor of data.
-OF_DATA = frozenset("tensor as_tensor asarray".split())
+OF_DATA = frozenset(["tensor", "as_tensor", "asarray"])
 
 
 def may_cross(name: str) -> bool:

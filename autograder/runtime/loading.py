@@ -5,24 +5,25 @@ import __future__
 
 import builtins
 import contextlib
-import functools
 import linecache
 import re
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
+from autograder.runtime.absent import AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.given import Given
-from autograder.runtime.notebook_device import usable
+from autograder.runtime.stand_ins import bind
 from autograder.runtime.workbench import NotRun, Workbench, explain
 from autograder.runtime.workbench_gpu import needs_a_gpu
 
 _ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
+
+_MOST_STUBS = 20  # packages that one piece imports and that are not here
 
 
 def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
@@ -38,58 +39,73 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
         The workbench over the namespace, and a line for each statement that did not run.
     """
     namespace = module.__dict__
-    failed = _define(request, namespace, Given(request["given"]))
-    wants_gpu = _kept_from_a_gpu(failed, request, namespace)
-    broken = {name: _broken(*problem) for name, problem in request["broken"].items() if name not in namespace}
+    absent = AbsentFinder()
+    failed = _define(request, namespace, absent)
+    wants_gpu = wants_a_gpu(failed.values()) or _asks_for_one(request, namespace)
+    broken = {name: broken_name(*problem) for name, problem in request["broken"].items() if name not in namespace}
     broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    stand_ins = _made(request.get("stand_ins", []))
-    _bind_all(namespace, stand_ins)
+    stand_ins = stand_in_modules(request.get("stand_ins", []))
+    bind_all(namespace, stand_ins)
 
     def reload() -> dict[str, Any]:
         fresh = types.ModuleType(module.__name__)
         with _in_place_of(module, fresh):
-            again = _define(request, fresh.__dict__, Given(request["given"], "cuda"))
-        absent = {name for name in request["wanted"] if name in namespace and name not in fresh.__dict__}
-        if absent or not set(again) <= set(failed):
+            again = _define(request, fresh.__dict__, absent, "cuda")
+        lost = {name for name in request["wanted"] if name in namespace and name not in fresh.__dict__}
+        if lost or not set(again) <= set(failed):
             raise RuntimeError("what loads on the CPU does not load on a GPU")
-        _bind_all(fresh.__dict__, stand_ins)
+        bind_all(fresh.__dict__, stand_ins)
         return fresh.__dict__
 
     bench = Workbench(namespace, request["missing"], broken, reload=reload, wants_gpu=wants_gpu)
-    return bench, [error.message for error in failed.values()]
+    problems = [error.message for error in failed.values()]
+    problems += [f"The notebook imports {name}, which is not here." for name in sorted(absent.packages)]
+    return bench, problems
 
 
-def _define(request: dict[str, Any], namespace: dict[str, Any], given: Given) -> dict[str, StudentError]:
+def _define(
+    request: dict[str, Any], namespace: dict[str, Any], absent: AbsentFinder, gpu: str = ""
+) -> dict[str, StudentError]:
     """Run a slice's statements; gives, for each name that is not defined then, the error of its statement."""
     namespace["__builtins__"] = builtins
     namespace.update({name: NotRun(reason) for name, reason in request["not_run"].items()})
-    given.bind(namespace)
+    bind_given(namespace, request["given"], gpu)
     failed: dict[str, StudentError] = {}
     flags = _future_flags(request["features"])
     for cell, line, source, binds in request["statements"]:
-        error = _run(namespace, cell, line, source, flags)
+        error = _run(namespace, cell, line, source, flags, absent)
         for name in binds:
             failed.pop(name, None)
             if error:
                 failed[name] = error
-        given.bind(namespace)
+        bind_given(namespace, request["given"], gpu)
     if any(name in failed or name not in namespace for name in request["wanted"]):
-        _run_whole_cells(namespace, request, failed, flags, given)
+        _run_whole_cells(namespace, request, failed, flags, absent, gpu)
     return failed
 
 
-def _kept_from_a_gpu(failed: dict[str, StudentError], request: dict[str, Any], namespace: dict[str, Any]) -> bool:
-    """Whether something is not defined, or not as it should be, because there is no GPU.
+def wants_a_gpu(failed: Iterable[StudentError]) -> bool:
+    """Whether something of a notebook that was just loaded failed, or would fail now, because there is no GPU.
 
     A default device that nothing can be made on is taken back: what is not the student's goes on.
     """
-    default = torch.get_default_device()
-    if default.type != "cpu" and not usable(default):
+    try:
+        torch.empty(0)
+    except Exception:  # each kind of GPU has its own way of saying that it is not there
         torch.set_default_device(None)
+        dtype = torch.get_default_dtype()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an old function, and what undoes it
+            torch.set_default_tensor_type(torch.FloatTensor)
+        torch.set_default_dtype(dtype)
         return True
+    return any(needs_a_gpu(error) for error in failed)
+
+
+def _asks_for_one(request: dict[str, Any], namespace: dict[str, Any]) -> bool:
+    """Whether a wanted name is not there, and may be where there is a GPU."""
     absent = any(name not in namespace for name in request["wanted"])
-    asks = any(_ASKS.search(source) for _, _, source, _ in request["statements"])
-    return any(needs_a_gpu(error) for error in failed.values()) or (absent and asks)
+    return absent and any(_ASKS.search(source) for _, _, source, _ in request["statements"])
 
 
 @contextlib.contextmanager
@@ -115,69 +131,48 @@ def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
     if stand_in["code"]:
         exec(compile(stand_in["code"], "<stand-ins>", "exec"), module.__dict__)  # noqa: S102
     else:
+        before = dict(linecache.cache)
         load(stand_in["slice"], module)
-        linecache.clearcache()
+        linecache.cache.clear()  # the solution's lines go by the same names as the notebook's
+        linecache.cache.update(before)
     return module
 
 
-def _made(stand_ins: list[dict[str, Any]]) -> list[tuple[types.ModuleType, list[str]]]:
-    """The modules of stand-ins, each with the names that it stands in for."""
-    return [(stand_in_module(stand_in), stand_in["names"]) for stand_in in stand_ins]
+def stand_in_modules(stand_ins: list[dict[str, Any]]) -> list[tuple[types.ModuleType, list[str]]]:
+    """The modules of stand-ins, with the names of each; a solution's method finds those before it, too."""
+    made: list[tuple[types.ModuleType, list[str]]] = []
+    for stand_in in stand_ins:
+        module = stand_in_module(stand_in)
+        for other, names in made:
+            bind(module.__dict__, other, names)
+        made.append((module, stand_in["names"]))
+    return made
 
 
-def _bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, list[str]]]) -> None:
-    """Bind stand-ins over a notebook's names, and each over those of the next: a solution's method finds them, too."""
-    for number, (module, names) in enumerate(stand_ins):
-        for other, others_names in stand_ins[:number]:
-            bind(module.__dict__, other, others_names)
+def bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, list[str]]]) -> None:
+    """Bind stand-ins over a notebook's names."""
+    for module, names in stand_ins:
         bind(namespace, module, names)
 
 
-def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) -> dict[str, Any]:
-    """Bind stand-ins over a notebook's own names; "FCOS.forward" replaces a method of its class.
-
-    Returns:
-        What the names were bound to before, to be put back by `unbind`.
-    """
-    before: dict[str, Any] = {}
-    for name in names:
-        holder, _, attribute = name.partition(".")
-        if not attribute:
-            before[name] = namespace.get(name)
-            namespace[name] = module.__dict__[name]
-        elif isinstance(namespace.get(holder), type):
-            before[name] = namespace[holder].__dict__.get(attribute)
-            setattr(
-                namespace[holder], attribute, _moved(module.__dict__[holder].__dict__[attribute], namespace[holder])
-            )
-    return before
-
-
-def _moved(value: Any, holder: type) -> Any:
-    """A method as if another class had defined it: `super()` asks for the class that it was written in."""
-    if not isinstance(value, types.FunctionType) or "__class__" not in value.__code__.co_freevars:
-        return value
-    cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-    closure = tuple(types.CellType(holder) if name == "__class__" else cell for name, cell in cells)
-    made = types.FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, closure)
-    made.__kwdefaults__ = value.__kwdefaults__
-    return functools.wraps(value)(made)
-
-
-def unbind(namespace: dict[str, Any], before: dict[str, Any]) -> None:
-    """Put back what `bind` replaced; names that were not there are taken away again."""
-    for name, value in before.items():
-        if value is None:
-            namespace.pop(name, None)
-        else:
-            namespace[name] = value
-
-
-def _run(namespace: dict[str, Any], cell: int, line: int, source: str, flags: int) -> StudentError | None:
-    """Run a piece of a cell under the cell's own line numbers."""
+def _run(
+    namespace: dict[str, Any], cell: int, line: int, source: str, flags: int, absent: AbsentFinder
+) -> StudentError | None:
+    """Run a piece of a cell under the cell's own line numbers; a package that is not here is stood for."""
     name = f"<code cell {cell}>"
     padded = "\n" * (line - 1) + source
     _remember(name, padded)
+    for _ in range(_MOST_STUBS):
+        error = _once(namespace, name, padded, flags)
+        package = missing_module(error)
+        if not package:
+            break
+        absent.stand_for(package)
+    return None if error is None else explain(error)
+
+
+def _once(namespace: dict[str, Any], name: str, padded: str, flags: int) -> BaseException | None:
+    """Run a piece of a cell; what it raised, if anything."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -185,7 +180,7 @@ def _run(namespace: dict[str, Any], cell: int, line: int, source: str, flags: in
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # student code may raise what `Exception` does not cover
-        return explain(error)
+        return error
     return None
 
 
@@ -204,23 +199,46 @@ def _run_whole_cells(
     request: dict[str, Any],
     failed: dict[str, StudentError],
     flags: int,
-    given: Given,
+    absent: AbsentFinder,
+    gpu: str,
 ) -> None:
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
-        _run(namespace, cell, 1, source, flags)
-        given.bind(namespace)
+        _run(namespace, cell, 1, source, flags, absent)
+        bind_given(namespace, request["given"], gpu)
     for name in request["wanted"]:
         if name in namespace and name not in before:
             failed.pop(name, None)
 
 
-def _broken(cell: int, line: int, text: str, why: str) -> StudentError:
+def broken_name(cell: int, line: int, text: str, why: str) -> StudentError:
+    """The error for a name whose cell Python cannot read."""
     place = Place(cell, line, text)
     message = f"Python cannot read the cell that defines this: {why} ({place})."
     public = f"Python cannot read code cell {cell}: a syntax error in line {line}."
     return StudentError("error", message, kind="SyntaxError", place=place, public_text=public)
+
+
+def given_value(value: Any, now: Any = None, gpu: str = "") -> Any:
+    """A global that the assignment fixes; `{"device": "cpu"}` stands for a `torch.device`.
+
+    Args:
+        value: As `assignment.toml` has it.
+        now: What the notebook bound to the name, if anything: a device that is a text there stays one.
+        gpu: What devices name instead ("cuda"), for code that runs as on a GPU; one that does so already stays.
+    """
+    if not isinstance(value, dict) or set(value) != {"device"}:
+        return value
+    if gpu and isinstance(now, (str, torch.device)) and str(now).startswith(gpu):
+        return now
+    name = gpu or value["device"]
+    return name if isinstance(now, str) else torch.device(name)
+
+
+def bind_given(namespace: dict[str, Any], given: dict[str, Any], gpu: str = "") -> None:
+    """Bind the globals that the assignment fixes over what a notebook has just bound."""
+    namespace.update({name: given_value(value, namespace.get(name), gpu) for name, value in given.items()})
 
 
 def _future_flags(features: list[str]) -> int:

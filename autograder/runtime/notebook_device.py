@@ -34,14 +34,14 @@ def notebook_device(namespace: dict[str, Any]) -> torch.device | None:
         device = default
     else:
         device = _built_in()
-    return device if _is_gpu(device) and usable(device) else None
+    return device if _is_gpu(device) and _usable(device) else None
 
 
 @contextlib.contextmanager
 def on_the_cpu(namespace: dict[str, Any]) -> Iterator[None]:
     """As long as it is open, the notebook's globals that name a GPU name the CPU, and so does torch's default."""
     before = {name: value for name, value in namespace.items() if _is_gpu(_device_of(name, value))}
-    namespace.update({name: cpu_like(value) for name, value in before.items()})
+    namespace.update({name: _cpu_like(value) for name, value in before.items()})
     try:
         with default_device(torch.device("cpu")):
             yield
@@ -146,7 +146,7 @@ def _with_a_gpu(value: torch.device | str | bool) -> torch.device | str | bool:
     return "cuda" if isinstance(value, str) else torch.device("cuda")
 
 
-def cpu_like(value: torch.device | str) -> torch.device | str:
+def _cpu_like(value: torch.device | str) -> torch.device | str:
     """The CPU as the same kind of object; a text that no other is identical to, so that `PretendGpu` knows it again."""
     return "".join(["c", "pu"]) if isinstance(value, str) else torch.device("cpu")
 
@@ -155,8 +155,7 @@ def _is_gpu(device: torch.device | None) -> bool:
     return device is not None and device.type not in ("cpu", "meta")
 
 
-def usable(device: torch.device | None) -> bool:
-    """Whether tensors can be made on a device."""
+def _usable(device: torch.device | None) -> bool:
     try:
         torch.empty(0, device=device)
     except Exception:  # each kind has its own way of saying that it is not there

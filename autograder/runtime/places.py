@@ -41,7 +41,8 @@ class Places:
             self._single[tensor] = where
             return
         # While a weak reference is held no other memory gets its address, so a key never means two of them.
-        held = self._memory[key][0] if key in self._memory else StorageWeakRef(tensor.untyped_storage())
+        known = self._memory.get(key)
+        held = known[0] if known else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         self._memory[key] = held, where
         if len(self._memory) > self._purged_at:
             self._purge()

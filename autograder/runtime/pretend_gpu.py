@@ -23,7 +23,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _device as default_devices
 
 from autograder.runtime.cuda_answers import CPU, GPU, Patch, named_type, patches, type_name
-from autograder.runtime.device_rules import BY_THE_FIRST, OF_DATA, is_indexing, may_cross, result_unknown, to_be_together
+from autograder.runtime.device_rules import (
+    BY_THE_FIRST,
+    OF_DATA,
+    is_indexing,
+    may_cross,
+    result_unknown,
+    to_be_together,
+)
 from autograder.runtime.places import Places, memory_of
 
 _MAX_PARTS = 100_000
@@ -270,8 +277,8 @@ class PretendGpu(TorchFunctionMode):
 
 
 def _makers() -> Any:
-    """torch's functions that make tensors where nothing else says so on the default device."""
-    return default_devices._device_constructors()  # type: ignore[no-untyped-call]
+    """Torch's functions that make tensors where nothing else says so on the default device."""
+    return default_devices._device_constructors()
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:

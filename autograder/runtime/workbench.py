@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from autograder.runtime.cuda_answers import GPU
 from autograder.runtime.detector import detect, load_weights
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.notebook_device import default_device, moved
-from autograder.runtime.pretend_gpu import GPU
 from autograder.runtime.shallow_backbone import shallow_models
 from autograder.runtime.values import ValueRefused
 from autograder.runtime.workbench_gpu import OnGpu, Reload, examined_there, moved_by_its_own

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 import torch
 
+from autograder.runtime.cuda_answers import GPU
 from autograder.runtime.errors import StudentError
 from autograder.runtime.notebook_device import on_a_gpu
-from autograder.runtime.pretend_gpu import GPU, DeviceMismatch, PretendGpu, tensors_in
+from autograder.runtime.pretend_gpu import DeviceMismatch, PretendGpu, tensors_in
 
 Reload = Callable[[], dict[str, Any]]
 

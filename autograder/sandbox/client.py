@@ -69,7 +69,11 @@ class SandboxedStudent(BaseStudent):
         seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
         return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
 
-    def close(self, *, gone: bool = False) -> str:
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        self._end()
+
+    def _end(self, *, gone: bool = False) -> str:
         """End the worker, if there is one; says how it had ended by itself, or ""."""
         if self._connection is None:
             return ""
@@ -81,6 +85,19 @@ class SandboxedStudent(BaseStudent):
         return ended
 
     def _load(self) -> None:
+        """Start a worker and have it load the slice."""
+        self._open()
+        value = self._packed(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})
+        message = {"op": "load", "value": value, "limits": self._packed_limits()}
+        what = "loading the notebook's definitions"
+        self.problems = self._texts(self._exchange(message, [], self._limits.load_seconds, what))
+
+    def _open(self) -> None:
+        """Start a worker.
+
+        Raises:
+            SandboxFailed: Ours.
+        """
         try:
             self._connection = self._host.spawn()
         except SandboxFailed:
@@ -88,11 +105,19 @@ class SandboxedStudent(BaseStudent):
             raise
         self._cpu = 0.0
         self._shared = {}  # a new process knows none of the old one's modules
-        value = pack(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})[0]
-        message = {"op": "load", "value": value, "limits": pack(_numbers(self._limits))[0]}
-        what = "loading the notebook's definitions"
-        problems = self._exchange(message, [], self._limits.load_seconds, what)
-        self.problems = [text for text in problems if isinstance(text, str)] if isinstance(problems, list) else []
+
+    def _packed_limits(self) -> Any:
+        return self._packed(_numbers(self._limits))
+
+    @staticmethod
+    def _packed(value: Any) -> Any:
+        return pack(value)[0]
+
+    @staticmethod
+    def _texts(value: Any) -> list[str]:
+        """Lines that a worker sent; it may send anything."""
+        lines = value if isinstance(value, list) else []
+        return [text[:300] for text in lines if isinstance(text, str)][:50]
 
     def _exchange(self, message: dict[str, Any], tensors: list[Any], seconds: float, what: str) -> Any:
         """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
@@ -107,12 +132,12 @@ class SandboxedStudent(BaseStudent):
             meter.settle()
             return _answered(reply, out, number, self._limits)
         except wire.WireTimeout as error:
-            self.close()
+            self._end()
             raise self._died("timeout", _stopped(what, meter.clock, seconds)) from error
         except wire.WireGone as error:
             raise self._gone(what) from error
         except (wire.WireError, ValueRefused) as error:
-            self.close()
+            self._end()
             said = f"During {what} your code's process answered with {error}."
             raise self._died("error", limit_words.name_limit(said, self._limits)) from error
         finally:
@@ -126,7 +151,7 @@ class SandboxedStudent(BaseStudent):
         Raises:
             SandboxFailed: The sandbox is gone with it, which is not the student's doing.
         """
-        ended = self.close(gone=True)
+        ended = self._end(gone=True)
         if self.lost:
             raise SandboxFailed(f"During {what} the sandbox was ended from outside.")
         if limit := limit_words.ended_by(ended, self._limits):

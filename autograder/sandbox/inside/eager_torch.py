@@ -60,7 +60,7 @@ class _Nothing:
 
 
 def _without_the_compiler(function: Any) -> None:
-    """A function that torch keeps out of what it compiles: at its first call it would import the compiler, for seconds."""
+    """A function that torch keeps out of what it compiles: its first call would import the compiler, for seconds."""
     inner = getattr(function, "__wrapped__", None)
     if inner is not None:
         inner.__dynamo_disable = inner

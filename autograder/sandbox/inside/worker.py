@@ -20,10 +20,11 @@ from typing import Any
 import torch
 
 from autograder.runtime.errors import StudentError
-from autograder.runtime.loading import load
+from autograder.runtime.loading import bind_all, broken_name, load, stand_in_modules
 from autograder.runtime.values import pack, unpack
 from autograder.runtime.workbench import Workbench, explain
 from autograder.sandbox.inside import limit_messages, wire
+from autograder.sandbox.inside.branches import LEAVE, serve_branches
 from autograder.sandbox.inside.eager_torch import run_eagerly
 from autograder.sandbox.inside.offline_weights import answer_weight_downloads
 
@@ -51,15 +52,43 @@ def main(descriptor: int) -> None:
     limit_messages.apply(unpack(request["limits"], tensors))
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
-    workbench, problems = load(unpack(request["value"], tensors), module)
+    whole = request["op"] == "run"
+    workbench, problems = (_run_whole if whole else load)(unpack(request["value"], tensors), module)
     wire.send(connection, {"id": request["id"], "value": pack(problems)[0]}, [])
+    if whole:
+        serve_branches(connection, lambda exercise: _bound(workbench, exercise), _serve)
+    else:
+        _serve(connection, workbench)
+
+
+def _serve(connection: socket.socket, workbench: Workbench) -> None:
+    """Answer one request after the other."""
     while True:
         try:
             request, tensors = wire.receive(connection)
         except wire.WireError:
             return
+        if request["op"] == LEAVE:
+            wire.send(connection, {"id": request["id"], "value": pack(None)[0]}, [])
+            return
         message, out = answer(workbench, request, tensors)
         wire.send(connection, {"id": request["id"], **message}, out)
+
+
+def _run_whole(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
+    from autograder.runtime.whole_notebook import run_notebook  # a sight of IPython that most workers need not have
+
+    with _onednn():
+        return run_notebook(request, module)
+
+
+def _bound(workbench: Workbench, exercise: dict[str, Any]) -> Workbench:
+    """A whole notebook's workbench, made ready for an exercise in a process of its own."""
+    namespace = workbench.namespace
+    unread = {n: broken_name(*problem) for n, problem in exercise["broken"].items() if n not in namespace}
+    workbench.missing, workbench.broken = exercise["missing"], unread | workbench.broken
+    bind_all(namespace, stand_in_modules(exercise["stand_ins"]))
+    return workbench
 
 
 def answer(

@@ -87,7 +87,7 @@ def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
 @with_other_numbers
 def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
-    known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in module.found().items()}
+    known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in network.layers(module).items()}
     module.load(known)
     leaves, told = _leaves(known), module.gradients(features(16))
     made = [part for feature in features(16).values() for part in network.expected(leaves, feature)]

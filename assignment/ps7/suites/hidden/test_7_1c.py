@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape
 from autograder.checks.student import Student
-from suites.public.test_7_1c import KINDS, features, three
+from suites.public.test_7_1c import KINDS, features, layers, three
 
 pytestmark = pytest.mark.exercise("7.1c")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.exercise("7.1c")
 def test_logits(student: Student) -> None:
     """Class and centerness predictions are logits: they are not squeezed between 0 and 1."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16])
-    biases = {n: p for n, p in module.parameters().items() if p.dim() == 1 and not n.startswith("stem_")}
+    biases = {n: p for n, p in layers(module).items() if p.dim() == 1 and not n.startswith("stem_")}
     module.load({name: torch.full_like(p, 5.0) for name, p in biases.items()})
     for part, what in zip(three(module(features(16))), KINDS, strict=True):
         if not bool((part["p3"] > 3).all()):
@@ -30,7 +30,7 @@ def test_values(student: Student, rng: torch.Generator) -> None:
     """The predictions are those of the convolutions and ReLUs asked for, whatever their number and widths."""
     for classes, channels, stems in ((3, 10, [14, 6, 9]), (7, 12, [8])):
         module = student.new("FCOSPredictionNetwork", classes, channels, stems)
-        weights = {n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in module.found().items()}
+        weights = {n: 0.3 * torch.randn(p.shape, generator=rng) for n, p in layers(module).items()}
         module.load(weights)
         maps = {k: torch.randn(v.shape, generator=rng) for k, v in features(channels, batch=3).items()}
         got = three(module(maps))

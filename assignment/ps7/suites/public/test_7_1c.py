@@ -136,6 +136,14 @@ def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm:
     confirm("network_gradients", module, rng)
 
 
+def layers(module: Handle) -> dict[str, torch.Tensor]:
+    """The parameters of the network's layers, by name.
+
+    A single factor that is none of theirs stays as it starts: the paper scales the boxes of each level by one.
+    """
+    return {n: p for n, p in module.found().items() if p.dim() > 0 and (p.numel() > 1 or n.endswith("bias"))}
+
+
 def pointwise(student: Student) -> Handle:
     """A network whose convolutions look at one cell each and keep every sign, so that rows can be followed."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16, 16])
@@ -146,7 +154,7 @@ def pointwise(student: Student) -> Handle:
 def pointwise_weights(module: Handle) -> dict[str, torch.Tensor]:
     """The weights of that network, by name."""
     tensors = {}
-    for name, p in module.found().items():
+    for name, p in layers(module).items():
         tensors[name] = torch.zeros_like(p)
         if p.dim() == 4:
             middle = (p.shape[2] // 2, p.shape[3] // 2)

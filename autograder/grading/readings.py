@@ -1,0 +1,126 @@
+"""One exercise, checked: as the first reading has it, and once more where that lost points and may be to blame.
+
+The first reading loads what the exercise leans on, as far as the notebook's text tells. Where points are lost and it
+left something out that could matter, the notebook is run whole (`sandbox/whole.py`), which guesses nothing, and the
+checks ask the objects that are there. The better result counts: how a right solution is written costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.checks.runner import SuitePlugin
+from autograder.course.assignment import Assignment, Exercise
+from autograder.grading.substitutes import stand_ins
+from autograder.parsing.slicing import Slice
+from autograder.report.model import Report
+from autograder.sandbox.client import SandboxedStudent
+from autograder.sandbox.host import Host
+from autograder.sandbox.whole import WholeNotebook
+
+_TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
+_SHOWN = 12  # lines about what did not load
+
+MakeStudent = Callable[[list[dict[str, Any]]], SandboxedStudent]
+
+
+def check_exercise(
+    assignment: Assignment, exercise: Exercise, plugin: SuitePlugin, report: Report, make: MakeStudent
+) -> ExerciseResult:
+    """Run the checks of an exercise, with one set of stand-ins after the other until it has all points.
+
+    Args:
+        assignment: Whose.
+        exercise: Which.
+        plugin: With the suites collected.
+        report: With the results of the exercises before it, and the seed.
+        make: Makes the student, for some stand-ins.
+    """
+    result = ExerciseResult(exercise.id, exercise.title, exercise.points)
+    ids = [e.id for e in assignment.exercises]
+    earlier = [r for r in report.exercises if r.id in ids[: ids.index(exercise.id)]]
+    try:
+        for bound in stand_ins(assignment, exercise, earlier):
+            guarded = any(stand_in["slice"] for stand_in in bound)
+            for _ in range(_TRIES):
+                student = make(bound)
+                checks = _run_checks(exercise, plugin, student, report.seed, guarded)
+                if not student.lost:
+                    break
+            result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
+            if not result.checks or sum(c.earned for c in checks) > result.earned:
+                result.checks, result.printed = checks, student.printed
+            if not guarded:
+                result.unloaded = student.problems[:_SHOWN]
+            if result.earned == exercise.points:
+                break
+    except Exception:  # the suites' own machinery broke: ours, and only this exercise's
+        result.checks = [_ours(check, traceback.format_exc()) for check in checks_of(plugin, exercise)]
+    return result
+
+
+def read_again(
+    assignment: Assignment,
+    plugin: SuitePlugin,
+    report: Report,
+    slices: dict[str, Slice],
+    sources: list[str],
+    host: Host,
+) -> None:
+    """Give the exercises that lost points in the first reading, and may have lost them to it, the second.
+
+    Args:
+        assignment: Whose.
+        plugin: With the suites collected.
+        report: With the first reading's results; the better ones take their place.
+        slices: Of the first reading, by exercise.
+        sources: The notebook's code cells as they stand.
+        host: The sandbox; no worker may be in it.
+    """
+    whole = WholeNotebook(assignment, list(enumerate(sources, start=1)), host)
+    try:
+        for index, first in enumerate(report.exercises):
+            piece = slices[first.id]
+            if first.earned == first.max_points or not piece.doubt or first.status == "grader_error":
+                continue
+            exercise = assignment.exercise(first.id)
+            second = check_exercise(assignment, exercise, plugin, report, functools.partial(whole.student, piece))
+            report.exercises[index] = _better(first, second, piece.doubt)
+    finally:
+        whole.close()
+
+
+def _better(first: ExerciseResult, second: ExerciseResult, doubt: str) -> ExerciseResult:
+    """The result that counts; of two with as many points the first."""
+    said = f"{first.earned:g} points from the definitions, {second.earned:g} from the notebook run whole ({doubt})"
+    first.readings = second.readings = said
+    if second.earned <= first.earned or second.status == "grader_error":
+        return first
+    second.reading, second.code = "whole", first.code
+    second.peak_megabytes = max(first.peak_megabytes, second.peak_megabytes)
+    return second
+
+
+def checks_of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:
+    """The checks of an exercise, not run."""
+    return [check for check in plugin.checks() if check.exercise == exercise.id]
+
+
+def _run_checks(
+    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, guarded: bool
+) -> list[CheckResult]:
+    """The checks of an exercise; whatever happens, the student's process is ended."""
+    try:
+        return plugin.run(exercise.id, student, seed, guarded=guarded)
+    finally:
+        student.close()
+
+
+def _ours(check: CheckResult, details: str) -> CheckResult:
+    check.status, check.details = "grader_error", details
+    check.message = "The check itself broke. That is our fault and costs you nothing; staff will look."
+    return check

@@ -1,0 +1,165 @@
+"""An IPython shell that runs a notebook's cells as Colab does, where nobody watches and nothing can be installed.
+
+Real magics are real. What a grader cannot do (shell lines, installing, other languages) does nothing and is noted;
+an unknown cell magic runs its body as Python. Tracebacks show the student's own cells and lines, whichever magic
+a line was run by.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import types
+import warnings
+from typing import Any
+
+from IPython.core.compilerop import CachingCompiler
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import SList
+from traitlets.config import Config
+
+from autograder.runtime.absent import AbsentError
+
+# They install, show or start something that is not here, or wait for somebody.
+_IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "pylab", "gui", "tensorboard", "debug", "pdb"}
+_IDLE_LINES |= {"system", "sx", "notebook", "save", "history", "hist", "killbgscripts", "load", "edit", "man", "shell"}
+_IDLE_CELLS = {"bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "debug", "python2", "pypy", "shell"}
+_IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "bigquery", "sql", "R", "cuda"}
+_OWN_PROCESS = {"python", "python3"}  # IPython runs their body by itself: nothing of it is left in the notebook
+
+
+class _Compiler(CachingCompiler):  # type: ignore[misc]
+    """Compiles under the name and the line numbers of the notebook's cell."""
+
+    cell = 0
+    raw = ""
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        """The file name of a piece of code: that of the cell at hand."""
+        return self._name()
+
+    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
+        """Parse a piece of the cell at hand; what a magic cuts off its top keeps its line numbers."""
+        tree = super().ast_parse(source, filename, symbol)
+        above = self.raw.find(source.strip("\n")) if source.strip() else 0
+        shift = self.raw.count("\n", 0, max(0, above)) - (len(source) - len(source.lstrip("\n")))
+        return ast.increment_lineno(tree, shift) if shift > 0 else tree
+
+    def __call__(self, source: Any, filename: str, symbol: str = "exec", *args: Any, **kwargs: Any) -> Any:
+        """Compile; names such as "<timed exec>" become the cell's."""
+        return super().__call__(source, self._name() if filename.startswith("<") else filename, symbol, *args, **kwargs)
+
+    def begin(self, cell: int, raw: str) -> None:
+        """What is compiled from now on belongs to this cell."""
+        self.cell, self.raw = cell, raw
+        lines = raw.splitlines(keepends=True)
+        linecache.cache[self._name()] = (len(raw), None, lines, self._name())
+
+    def _name(self) -> str:
+        return f"<code cell {self.cell}>"
+
+
+class NotebookShell(InteractiveShell):  # type: ignore[misc]
+    """The shell.
+
+    Attributes:
+        skipped: What did nothing here, as (cell, text): shell lines, magics that are unknown or idle.
+    """
+
+    compiler_class = _Compiler
+    compile: _Compiler
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.skipped: list[tuple[int, str]] = []
+        config = Config()
+        config.HistoryManager.enabled = False
+        config.InteractiveShell.colors = "NoColor"
+        config.InteractiveShell.autocall = 0
+        super().__init__(config=config, user_module=module)
+        self.events.callbacks = {name: [] for name in self.events.callbacks}
+        InteractiveShell._instance = NotebookShell._instance = self  # what `get_ipython()` gives in any module
+
+    def run(self, number: int, source: str) -> BaseException | None:
+        """Run one cell.
+
+        Args:
+            number: Counting code cells from 1.
+            source: As the notebook has it.
+
+        Returns:
+            What stopped it, if anything did.
+        """
+        self.compile.begin(number, source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = self.run_cell(source, store_history=False)
+        error: BaseException | None = result.error_before_exec or result.error_in_exec
+        return error
+
+    # What IPython calls.
+
+    def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
+        """Run a line magic; one that is not known, or cannot work here, does nothing."""
+        if magic_name in _IDLE_LINES or self.find_line_magic(magic_name) is None:
+            return self._skip(f"%{magic_name} {line}")
+        if magic_name in ("load_ext", "reload_ext"):
+            return self._load_extension(magic_name, line)
+        return super().run_line_magic(magic_name, line, _stack_depth + 1)
+
+    def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
+        """Run a cell magic; one that is not known runs its body, other languages do nothing."""
+        if magic_name in _IDLE_CELLS:
+            return self._skip(f"%%{magic_name} {line}")
+        known = self.find_cell_magic(magic_name) is not None
+        if not known:
+            self._skip(f"%%{magic_name} {line}")
+        if not known or magic_name in _OWN_PROCESS:
+            inner = self.run_cell(cell, store_history=False)
+            inner.raise_error()
+            return inner.result
+        return super().run_cell_magic(magic_name, line, cell)
+
+    def system(self, cmd: str) -> None:
+        """A shell line: does nothing."""
+        self._skip(f"!{cmd}")
+        self.user_ns["_exit_code"] = 0
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """A shell line whose output is wanted: gives none."""
+        self._skip(f"!{cmd}")
+        return SList([]) if split else ""
+
+    async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
+        """Run a statement of a cell; one that uses a package which is not here costs itself and not the rest."""
+        stopped = bool(await super().run_code(code_obj, result, async_=async_))
+        if stopped and result is not None and isinstance(result.error_in_exec, AbsentError):
+            self._skip(f"{result.error_in_exec}")
+            result.error_in_exec = None
+            return False
+        return stopped
+
+    def showtraceback(self, *_: Any, **__: Any) -> None:
+        """Errors are returned by `run`; nobody reads them here."""
+
+    showsyntaxerror = showindentationerror = showtraceback
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """There is no window to show anything in."""
+
+    def init_virtualenv(self) -> None:
+        """Nothing more is to be found."""
+
+    def ask_exit(self) -> None:
+        """`exit` in a cell ends nothing."""
+
+    def _load_extension(self, magic_name: str, line: str) -> Any:
+        try:
+            return super().run_line_magic(magic_name, line)
+        except Exception:  # it is not installed, or wants a kernel
+            return self._skip(f"%{magic_name} {line}")
+
+    def _skip(self, text: str) -> None:
+        if len(self.skipped) < 100:
+            self.skipped.append((self.compile.cell, text.strip()[:120]))

@@ -1,0 +1,135 @@
+"""A notebook that is run whole in a sandbox, and the exercises that are then asked one after the other.
+
+The worker runs the notebook once; each exercise has a process forked from it (`inside/branches.py`). Where one dies or
+hangs, the worker goes with it, and the notebook is run again for the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autograder.course.assignment import Assignment
+from autograder.course.digests import shipped
+from autograder.parsing.slicing import Slice
+from autograder.runtime.errors import StudentError
+from autograder.sandbox.client import SandboxedStudent
+from autograder.sandbox.host import Connection, Host
+from autograder.sandbox.inside.branches import BRANCH, LEAVE
+from autograder.sandbox.launch import SandboxFailed
+
+_LEAVE_SECONDS = 2.0
+_ONCE_MORE = 2  # times that a notebook is run where the first run ended, or an exercise ended it
+
+
+class WholeNotebook:
+    """A notebook, run when it is first asked for.
+
+    Args:
+        assignment: Limits, given globals.
+        cells: Number and source of each code cell, as they stand in the file.
+        host: The sandbox; no other worker may be in it.
+
+    Attributes:
+        problems: What stopped, was not here or did nothing as the notebook ran; a line each.
+        runs: How often it was run.
+        worker: The worker that has run it; None where there is none just now.
+        cpu: CPU seconds that the worker has used when last looked at.
+    """
+
+    def __init__(self, assignment: Assignment, cells: list[tuple[int, str]], host: Host) -> None:
+        self.assignment, self._cells, self.host = assignment, cells, host
+        self.problems: list[str] = []
+        self.runs = 0
+        self.worker: Connection | None = None
+        self.cpu = 0.0
+
+    def request(self) -> dict[str, Any]:
+        """What `run_notebook` asks for."""
+        limits = self.assignment.limits
+        still = self.assignment.suites / "public" / "standing_still.py"
+        return {
+            "cells": [list(cell) for cell in self._cells],
+            "given": self.assignment.globals,
+            "wanted": list(self.assignment.wanted),
+            "still": still.read_text(encoding="utf-8") if still.is_file() else "",
+            "packages": [package.name for package in shipped(self.assignment)],
+            "run_seconds": 0.8 * limits.notebook_seconds,  # the rest is for cells that do not stop when told to
+            "cell_seconds": limits.cell_seconds,
+        }
+
+    def student(self, piece: Slice, stand_ins: list[dict[str, Any]]) -> BranchedStudent:
+        """The student of one exercise."""
+        return BranchedStudent(self, piece, stand_ins)
+
+    def close(self) -> None:
+        """End the worker."""
+        if self.worker is not None:
+            self.host.clean(self.worker)
+            self.worker = None
+
+
+class BranchedStudent(SandboxedStudent):
+    """A student's code as the whole notebook leaves it, in a process of its own.
+
+    Args:
+        whole: The notebook.
+        piece: The slice of the exercise: what to say of names that are not there.
+        stand_ins: As for `SandboxedStudent`.
+    """
+
+    def __init__(self, whole: WholeNotebook, piece: Slice, stand_ins: list[dict[str, Any]]) -> None:
+        super().__init__(whole.assignment, piece, whole.host, stand_ins)
+        self._whole = whole
+        self._heard = 0  # bytes that the worker had printed before
+
+    def close(self) -> None:
+        """Let the exercise's process leave; where it does not, the worker ends."""
+        if self._connection is None:
+            return
+        connection = self._connection
+        try:
+            self._exchange({"op": LEAVE, "value": self._packed(None)}, [], _LEAVE_SECONDS, "the end of an exercise")
+        except (StudentError, SandboxFailed):
+            self._end()
+        else:
+            self.printed += bytes(connection.printed[self._heard :]).decode(errors="replace")
+            self._whole.cpu = self._cpu
+            self._connection = None
+
+    def _end(self, *, gone: bool = False) -> str:
+        self._whole.worker = None
+        return super()._end(gone=gone)
+
+    def _load(self) -> None:
+        """Run the notebook, unless it has been, and fork from the worker.
+
+        Raises:
+            StudentError: The run did not come to an end.
+            SandboxFailed: Ours.
+        """
+        if self._whole.worker is None:
+            self._run()
+        self._connection, self._cpu = self._whole.worker, self._whole.cpu
+        self._heard = len(self._connection.printed) if self._connection else 0
+        self._shared = {}
+        unread = self._piece.to_json({})["broken"]
+        value = {"stand_ins": self._stand_ins, "missing": self._piece.missing, "broken": unread}
+        message = {"op": BRANCH, "value": self._packed(value)}
+        self._exchange(message, [], self._limits.load_seconds, "binding what takes the place of other exercises")
+        self.problems = self._whole.problems
+
+    def _run(self) -> None:
+        limits = self._limits
+        if self._whole.runs >= _ONCE_MORE:
+            raise StudentError("error", "The notebook was run as a whole, and its process ended.")
+        self._whole.runs += 1
+        self._open()
+        message = {
+            "op": "run",
+            "value": self._packed(self._whole.request()),
+            "limits": self._packed_limits(),
+        }
+        problems = self._exchange(message, [], limits.notebook_seconds, "running the whole notebook")
+        self._whole.problems = self._texts(problems)
+        self._whole.worker, self._whole.cpu = self._connection, self._cpu
+        self._spent = 0.0  # the run is the notebook's, not the exercise's
