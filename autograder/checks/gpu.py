@@ -11,6 +11,10 @@ from autograder.runtime.errors import StudentError
 _ADVICE = (
     "Give a new tensor the device of those it meets (`device=x.device`, `torch.zeros_like(x)`, `x.new_zeros(...)`)."
 )
+_GUARDED = (
+    'A GPU is written into the code (`.cuda()`, `device="cuda"`, `torch.cuda.synchronize()`). Write the device of a '
+    "tensor there (`x.device`), or `DEVICE`, and ask `torch.cuda.is_available()` before what a GPU alone can do."
+)
 
 
 def expect_right(right: bool, what: str) -> None:
@@ -35,7 +39,7 @@ def expect_runs_on_gpu(
     train: bool = False,
     result: str = "",
 ) -> None:
-    """Fail if the code mixes tensors of two devices, were its arguments on a GPU.
+    """Fail if the code mixes tensors of two devices, were its arguments on a GPU, or works on a GPU alone.
 
     Whoever calls this has seen the same call work on the CPU, and holds it to right values with `expect_right`.
     Whatever else goes wrong here says nothing.
@@ -66,3 +70,6 @@ def expect_runs_on_gpu(
         raise CheckFailed(
             f"{result} is on the CPU where the arguments ask for the GPU.", diagnosis, f"{result}: wrong device."
         )
+    if got.get("alone") is True:
+        text = f"`{name}` works on a GPU alone: where there is none, it stops."
+        raise CheckFailed(f"{text} Its values were checked as on a GPU.", _GUARDED, text)

@@ -188,7 +188,7 @@ class LocalStudent(BaseStudent):
 
     def let_go(self) -> None:
         """Forget all modules that were made, and what was found out with them: a solution outlives many submissions."""
-        self.workbench.objects.clear()
+        self.workbench.let_go()
         self._shared.clear()
         self._known.clear()
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import contextlib
 import linecache
+import re
+import sys
 import types
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,6 +19,9 @@ from autograder.runtime.absent import AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.stand_ins import bind
 from autograder.runtime.workbench import NotRun, Workbench, explain
+from autograder.runtime.workbench_gpu import needs_a_gpu
+
+_ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
 
 _MOST_STUBS = 20  # packages that one piece imports and that are not here
 
@@ -32,27 +39,86 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
         The workbench over the namespace, and a line for each statement that did not run.
     """
     namespace = module.__dict__
+    absent = AbsentFinder()
+    failed = _define(request, namespace, absent)
+    wants_gpu = wants_a_gpu(failed.values()) or _asks_for_one(request, namespace)
+    broken = {name: broken_name(*problem) for name, problem in request["broken"].items() if name not in namespace}
+    broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
+    stand_ins = stand_in_modules(request.get("stand_ins", []))
+    bind_all(namespace, stand_ins)
+
+    def reload() -> dict[str, Any]:
+        fresh = types.ModuleType(module.__name__)
+        with _in_place_of(module, fresh):
+            again = _define(request, fresh.__dict__, absent, "cuda")
+        lost = {name for name in request["wanted"] if name in namespace and name not in fresh.__dict__}
+        if lost or not set(again) <= set(failed):
+            raise RuntimeError("what loads on the CPU does not load on a GPU")
+        bind_all(fresh.__dict__, stand_ins)
+        return fresh.__dict__
+
+    bench = Workbench(namespace, request["missing"], broken, reload=reload, wants_gpu=wants_gpu)
+    problems = [error.message for error in failed.values()]
+    problems += [f"The notebook imports {name}, which is not here." for name in sorted(absent.packages)]
+    return bench, problems
+
+
+def _define(
+    request: dict[str, Any], namespace: dict[str, Any], absent: AbsentFinder, gpu: str = ""
+) -> dict[str, StudentError]:
+    """Run a slice's statements; gives, for each name that is not defined then, the error of its statement."""
     namespace["__builtins__"] = builtins
-    given = request["given"]
     namespace.update({name: NotRun(reason) for name, reason in request["not_run"].items()})
-    bind_given(namespace, given)
+    bind_given(namespace, request["given"], gpu)
     failed: dict[str, StudentError] = {}
-    flags, absent = _future_flags(request["features"]), AbsentFinder()
+    flags = _future_flags(request["features"])
     for cell, line, source, binds in request["statements"]:
         error = _run(namespace, cell, line, source, flags, absent)
         for name in binds:
             failed.pop(name, None)
             if error:
                 failed[name] = error
-        bind_given(namespace, given)
+        bind_given(namespace, request["given"], gpu)
     if any(name in failed or name not in namespace for name in request["wanted"]):
-        _run_whole_cells(namespace, request, failed, flags, absent)
-    broken = {name: broken_name(*problem) for name, problem in request["broken"].items() if name not in namespace}
-    broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    bind_all(namespace, request.get("stand_ins", []))
-    problems = [error.message for error in failed.values()]
-    problems += [f"The notebook imports {name}, which is not here." for name in sorted(absent.packages)]
-    return Workbench(namespace, request["missing"], broken), problems
+        _run_whole_cells(namespace, request, failed, flags, absent, gpu)
+    return failed
+
+
+def wants_a_gpu(failed: Iterable[StudentError]) -> bool:
+    """Whether something of a notebook that was just loaded failed, or would fail now, because there is no GPU.
+
+    A default device that nothing can be made on is taken back: what is not the student's goes on.
+    """
+    try:
+        torch.empty(0)
+    except Exception:  # each kind of GPU has its own way of saying that it is not there
+        torch.set_default_device(None)
+        dtype = torch.get_default_dtype()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an old function, and what undoes it
+            torch.set_default_tensor_type(torch.FloatTensor)
+        torch.set_default_dtype(dtype)
+        return True
+    return any(needs_a_gpu(error) for error in failed)
+
+
+def _asks_for_one(request: dict[str, Any], namespace: dict[str, Any]) -> bool:
+    """Whether a wanted name is not there, and may be where there is a GPU."""
+    absent = any(name not in namespace for name in request["wanted"])
+    return absent and any(_ASKS.search(source) for _, _, source, _ in request["statements"])
+
+
+@contextlib.contextmanager
+def _in_place_of(module: types.ModuleType, other: types.ModuleType) -> Iterator[None]:
+    """As long as it is open, `import __main__` finds the other module, if it finds this one else."""
+    here = sys.modules.get(module.__name__) is module
+    if here:
+        sys.modules[module.__name__] = other
+    try:
+        yield
+    finally:
+        if here:
+            sys.modules[module.__name__] = module
 
 
 def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
@@ -72,15 +138,21 @@ def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
     return module
 
 
-def bind_all(namespace: dict[str, Any], stand_ins: list[dict[str, Any]]) -> None:
-    """Bind stand-ins over a notebook's names, and each over those of the next: a solution's method finds them, too."""
-    bound: list[tuple[types.ModuleType, list[str]]] = []
+def stand_in_modules(stand_ins: list[dict[str, Any]]) -> list[tuple[types.ModuleType, list[str]]]:
+    """The modules of stand-ins, with the names of each; a solution's method finds those before it, too."""
+    made: list[tuple[types.ModuleType, list[str]]] = []
     for stand_in in stand_ins:
         module = stand_in_module(stand_in)
-        for other, names in bound:
+        for other, names in made:
             bind(module.__dict__, other, names)
-        bind(namespace, module, stand_in["names"])
-        bound.append((module, stand_in["names"]))
+        made.append((module, stand_in["names"]))
+    return made
+
+
+def bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, list[str]]]) -> None:
+    """Bind stand-ins over a notebook's names."""
+    for module, names in stand_ins:
+        bind(namespace, module, names)
 
 
 def _run(
@@ -128,12 +200,13 @@ def _run_whole_cells(
     failed: dict[str, StudentError],
     flags: int,
     absent: AbsentFinder,
+    gpu: str,
 ) -> None:
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
         _run(namespace, cell, 1, source, flags, absent)
-        bind_given(namespace, request["given"])
+        bind_given(namespace, request["given"], gpu)
     for name in request["wanted"]:
         if name in namespace and name not in before:
             failed.pop(name, None)
@@ -147,21 +220,25 @@ def broken_name(cell: int, line: int, text: str, why: str) -> StudentError:
     return StudentError("error", message, kind="SyntaxError", place=place, public_text=public)
 
 
-def given_value(value: Any, now: Any = None) -> Any:
+def given_value(value: Any, now: Any = None, gpu: str = "") -> Any:
     """A global that the assignment fixes; `{"device": "cpu"}` stands for a `torch.device`.
 
     Args:
         value: As `assignment.toml` has it.
         now: What the notebook bound to the name, if anything: a device that is a text there stays one.
+        gpu: What devices name instead ("cuda"), for code that runs as on a GPU; one that does so already stays.
     """
-    if isinstance(value, dict) and set(value) == {"device"}:
-        return value["device"] if isinstance(now, str) else torch.device(value["device"])
-    return value
+    if not isinstance(value, dict) or set(value) != {"device"}:
+        return value
+    if gpu and isinstance(now, (str, torch.device)) and str(now).startswith(gpu):
+        return now
+    name = gpu or value["device"]
+    return name if isinstance(now, str) else torch.device(name)
 
 
-def bind_given(namespace: dict[str, Any], given: dict[str, Any]) -> None:
+def bind_given(namespace: dict[str, Any], given: dict[str, Any], gpu: str = "") -> None:
     """Bind the globals that the assignment fixes over what a notebook has just bound."""
-    namespace.update({name: given_value(value, namespace.get(name)) for name, value in given.items()})
+    namespace.update({name: given_value(value, namespace.get(name), gpu) for name, value in given.items()})
 
 
 def _future_flags(features: list[str]) -> int:

@@ -2,32 +2,39 @@
 
 The commonest crash of a notebook that moves to a GPU is a tensor made on the CPU that meets one on the GPU.
 `PretendGpu` lets code run on the CPU as it is, with its real numbers, keeps account of the device on which each
-tensor *would* be, and raises `DeviceMismatch` where a GPU would. It knows three places: the GPU, the CPU, and
-unknown (tensors older than the mode), which goes with everything: what cannot be told is never a fault.
+tensor *would* be (`places.py`), and raises `DeviceMismatch` where a GPU would. It knows three places: the GPU, the CPU,
+and unknown (memory older than the mode), which goes with everything: what cannot be told is never a fault.
 
-Within it torch says that there is a GPU (`torch.cuda.is_available()` and its like), since right code asks.
+Within it torch says that there is a GPU (`cuda_answers.py`), since right code asks.
 
 Rules, as torch has them: an operation wants its tensors on one device; CPU tensors without dimensions go with
 everything; a tensor on the GPU may be indexed by one on the CPU, not the other way round; copying into a tensor
-(`copy_`, `x[...] = y`) may cross devices; `numpy()` wants the CPU.
+(`copy_`, `x[...] = y`) may cross devices; `numpy()` wants the CPU. `device_rules.py` names the functions. A tensor that
+changes its device is a copy, as it would be.
 """
 
 from __future__ import annotations
 
-import contextlib
-import unittest.mock
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils import _device as default_devices
 
-GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
-_CROSSING = {"copy_", "__setitem__", "index_put_", "tensor", "as_tensor", "to", "cuda", "cpu", "tolist", "item"}
-_CROSSING |= {"type_as", "_has_compatible_shallow_copy_type"}  # the second: `Module.to` compares old and new with it
-_COPYING = {"tensor", "as_tensor", "asarray"}
+from autograder.runtime.cuda_answers import CPU, GPU, Patch, named_type, patches, type_name
+from autograder.runtime.device_rules import (
+    BY_THE_FIRST,
+    OF_DATA,
+    is_indexing,
+    may_cross,
+    result_unknown,
+    to_be_together,
+)
+from autograder.runtime.places import Places, memory_of
+
 _MAX_PARTS = 100_000
+_ON_GPU = {"is_cuda": True, "is_cpu": False}  # attributes, and what they are there
 
 _Placed = tuple[torch.Tensor, torch.device | None]
 
@@ -37,7 +44,7 @@ class DeviceMismatch(RuntimeError):
 
 
 class PretendGpu(TorchFunctionMode):
-    """Within it, torch behaves as if there were a GPU.
+    """Within it, torch behaves as if there were a GPU. It may be left and entered again: the account stays.
 
     Args:
         stands_for_gpu: Devices that notebooks were given in place of theirs: they count as the GPU.
@@ -45,133 +52,233 @@ class PretendGpu(TorchFunctionMode):
 
     def __init__(self, stands_for_gpu: Iterable[torch.device | str] = ()) -> None:
         super().__init__()
-        self._places: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        self._stands_for_gpu = list(stands_for_gpu)
-        self._said = contextlib.ExitStack()
+        self._places = Places()
+        self.stands_for_gpu = list(stands_for_gpu)
+        self._default: torch.device | None = None
+        self._patches: list[Patch] | None = None
+        self._before: list[Patch] = []
 
     def __enter__(self) -> PretendGpu:
         """Begin, and have torch say that there is a GPU."""
-        for module, answers in self.answers():
-            for name, answer in answers.items():
-                self._said.enter_context(unittest.mock.patch.object(module, name, lambda *_, _answer=answer: _answer))
+        if self._patches is None:
+            self._patches = self.answers()
+        for holder, name, value in self._patches:
+            self._before.append((holder, name, vars(holder)[name]))
+            setattr(holder, name, value)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         """End, and have torch say what is so."""
         super().__exit__(*error)  # type: ignore[no-untyped-call]
-        self._said.close()
+        while self._before:
+            holder, name, value = self._before.pop()
+            setattr(holder, name, value)
 
-    def answers(self) -> list[tuple[Any, dict[str, Any]]]:
-        """What functions of torch's modules say meanwhile, by module and name."""
-        cuda = {"is_available": True, "device_count": 1, "current_device": GPU.index, "synchronize": None}
-        said: list[tuple[Any, dict[str, Any]]] = [(torch.cuda, cuda)]
-        if hasattr(torch, "accelerator"):  # from torch 2.6 on
-            known = {"is_available": True, "device_count": 1, "synchronize": None}
-            said.append((torch.accelerator, {**known, "current_accelerator": torch.device(GPU.type)}))
-        return said
+    def answers(self) -> list[Patch]:
+        """What stands where in torch's modules meanwhile."""
+        return patches(self)
 
     def put(self, tensor: torch.Tensor) -> torch.Tensor:
         """Say that a tensor is on the GPU."""
-        self._places[tensor] = GPU
+        return self.put_at(tensor, GPU)
+
+    def put_at(self, tensor: torch.Tensor, where: torch.device) -> torch.Tensor:
+        """Say where a tensor is."""
+        self._places.note(tensor, where)
         return tensor
 
     def place(self, tensor: torch.Tensor) -> torch.device | None:
         """Where a tensor would be; None if nobody knows."""
-        found: torch.device | None = self._places.get(tensor)  # type: ignore[no-untyped-call]
-        return found
+        return self._places.of(tensor)
+
+    def set_default(self, device: Any) -> None:
+        """In place of `torch.set_default_device`, which would reach for a GPU and outlast the mode."""
+        self._default = None if device is None else torch.device(device)
+
+    def get_default(self) -> torch.device:
+        """In place of `torch.get_default_device`."""
+        return self._default or default_devices.CURRENT_DEVICE or CPU
+
+    def set_default_type(self, kind: Any) -> None:
+        """In place of `torch.set_default_tensor_type`, of which it keeps the device."""
+        named = named_type(kind)
+        if named is not None:
+            self._default = named[1]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation on the CPU and keep the account."""
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if not all(issubclass(kind, torch.Tensor) for kind in types):  # a proxy of `torch.fx`, which only writes down
+            return func(*args, **kwargs)
         if name == "__get__":
             return self._attribute(func, args, kwargs)
-        if name == "__set__" and func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
-            self._places[args[0]] = self.place(args[1]) or CPU
-            return func(*args, **kwargs)
-        if name in ("numpy", "__array__") and self.place(args[0]) == GPU:
+        if name in ("numpy", "__array__", "__dlpack__") and self.place(args[0]) == GPU:
             raise DeviceMismatch("can't convert a tensor on the GPU to numpy: call .cpu() first")
-        if name in ("is_cuda", "get_device") and args:
-            on_gpu = self.place(args[0]) == GPU
-            return on_gpu if name == "is_cuda" else (0 if on_gpu else -1)
-        asked, args = self._asked(name, args, kwargs)
+        answered, answer = self._answered(name, args, kwargs)
+        if answered:
+            return answer
+        asked, args = self._asked(func, name, args, kwargs)
         met = [(tensor, self.place(tensor)) for tensor in tensors_in((args, kwargs))]
         self.hold_together(name, args, met)
-        where = asked or self._result_place(name, args, met)
-        result = args[0] if name in ("cuda", "cpu") else func(*args, **kwargs)
-        if asked is not None and isinstance(result, torch.Tensor) and args and result is args[0]:
-            result = result if self.place(result) == asked else result.clone()
+        where = asked or self._result_place(func, name, args, met)
+        result = self._on_the_cpu(func)(*args, **kwargs)
+        if asked is not None and isinstance(result, torch.Tensor):
+            result = self._moved(result, asked, met)
         return self.account(result, where)
+
+    def _answered(self, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[bool, Any]:
+        """Whether a call asks for a tensor's place and nothing else, or does what only a GPU needs; and the answer."""
+        if not args or not isinstance(args[0], torch.Tensor):
+            return False, None
+        if name == "is_cuda":
+            return True, self.place(args[0]) == GPU
+        if name == "get_device":
+            return True, GPU.index if self.place(args[0]) == GPU else -1
+        if name == "type" and len(args) == 1 and not kwargs:
+            return True, type_name(args[0].dtype, self.place(args[0]) or CPU)
+        if name in ("pin_memory", "record_stream"):
+            return True, args[0] if name == "pin_memory" else None
+        return (True, False) if name == "is_pinned" else (False, None)
 
     def _attribute(self, func: Any, args: Any, kwargs: Any) -> Any:
         """`x.device`, `x.is_cuda`, and attributes that are tensors themselves (`x.T`, `x.data`, `x.grad`)."""
-        if func == torch.Tensor.device.__get__:
-            return self.place(args[0]) or CPU
-        if func == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
-            return self.place(args[0]) == GPU
+        asked = getattr(getattr(func, "__self__", None), "__name__", "")
+        if asked == "device":
+            real: torch.device = func(*args, **kwargs)
+            return real if real.type == "meta" else self.place(args[0]) or CPU
+        if asked in _ON_GPU:
+            return (self.place(args[0]) == GPU) == _ON_GPU[asked]
         return self.account(func(*args, **kwargs), self.place(args[0]))
 
-    def _asked(self, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[torch.device | None, Any]:
-        """The device that a call asks for, taken out of its arguments: everything runs on the CPU."""
-        if name in ("cuda", "cpu"):
-            kwargs.clear()
-            return (GPU if name == "cuda" else CPU), args[:1]
-        device = kwargs.pop("device", None)
-        asked = self._device(device) if device is not None else None
+    def _asked(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[torch.device | None, Any]:
+        """The device that a call asks for. Its arguments ask for the CPU afterwards, where everything runs."""
         kwargs.pop("pin_memory", None)
+        if name in ("cuda", "cpu"):
+            for argument in ("device", "non_blocking"):
+                kwargs.pop(argument, None)
+            return (GPU if name == "cuda" else CPU), args[:1]
+        asked: torch.device | None = None
+        if isinstance(kwargs.get("device"), (str, torch.device, int)):
+            asked = self.named(kwargs["device"])
+            if asked is None:
+                return None, args
+            kwargs["device"] = CPU
+        elif func in _makers():
+            asked = self.named(self.get_default())
+            if name in OF_DATA and self._given(args, kwargs) is not None:
+                asked = None
+            else:
+                kwargs["device"] = CPU if asked else self.get_default()
         if name == "type_as":
             return self.place(args[1]) or CPU, args
-        if name == "to":
-            kept = [args[0]]
-            for argument in args[1:]:
-                if isinstance(argument, torch.Tensor):
-                    asked = self.place(argument) or CPU
-                    kept.append(argument.dtype)
-                elif isinstance(argument, (str, torch.device, int)) and not isinstance(argument, bool):
-                    asked = self._device(argument)
-                elif isinstance(argument, torch.dtype):  # of the rest, None and whether to wait, nothing is kept
-                    kept.append(argument)
-            return asked, tuple(kept)
-        return asked, args
+        if name == "type":
+            kind = args[1] if len(args) > 1 else kwargs.pop("dtype", None)
+            named = named_type(kind)
+            return (named[1], (args[0], named[0])) if named else (None, (args[0], kind))
+        return self._asked_to(args, kwargs, asked) if name == "to" else (asked, args)
 
-    def _device(self, value: Any) -> torch.device:
-        if any(value is known for known in self._stands_for_gpu):
+    def _asked_to(
+        self, args: Any, kwargs: dict[str, Any], asked: torch.device | None
+    ) -> tuple[torch.device | None, Any]:
+        """The same of `x.to(...)`, which takes a device, a dtype, or another tensor, in several orders."""
+        flags = []
+        for argument in [*args[1:], kwargs.pop("other", None)]:
+            if isinstance(argument, torch.Tensor):
+                asked = self.place(argument) or CPU
+                kwargs["dtype"] = argument.dtype
+            elif isinstance(argument, torch.dtype):
+                kwargs["dtype"] = argument
+            elif isinstance(argument, bool):
+                flags.append(argument)
+            elif isinstance(argument, (str, torch.device, int)):
+                asked = self.named(argument)
+                if asked is None:
+                    return None, args
+        if len(flags) > 1:  # whether to wait, whether to copy
+            kwargs["copy"] = flags[1]
+        if asked is not None:
+            kwargs["device"] = CPU
+        return asked, args[:1]
+
+    def named(self, value: Any) -> torch.device | None:
+        """The place that a device stands for; None for one without memory ("meta")."""
+        if any(value is known for known in self.stands_for_gpu):
             return GPU
-        on_gpu = isinstance(value, int) or torch.device(value).type not in ("cpu", "meta")  # a Mac's is "mps"
-        return GPU if on_gpu else CPU
+        kind = GPU.type if isinstance(value, int) else torch.device(value).type  # a Mac's is "mps"
+        return None if kind == "meta" else CPU if kind == "cpu" else GPU
+
+    def _given(self, args: Any, kwargs: dict[str, Any]) -> torch.Tensor | None:
+        """The tensor that `torch.tensor` and its like make theirs of, if it is one."""
+        data = args[0] if args else kwargs.get("data", kwargs.get("obj"))
+        return data if isinstance(data, torch.Tensor) else None
 
     def hold_together(self, name: str, args: Any, met: list[_Placed]) -> None:
         """Raise if the tensors of a call are on different devices, where torch would."""
-        if name in _CROSSING:
-            return
         places = {place for tensor, place in met if place == GPU or tensor.dim() > 0}
-        if not {GPU, CPU} <= places:
+        if not {GPU, CPU} <= places or may_cross(name):
             return
-        if name == "__getitem__" and self.place(args[0]) != CPU:
-            return
+        if is_indexing(name):
+            together = to_be_together(name, args, self.place(args[0]) != CPU)
+            places = {self.place(t) for t in tensors_in(together) if self.place(t) == GPU or t.dim() > 0}
+            if not {GPU, CPU} <= places:
+                return
         raise DeviceMismatch(
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu"
         )
 
-    def _result_place(self, name: str, args: Any, met: list[_Placed]) -> torch.device | None:
-        if name in _COPYING:
-            return self.place(args[0]) if args and isinstance(args[0], torch.Tensor) else CPU
-        if name in ("__getitem__", "copy_", "index_put_") or name.startswith("new_"):
-            return self.place(args[0])
+    def _result_place(self, func: Any, name: str, args: Any, met: list[_Placed]) -> torch.device | None:
+        """Where new memory of a call's result is."""
+        if result_unknown(name):
+            return None
+        first = met[0][1] if met else None
+        if name in OF_DATA or name in BY_THE_FIRST or name.startswith("new_") or name == "new":
+            return first
         places = [place for _, place in met]
         if GPU in places:
             return GPU
         return None if None in places else CPU
 
+    def _moved(self, result: torch.Tensor, asked: torch.device, met: list[_Placed]) -> torch.Tensor:
+        """A result where it was asked for: a copy, if it shares memory that is elsewhere."""
+        memory = memory_of(result)
+        shared = [place for tensor, place in met if memory_of(tensor) == memory]
+        return result.clone() if shared and shared[0] != asked else result
+
+    def _on_the_cpu(self, func: Any) -> Any:
+        """What a function does here."""
+        return {torch.Tensor.cuda: torch.Tensor.cpu, torch.Tensor.backward: self._backward}.get(func, func)
+
+    def _backward(
+        self,
+        tensor: torch.Tensor,
+        gradient: Any = None,
+        retain_graph: Any = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """`Tensor.backward` within the mode: what runs backward may be Python, a recomputed forward pass, say."""
+        super().__enter__()  # type: ignore[no-untyped-call]
+        try:
+            torch.autograd.backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
+        finally:
+            super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
     def account(self, result: Any, where: torch.device | None) -> Any:
-        """Note where the tensors of a result are; an iterator is run through for it."""
+        """Note where new memory in a result is; an iterator is run through for it."""
         if isinstance(result, Iterator):
             return iter([self.account(item, where) for item in result])
         if where is not None:
             for tensor in tensors_in(result):
-                self._places[tensor] = where
+                if self.place(tensor) is None:
+                    self.put_at(tensor, where)
         return result
+
+
+def _makers() -> Any:
+    """Torch's functions that make tensors where nothing else says so on the default device."""
+    return default_devices._device_constructors()
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from autograder.runtime.absent import AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.loading import bind_given
+from autograder.runtime.loading import bind_given, wants_a_gpu
 from autograder.runtime.notebook_shell import NotebookShell
 from autograder.runtime.workbench import Workbench, explain
 
@@ -62,11 +62,12 @@ def run_notebook(request: dict[str, Any], module: types.ModuleType) -> tuple[Wor
         if name not in namespace:
             at = [n for n, source in request["cells"] if n in stopped and _defines(source, name)]
             broken |= {name: stopped[at[-1]]} if at else {}
-    lines = [f"Code cell {number} stopped: {error.message}" for number, error in stopped.items()]
+    lines = [f"The notebook imports {name}, which is not here." for name in sorted(runner.absent.packages)]
+    lines += [f"Code cell {number} stopped: {error.message}" for number, error in stopped.items()]
     lines += [f"Code cell {number}: {text}." for number, text in shell.unused]
     lines += [f"Code cell {number}: `{text}` does nothing here." for number, text in shell.skipped]
-    lines += [f"The notebook imports {name}, which is not here." for name in sorted(runner.absent.packages)]
-    return Workbench(namespace, broken=broken), list(dict.fromkeys(lines))  # a cell may run more than once
+    told = list(dict.fromkeys(lines))  # a cell may run more than once
+    return Workbench(namespace, broken=broken, wants_gpu=wants_a_gpu(stopped.values())), told
 
 
 class _Runner:

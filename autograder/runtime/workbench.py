@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 
+from autograder.runtime.cuda_answers import GPU
 from autograder.runtime.detector import detect, load_weights
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.notebook_device import default_device, moved, on_a_gpu
-from autograder.runtime.pretend_gpu import GPU, DeviceMismatch, PretendGpu
+from autograder.runtime.notebook_device import default_device, moved
 from autograder.runtime.shallow_backbone import shallow_models
 from autograder.runtime.values import ValueRefused
+from autograder.runtime.workbench_gpu import OnGpu, Reload, examined_there, moved_by_its_own
 
 OPERATIONS = (
     "call",
@@ -75,6 +76,9 @@ class Workbench:
         broken: For wanted names whose definition failed, the error to raise when they are asked for.
         device: Where arguments and new modules go, see `LocalStudent`.
         default: Where code makes tensors that ask for no device, likewise.
+        reload: Runs the notebook's definitions again and gives their namespace, for code that needs a GPU; raises if
+            that does not work. Without it the namespace serves for that, too.
+        wants_gpu: Whether something of the notebook was not defined for want of a GPU.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class Workbench:
         broken: dict[str, StudentError] | None = None,
         device: torch.device | None = None,
         default: torch.device | None = None,
+        reload: Reload | None = None,
+        wants_gpu: bool = False,
     ) -> None:
         self.namespace = namespace
         self.device = device
@@ -92,6 +98,7 @@ class Workbench:
         self.broken = broken or {}
         self.objects: dict[int, Any] = {}
         self._made = 0  # a number is never given twice, also where objects were let go
+        self._gpu = OnGpu(self, namespace, reload, self._twin, wants_gpu) if device is None else None
 
     def do(self, operation: str, **arguments: Any) -> Any:
         """Perform an operation.
@@ -101,6 +108,12 @@ class Workbench:
         """
         if operation not in OPERATIONS:
             raise ValueError(f"no operation {operation!r}")
+        if self._gpu is None or operation == "on_gpu":
+            return self.plainly(operation, arguments)
+        return self._gpu.do(operation, arguments)
+
+    def plainly(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """Perform an operation on the bench's own device and nowhere else; raises as `do` does."""
         perform = getattr(self, f"_{operation}")
         try:
             if self.device is not None:
@@ -112,6 +125,19 @@ class Workbench:
         except (Exception, SystemExit) as error:
             raise explain(error) from error
 
+    def let_go(self) -> None:
+        """Forget the modules that were made."""
+        self.objects.clear()
+        if self._gpu is not None:
+            self._gpu.let_go()
+
+    def _twin(self, namespace: dict[str, Any]) -> Workbench:
+        """A bench on the pretended GPU."""
+        broken = {name: error for name, error in self.broken.items() if name not in namespace}
+        if namespace is self.namespace:
+            broken = self.broken
+        return Workbench(namespace, self.missing, broken, GPU)
+
     @staticmethod
     def _moved(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
         try:
@@ -121,7 +147,8 @@ class Workbench:
             raise StudentError("error", said, kind="DeviceRefused") from error
         return there
 
-    def _find(self, name: str) -> Any:
+    def find(self, name: str) -> Any:
+        """What the notebook bound to a name; raises as `do` does if nothing."""
         if name in self.broken:
             raise self.broken[name]
         if name not in self.namespace:
@@ -129,15 +156,19 @@ class Workbench:
         return self.namespace[name]
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return self._find(name)(*args, **kwargs)
+        return self.find(name)(*args, **kwargs)
 
     def _new(self, name: str, args: list[Any], kwargs: dict[str, Any], shallow: bool = False) -> int:
-        make = self._find(name)
+        make = self.find(name)
         made = _made_shallow(make, args, kwargs) if shallow else make(*args, **kwargs)
         if not isinstance(made, torch.nn.Module):
             raise StudentError("error", f"`{name}(...)` gave a `{type(made).__name__}`, not an `nn.Module`.")
+        return self.keep(made if self.device is None else moved_by_its_own(made, self.device))
+
+    def keep(self, module: torch.nn.Module) -> int:
+        """A number for a module, by which requests ask for it."""
         self._made += 1
-        self.objects[self._made] = made if self.device is None else made.to(self.device)
+        self.objects[self._made] = module
         return self._made
 
     def _in_mode(self, handle: int, train: bool | None) -> Any:
@@ -217,7 +248,7 @@ class Workbench:
         """
         leaves = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in args]
         inputs = [a * 1 if torch.is_tensor(a) and a.requires_grad else a for a in leaves]  # may be written into
-        outputs = [t for t in _floating(self._find(name)(*inputs)) if t.requires_grad]
+        outputs = [t for t in _floating(self.find(name)(*inputs)) if t.requires_grad]
         for output in outputs:
             weights = torch.linspace(1.0, 2.0, output.numel(), dtype=output.dtype, device=output.device)
             weights = weights.reshape(output.shape)
@@ -227,49 +258,11 @@ class Workbench:
     def _on_gpu(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Call a function, or a module made from `new` (a method of it, if given), as if all were on a GPU.
-
-        Where there is one, it is really done there.
-
-        Returns:
-            "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
-            is no mix of devices, and so says nothing.
-        """
-        if self.device is not None:
-            return self._really_there(name, new, method, train, args, kwargs)
-        try:
-            with on_a_gpu(self.namespace) as known, PretendGpu(known) as gpu:
-                function = self._find(name)
-                if new is not None:
-                    module = function(*new).to(GPU).train(train)
-                    function = getattr(module, method) if method else module
-                for tensor in _all_tensors([args, kwargs]):
-                    gpu.put(tensor)
-                with torch.set_grad_enabled(new is None or train):
-                    result = function(*args, **kwargs)
-                places = [gpu.place(tensor) for tensor in _all_tensors(result)]
-        except (DeviceMismatch, StudentError):
-            raise
-        except Exception as error:
-            return {"places": [], "broke": explain(error).message}
-        return {"places": [place.type if place else "" for place in places], "broke": ""}
-
-    def _really_there(
-        self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """The same on the notebook's own GPU: what it says goes before what was only accounted."""
-        assert self.device is not None
-        if "device" in kwargs:
-            kwargs = kwargs | {"device": self.device.type}
-        function = self._find(name)
-        if new is not None:
-            module = function(*new).to(self.device).train(train)
-            function = getattr(module, method) if method else module
-        with torch.set_grad_enabled(new is None or train):
-            result = function(*args, **kwargs)
-        there = self.device.type
-        places = ["cuda" if tensor.device.type == there else tensor.device.type for tensor in _all_tensors(result)]
-        return {"places": places, "broke": ""}
+        """See `OnGpu.examined`; where there is a GPU, it is really done there."""
+        if self._gpu is None:
+            assert self.device is not None
+            return examined_there(self.device, self.find(name), new, method, train, args, kwargs)
+        return self._gpu.examined(name, new, method, train, args, kwargs)
 
     def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
         """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""

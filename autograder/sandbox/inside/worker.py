@@ -20,13 +20,14 @@ from typing import Any
 import torch
 
 from autograder.runtime.errors import StudentError
-from autograder.runtime.loading import bind_all, broken_name, load
+from autograder.runtime.loading import bind_all, broken_name, load, stand_in_modules
 from autograder.runtime.offline_weights import answer_weight_downloads
 from autograder.runtime.values import pack, unpack
 from autograder.runtime.whole_notebook import run_notebook
 from autograder.runtime.workbench import Workbench, explain
 from autograder.sandbox.inside import limit_messages, wire
 from autograder.sandbox.inside.branches import LEAVE, serve_branches
+from autograder.sandbox.inside.eager_torch import run_eagerly
 
 _WHOLE = ("new", "detect")  # what may run a whole backbone
 
@@ -37,6 +38,7 @@ def prepare() -> None:
     # oneDNN would compile a kernel for each new shape, which takes longer than what checks compute with it.
     torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
     answer_weight_downloads()
+    run_eagerly()
     linecache.clearcache()  # of the sources that imports have looked at; workers clear it, too
     _out_of_sight()
 
@@ -84,7 +86,7 @@ def _bound(workbench: Workbench, exercise: dict[str, Any]) -> Workbench:
     namespace = workbench.namespace
     unread = {n: broken_name(*problem) for n, problem in exercise["broken"].items() if n not in namespace}
     workbench.missing, workbench.broken = exercise["missing"], unread | workbench.broken
-    bind_all(namespace, exercise["stand_ins"])
+    bind_all(namespace, stand_in_modules(exercise["stand_ins"]))
     return workbench
 
 
