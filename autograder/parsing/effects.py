@@ -18,6 +18,7 @@ _MUTATORS = {
     *("register", "register_buffer", "register_module", "register_parameter", "register_forward_hook", "add_module"),
     *("load_state_dict", "freeze", "defrost", "write", "move_to_end", "subtract", "setflags", "put", "itemset"),
 }
+_DEFAULTS = {"set_default_device", "set_default_dtype", "set_default_tensor_type"}  # of torch: they change it
 _DUNDERS = {"__setattr__", "__setitem__", "__delitem__", "__delattr__", "__iadd__"}
 # Functions of libraries that change what they are given; torch's end in "_".
 _IN_PLACE = {
@@ -126,6 +127,8 @@ def _given_and_changed(call: ast.Call) -> set[str]:
     if isinstance(function, ast.Name) and function.id in _SETTERS and call.args:
         found.add(root_of(call.args[0]))
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name in _DEFAULTS and isinstance(function, ast.Attribute):
+        found.add(root_of(function))
     if _in_place(name) or name in _IN_PLACE or name in _DUNDERS:
         found |= {root_of(argument) for argument in call.args}
     return found
