@@ -271,7 +271,7 @@ class PretendGpu(TorchFunctionMode):
             return iter([self.account(item, where) for item in result])
         if where is not None:
             for tensor in tensors_in(result):
-                if self.place(tensor) is None:
+                if self._places.of(tensor) is None:
                     self.put_at(tensor, where)
         return result
 

@@ -8,15 +8,12 @@ itself says there, so that what the kit makes of those words is tried too.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo  # imported by optimizers; must see `is_available` as it is
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._device import _device_constructors
 
 from autograder.runtime.pretend_gpu import CPU, GPU, DeviceMismatch, PretendGpu, tensors_in
 
@@ -39,36 +36,19 @@ class PretendedMachine(PretendGpu):
         super().__init__()
         self.kind, self.lacks = kind, lacks
         self.on_gpu = 0  # operations that the GPU was asked for
-        self._memory: dict[int, tuple[StorageWeakRef, torch.device]] = {}
 
-    def answers(self) -> list[tuple[Any, dict[str, Any]]]:
+    def answers(self) -> list[tuple[Any, str, Any]]:
         """Nothing more: `pretended_machine` has said already what torch says of it."""
         return []
 
     def place(self, tensor: torch.Tensor) -> torch.device:
-        """Where a tensor is: as noted for it, for its memory, or else on the CPU."""
-        noted = super().place(tensor)
-        if noted is not None:
-            return noted
-        with contextlib.suppress(RuntimeError, NotImplementedError):  # a tensor without memory
-            storage = StorageWeakRef(tensor.untyped_storage())
-            return self._memory.get(storage.cdata, (storage, CPU))[1]
-        return CPU
+        """Where a tensor is: as noted, or else on the CPU."""
+        return super().place(tensor) or CPU
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation on the CPU as the machine would on either device."""
-        kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
-        if func in _device_constructors():
-            kwargs["device"] = kwargs.get("device") or _global_default() or CPU
-            func = _on_the_cpu(func)
-        if name == "_has_compatible_shallow_copy_type":
-            return func(*args, **kwargs)
-        if name == "type_as":
-            return self.__torch_function__(torch.Tensor.to, types, args)
-        if name == "to":  # `Module.to` hands on what it was not given: a dtype None, whether to wait
-            args = tuple(value for value in args if value is not None and not isinstance(value, bool))
         wanted = [place for place in map(self.place, tensors_in((args, kwargs))) if place == GPU]
+        name = getattr(func, "__name__", "")
         if wanted and name in self.lacks:
             raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
         result = super().__torch_function__(func, types, args, kwargs)
@@ -85,11 +65,12 @@ class PretendedMachine(PretendGpu):
                 raise TypeError(NO_FLOAT64)
         return result
 
-    def _device(self, value: Any) -> torch.device:
+    def named(self, value: Any) -> torch.device | None:
+        """The place that a device stands for; one of another kind is not there."""
         kind = self.kind if isinstance(value, int) else torch.device(value).type
-        if kind not in ("cpu", self.kind):
+        if kind not in ("cpu", "meta", self.kind):
             raise AssertionError(f"Torch not compiled with {kind.upper()} enabled")
-        return CPU if kind == "cpu" else GPU
+        return {"cpu": CPU, "meta": None}.get(kind, GPU)
 
     def hold_together(self, name: str, args: Any, met: Any) -> None:
         """Stop as the machine would, with torch's own words."""
@@ -97,33 +78,6 @@ class PretendedMachine(PretendGpu):
             super().hold_together(name, args, met)
         except DeviceMismatch as error:
             raise RuntimeError(MIX if self.kind == "cuda" else MIX_MPS) from error
-
-    def account(self, result: Any, where: torch.device | None) -> Any:
-        """Note the place of a result's memory, too."""
-        result = super().account(result, where)
-        if where is not None:
-            for tensor in tensors_in(result):
-                with contextlib.suppress(RuntimeError, NotImplementedError):
-                    storage = StorageWeakRef(tensor.untyped_storage())
-                    self._memory[storage.cdata] = (storage, where)
-        return result
-
-
-def _global_default() -> torch.device | None:
-    """What `torch.set_default_device` was given; `with device:` has said so by itself."""
-    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return context.device if context is not None else None
-
-
-@functools.cache
-def _on_the_cpu(func: Any) -> Any:
-    """A function that makes tensors, deaf to a default device below."""
-
-    @functools.wraps(func)
-    def made(*args: Any, **kwargs: Any) -> Any:
-        return func(*args, **kwargs, device="cpu")
-
-    return made
 
 
 @contextlib.contextmanager
