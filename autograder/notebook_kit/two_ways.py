@@ -97,7 +97,8 @@ def warn_of_written_out(results: list[CheckResult], code: Iterable[Any]) -> None
     line = next((line for line in _lines(code) if _WRITTEN_OUT.search(line) and "is_available" not in line), "")
     if line:
         alone.message = (
-            "It is right on this GPU, but not where there is none, and grading has none. This line asks for a GPU:\n"
+            "It is right on this GPU, but stops where there is none, and grading has none: there its numbers count, "
+            "and the check of devices is lost. This line asks for a GPU:\n"
             f"    {line}\nUnless something guards it, write `DEVICE` there, or the device of a tensor (`x.device`)."
         )
 

@@ -80,7 +80,7 @@ def may_cross(name: str) -> bool:
 
 
 def result_unknown(name: str) -> bool:
-    """Whether the places of a call's tensors do not tell where new memory of its result is."""
+    """Whether the places of a call's tensors, where they differ, do not tell where new memory of its result is."""
     return name in BY_SHAPE or name in WITH_THE_CPU or name.startswith(PAIRWISE) or name in ("new_tensor", "__set__")
 
 

@@ -230,9 +230,9 @@ class PretendGpu(TorchFunctionMode):
 
     def _result_place(self, func: Any, name: str, args: Any, met: list[_Placed]) -> torch.device | None:
         """Where new memory of a call's result is."""
-        if result_unknown(name):
-            return None
         first = met[0][1] if met else None
+        if result_unknown(name):
+            return first if {place for _, place in met} == {first} else None
         if name in OF_DATA or name in BY_THE_FIRST or name.startswith("new_") or name == "new":
             return first
         places = [place for _, place in met]
@@ -271,7 +271,7 @@ class PretendGpu(TorchFunctionMode):
             return iter([self.account(item, where) for item in result])
         if where is not None:
             for tensor in tensors_in(result):
-                if self.place(tensor) is None:
+                if self._places.of(tensor) is None:
                     self.put_at(tensor, where)
         return result
 

@@ -24,12 +24,12 @@ STAYS = {
         "runtime/test_pretend_gpu.py",
         "torch._subclasses.fake_tensor",
     ): "where torch has its fake tensors, no other place",
+    ("runtime/test_device_table.py", "torch._subclasses.fake_tensor"): "the same",
+    ("runtime/test_device_table.py", "torch.utils._pytree"): "how torch's own samples nest their tensors",
+    ("runtime/test_device_table.py", "torch.testing._internal.common_methods_invocations"): "where torch has them",
     ("runtime/test_values.py", "torch._efficientzerotensor"): "torch makes such tensors, and has no public way to",
     ("house/test_in_private_root.py", "made._report_sections"): "where pytest keeps what a test printed",
     ("support/pretended_machine.py", "torch._dynamo"): "imported by torch's optimizers, has to be there before",
-    ("support/pretended_machine.py", "torch.utils._device"): "where torch has the list of what makes tensors",
-    ("support/pretended_machine.py", "_device_constructors"): "that list",
-    ("support/pretended_machine.py", "torch._GLOBAL_DEVICE_CONTEXT"): "tells a default device from `with device:`",
 }
 DOCUMENTED = {"os._exit"}  # public all the same
 PRIVATE = re.compile(r"_(?!_)\w+")

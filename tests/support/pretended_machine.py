@@ -8,16 +8,12 @@ itself says there, so that what the kit makes of those words is tried too.
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo  # imported by optimizers; must see `is_available` as it is
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._device import _device_constructors
 
 from autograder.runtime.pretend_gpu import CPU, GPU, DeviceMismatch, PretendGpu, tensors_in
 
@@ -26,13 +22,6 @@ MIX_MPS = "Placeholder storage has not been allocated on MPS device!"
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. Please use float32"
 )
-# What is asked of a tensor, or of torch, in which no device has a say: half of all operations.
-_GETTERS = ("shape", "dtype", "layout", "ndim", "requires_grad", "grad_fn", "is_leaf")
-_NO_DEVICE = {getattr(torch.Tensor, name).__get__ for name in _GETTERS}
-_NO_DEVICE |= {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch.Tensor.__len__}
-_NO_DEVICE |= {torch.Tensor.is_floating_point, torch.promote_types}
-
-_NUMBERS = itertools.count()  # a tensor may outlive a machine, and means nothing to the next
 
 
 class PretendedMachine(PretendGpu):
@@ -47,47 +36,19 @@ class PretendedMachine(PretendGpu):
         super().__init__()
         self.kind, self.lacks = kind, lacks
         self.on_gpu = 0  # operations that the GPU was asked for
-        self._memory: dict[int, tuple[StorageWeakRef, torch.device]] = {}
-        self._note = f"place in {next(_NUMBERS)}"  # an attribute of tensors: found faster than in a dictionary
 
-    def answers(self) -> list[tuple[Any, dict[str, Any]]]:
+    def answers(self) -> list[tuple[Any, str, Any]]:
         """Nothing more: `pretended_machine` has said already what torch says of it."""
         return []
 
     def place(self, tensor: torch.Tensor) -> torch.device:
-        """Where a tensor is: as noted for it, for its memory, or else on the CPU."""
-        noted: torch.device | None = vars(tensor).get(self._note)
-        if noted is not None:
-            return noted
-        with contextlib.suppress(RuntimeError, NotImplementedError):  # a tensor without memory
-            storage = StorageWeakRef(tensor.untyped_storage())
-            return self._memory.get(storage.cdata, (storage, CPU))[1]
-        return CPU
-
-    def put(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Say that a tensor is on the GPU."""
-        vars(tensor)[self._note] = GPU
-        return tensor
+        """Where a tensor is: as noted, or else on the CPU."""
+        return super().place(tensor) or CPU
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation on the CPU as the machine would on either device."""
-        name = getattr(func, "__name__", "")
-        if func in _NO_DEVICE or name == "_set_grad_enabled":
-            return func(*args, **kwargs or {})
-        kwargs = dict(kwargs or {})
-        if name == "__set__" and func == torch.Tensor.data.__set__:
-            vars(args[0])[self._note] = self.place(args[1])
-            return func(*args, **kwargs)
-        if func in _device_constructors():
-            kwargs["device"] = kwargs.get("device") or _global_default() or CPU
-            func = _on_the_cpu(func)
-        if name == "_has_compatible_shallow_copy_type":
-            return func(*args, **kwargs)
-        if name == "type_as":
-            return self.__torch_function__(torch.Tensor.to, types, args)
-        if name == "to":  # `Module.to` hands on what it was not given: a dtype None, whether to wait
-            args = tuple(value for value in args if value is not None and not isinstance(value, bool))
         wanted = [place for place in map(self.place, tensors_in((args, kwargs))) if place == GPU]
+        name = getattr(func, "__name__", "")
         if wanted and name in self.lacks:
             raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
         result = super().__torch_function__(func, types, args, kwargs)
@@ -104,11 +65,12 @@ class PretendedMachine(PretendGpu):
                 raise TypeError(NO_FLOAT64)
         return result
 
-    def _device(self, value: Any) -> torch.device:
+    def named(self, value: Any) -> torch.device | None:
+        """The place that a device stands for; one of another kind is not there."""
         kind = self.kind if isinstance(value, int) else torch.device(value).type
-        if kind not in ("cpu", self.kind):
+        if kind not in ("cpu", "meta", self.kind):
             raise AssertionError(f"Torch not compiled with {kind.upper()} enabled")
-        return CPU if kind == "cpu" else GPU
+        return {"cpu": CPU, "meta": None}.get(kind, GPU)
 
     def hold_together(self, name: str, args: Any, met: Any) -> None:
         """Stop as the machine would, with torch's own words."""
@@ -116,35 +78,6 @@ class PretendedMachine(PretendGpu):
             super().hold_together(name, args, met)
         except DeviceMismatch as error:
             raise RuntimeError(MIX if self.kind == "cuda" else MIX_MPS) from error
-
-    def account(self, result: Any, where: torch.device | None) -> Any:
-        """Note the place of a result's tensors and of their memory; an iterator is run through for it."""
-        if isinstance(result, Iterator):
-            return iter([self.account(item, where) for item in result])
-        if where is not None:
-            for tensor in tensors_in(result):
-                vars(tensor)[self._note] = where
-                with contextlib.suppress(RuntimeError, NotImplementedError):
-                    storage = StorageWeakRef(tensor.untyped_storage())
-                    self._memory[storage.cdata] = (storage, where)
-        return result
-
-
-def _global_default() -> torch.device | None:
-    """What `torch.set_default_device` was given; `with device:` has said so by itself."""
-    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return context.device if context is not None else None
-
-
-@functools.cache
-def _on_the_cpu(func: Any) -> Any:
-    """A function that makes tensors, deaf to a default device below."""
-
-    @functools.wraps(func)
-    def made(*args: Any, **kwargs: Any) -> Any:
-        return func(*args, **kwargs, device="cpu")
-
-    return made
 
 
 @contextlib.contextmanager
