@@ -31,7 +31,7 @@ def needs_of(sources: list[str]) -> list[str]:
     Args:
         sources: At most `_MOST` of them are looked at.
     """
-    binary = _ruff()
+    binary = find_ruff()
     newer = [version for version in _NEWER if version_key(version) > sys.version_info[:2]]
     if not sources or not newer or not binary:
         return [""] * len(sources)
@@ -72,7 +72,7 @@ def _plain(source: str) -> str:
 
 
 @functools.cache
-def _ruff() -> str:
+def find_ruff() -> str:
     """Where ruff lies; "" where it does not, on a student's machine say."""
     try:
         return str(importlib.import_module("ruff.__main__").find_ruff_bin())

@@ -146,7 +146,7 @@ def test_names_in_a_cell_that_cannot_be_parsed():
 
 def test_without_ruff_nothing_is_known(monkeypatch):
     """On a student's machine, say: then such a cell is one that Python cannot read, as before."""
-    monkeypatch.setattr(newer_grammar, "_ruff", lambda: "")
+    monkeypatch.setattr(newer_grammar, "find_ruff", lambda: "")
     assert needs_of(list(GRAMMAR)) == [""] * len(GRAMMAR)
 
 
