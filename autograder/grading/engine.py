@@ -60,7 +60,7 @@ def grade_notebook(
         with cpu_limit(READ_SECONDS):
             sources = sources_of(data, suffix, assignment.limits.code_kilobytes)
             cells = parsed(sources)
-            slices = {e.id: _slice(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
+            slices = {e.id: slice_of(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
     except OutOfTimeError:
@@ -129,7 +129,7 @@ def _grade_exercise(
     return result
 
 
-def _slice(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
+def slice_of(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> Slice:
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
     released = released_texts(assignment)
     return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted, released)
