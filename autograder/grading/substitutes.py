@@ -24,8 +24,7 @@ from autograder.course.assignment import Assignment, Exercise
 from autograder.parsing.cells import Cell, parse_cell, read_notebook
 from autograder.parsing.slicing import Slice, make_slice
 from autograder.runtime.errors import KitError
-from autograder.runtime.loading import load, stand_in_module
-from autograder.runtime.stand_ins import bind
+from autograder.runtime.loading import load
 
 
 def stand_ins(
@@ -86,13 +85,12 @@ def load_solution(
     """
     piece = _solution_slice(assignment, exercise.names, source, changes)
     module = types.ModuleType("instructor_notebook")
-    workbench, problems = load(piece.to_json(assignment.globals), module)
+    request = piece.to_json(assignment.globals) | {"stand_ins": canned(assignment, exercise)}
+    workbench, problems = load(request, module)
     absent = [name for name in exercise.names if name not in module.__dict__]
     if absent:
         why = f": {problems[0]}" if problems else "."
         raise KitError(f"{assignment.source} does not define `{absent[0]}`{why} A TA has to mend it.")
-    for stand_in in canned(assignment, exercise):
-        bind(module.__dict__, stand_in_module(stand_in), stand_in["names"])
     student = LocalStudent(module.__dict__)
     student.workbench = workbench
     return student

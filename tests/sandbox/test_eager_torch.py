@@ -28,9 +28,7 @@ WAYS = {
     "a-lambda": "f = torch.compile(lambda x: 2 * x + 1)",
     "kept-out": "@torch.compiler.disable\ndef g(x):\n    return 2 * x\n@torch.compile\ndef f(x):\n    return g(x) + 1",
     "kept-out-with-options": "@torch.compiler.disable(recursive=False)\ndef f(x):\n    return 2 * x + 1",
-    "a-module-in-place": (
-        "net = nn.Identity()\nnet.compile(mode='reduce-overhead')\ndef f(x):\n    return 2 * net(x) + 1"
-    ),
+    "a-module-in-place": "net = nn.Identity()\nnet.compile(mode='default')\ndef f(x):\n    return 2 * net(x) + 1",
     "the-module-within": "net = torch.compile(nn.Identity())\ndef f(x):\n    return 2 * net._orig_mod(x) + 1",
     "scripted": "@torch.jit.script\ndef f(x):\n    return 2 * x + 1",
     "traced": "def g(x):\n    return 2 * x + 1\nf = torch.jit.trace(g, torch.zeros(3, 4))",
