@@ -71,5 +71,6 @@ def expect_runs_on_gpu(
             f"{result} is on the CPU where the arguments ask for the GPU.", diagnosis, f"{result}: wrong device."
         )
     if got.get("alone") is True:
-        text = f"`{name}` works on a GPU alone: where there is none, it stops."
-        raise CheckFailed(f"{text} Its values were checked as on a GPU.", _GUARDED, text)
+        where = f" ({got['where'][:300]})" if isinstance(got.get("where"), str) and got["where"] else ""
+        text = f"`{name}` works on a GPU alone: where there is none, it stops"
+        raise CheckFailed(f"{text}{where}. Its values were checked as on a GPU.", _GUARDED, f"{text}.", quotes=True)

@@ -79,7 +79,7 @@ class OnGpu:
         self._mode = PretendGpu()
         self._twin: Bench | None = None
         self._anew = False
-        self._there: set[str | int] = set()  # names and objects that work on a GPU alone
+        self._there: dict[str | int, str] = {}  # names and objects that work on a GPU alone, and where that was seen
         self._recipes: dict[int, dict[str, Any]] = {}
 
     def do(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -115,9 +115,9 @@ class OnGpu:
         except StudentError as error:
             if not needs_one:
                 raise first from None
-            self._remember(key)
+            self._remember(key, first)
             raise error from first
-        self._remember(key)
+        self._remember(key, first)
         return result
 
     def _may_need_one(self, error: StudentError) -> bool:
@@ -126,11 +126,12 @@ class OnGpu:
         line = error.place.text if error.place else ""
         return self._wants_one or (error.status == "error" and _SPEAKS_OF_ONE.search(error.message + line) is not None)
 
-    def _remember(self, key: Any) -> None:
+    def _remember(self, key: Any, error: StudentError) -> None:
         """That a name or an object works on a GPU alone; if an object, then all of its class."""
-        self._there.add(key)
+        where = str(error.place or "")
+        self._there[key] = where
         if key in self._recipes:
-            self._there.add(self._recipes[key]["name"])
+            self._there.setdefault(self._recipes[key]["name"], where)
 
     def _done_there(self, operation: str, arguments: dict[str, Any]) -> Any:
         with self._entered() as twin:
@@ -138,7 +139,7 @@ class OnGpu:
                 module = twin.objects.pop(twin.plainly(operation, arguments))
                 number = self._bench.keep(module)
                 self._recipes[number], twin.objects[number] = arguments, module
-                self._there.add(number)
+                self._there[number] = self._there.get(arguments["name"], "")
                 return number
             if "handle" in arguments:
                 self._bring(arguments["handle"], twin)
@@ -185,9 +186,10 @@ class OnGpu:
 
         Returns:
             "places": where each tensor of the result would be, "cuda", "cpu" or ""; "broke": what went wrong that
-            is no mix of devices, and so says nothing; "alone": whether the code works on a GPU alone.
+            is no mix of devices, and so says nothing; "alone": whether the code works on a GPU alone; "where": the
+            line that was seen to need one.
         """
-        alone = name in self._there
+        known = {"alone": name in self._there, "where": self._there.get(name, "")}
         try:
             with self._entered() as twin:
                 function = twin.find(name)
@@ -202,8 +204,8 @@ class OnGpu:
         except (DeviceMismatch, StudentError):
             raise
         except Exception as error:
-            return {"places": [], "broke": f"{type(error).__name__}: {error}"[:1000], "alone": alone}
-        return {"places": [place.type if place else "" for place in places], "broke": "", "alone": alone}
+            return {"places": [], "broke": f"{type(error).__name__}: {error}"[:1000], **known}
+        return {"places": [place.type if place else "" for place in places], "broke": "", **known}
 
 
 def examined_there(
@@ -224,7 +226,7 @@ def examined_there(
     with torch.set_grad_enabled(new is None or train):
         result = function(*args, **kwargs)
     places = ["cuda" if t.device.type == device.type else t.device.type for t in tensors_in(result)]
-    return {"places": places, "broke": "", "alone": False}
+    return {"places": places, "broke": "", "alone": False, "where": ""}
 
 
 def needs_a_gpu(error: StudentError) -> bool:
