@@ -27,6 +27,7 @@ collect_ignore = ["second"]  # an assignment: its suites are run by `test_second
 LONG = (
     "test_proof",
     "test_runtimes",
+    "test_device_table",
     "test_runs",
     "test_class",
     "test_attacks",
@@ -38,6 +39,7 @@ LONG = (
     "test_report_browser",
     "test_gradescope",
     "test_map_runs",
+    "test_two_readings",
     "test_stock_nbgrader",
     "test_on_gpu",
     "test_second",

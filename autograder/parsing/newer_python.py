@@ -38,8 +38,14 @@ def needed_for(cells: Iterable[Cell], names: set[str]) -> str:
 
 
 def needed_by(statements: Iterable[Statement]) -> str:
-    """The Python whose standard library has what some statements use, where this one's does not; "" otherwise."""
-    return library_needs("\n".join(statement.source for statement in statements))
+    """The Python whose standard library has what some statements use, where this one's does not; "" otherwise.
+
+    What is imported in a `try` as well has a substitute.
+    """
+    every = list(statements)
+    guarded = {name for statement in every if statement.is_block for name in statement.binds}
+    free = [s for s in every if not (s.package and s.binds & guarded)]
+    return library_needs("\n".join(statement.source for statement in free))
 
 
 def bound_in(source: str) -> set[str]:

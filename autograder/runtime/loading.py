@@ -46,12 +46,13 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
     broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
     stand_ins = stand_in_modules(request.get("stand_ins", []))
     bind_all(namespace, stand_ins)
+    own = {key: value for key, value in request.items() if key != "stand_ins"}  # their text is not to be kept
 
     def reload() -> dict[str, Any]:
         fresh = types.ModuleType(module.__name__)
         with _in_place_of(module, fresh):
-            again = _define(request, fresh.__dict__, absent, "cuda")
-        lost = {name for name in request["wanted"] if name in namespace and name not in fresh.__dict__}
+            again = _define(own, fresh.__dict__, absent, "cuda")
+        lost = {name for name in own["wanted"] if name in namespace and name not in fresh.__dict__}
         if lost or not set(again) <= set(failed):
             raise RuntimeError("what loads on the CPU does not load on a GPU")
         bind_all(fresh.__dict__, stand_ins)
@@ -73,7 +74,7 @@ def _define(
     failed: dict[str, StudentError] = {}
     flags = _future_flags(request["features"])
     for cell, line, source, binds in request["statements"]:
-        error = _run(namespace, cell, line, source, flags, absent)
+        error = _run(namespace, cell, line, source, flags, absent, binds)
         for name in binds:
             failed.pop(name, None)
             if error:
@@ -156,16 +157,19 @@ def bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, 
 
 
 def _run(
-    namespace: dict[str, Any], cell: int, line: int, source: str, flags: int, absent: AbsentFinder
+    namespace: dict[str, Any], cell: int, line: int, source: str, flags: int, absent: AbsentFinder, binds: list[str]
 ) -> StudentError | None:
-    """Run a piece of a cell under the cell's own line numbers; a package that is not here is stood for."""
+    """Run a piece of a cell under the cell's own line numbers; a package that is not here is stood for.
+
+    Not one whose name is bound already: then an import tried before has found its substitute.
+    """
     name = f"<code cell {cell}>"
     padded = "\n" * (line - 1) + source
     _remember(name, padded)
     for _ in range(_MOST_STUBS):
         error = _once(namespace, name, padded, flags)
         package = missing_module(error)
-        if not package:
+        if not package or any(bound in namespace for bound in binds):
             break
         absent.stand_for(package)
     return None if error is None else explain(error)
@@ -205,7 +209,7 @@ def _run_whole_cells(
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
-        _run(namespace, cell, 1, source, flags, absent)
+        _run(namespace, cell, 1, source, flags, absent, [])
         bind_given(namespace, request["given"], gpu)
     for name in request["wanted"]:
         if name in namespace and name not in before:

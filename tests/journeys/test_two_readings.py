@@ -60,10 +60,10 @@ def submissions(assignment: Assignment, folder: Path) -> Iterator[Submission]:
     for case in chosen:
         yield write_case(assignment, case, folder)
     for sample in load_samples(assignment) if ALL else []:
-        write_sample(assignment, sample, folder / "samples")
+        write_sample(assignment, sample, folder / "samples", assignment.release)
     if ALL:
-        yield from find_submissions([folder / "samples"], assignment)
-        yield from find_submissions([p for p in sorted(HABITS.glob("*")) if p.suffix in SUFFIXES], assignment)
+        habits = [path for path in sorted(HABITS.glob("*")) if path.suffix in SUFFIXES and path.stem != "README"]
+        yield from find_submissions([folder / "samples", *habits], assignment.notebook, assignment.id)[0]
 
 
 def both(

@@ -246,6 +246,26 @@ def test_stand_ins_meet_an_alias(notebook):
     assert made.call("f") == 1
 
 
+def test_nobody_above_holds_the_text_of_a_stand_in(notebook):
+    """Code that searches the frames above its own finds no text that a stand-in was made from."""
+    solution = parse_cell(1, "def get_fpn_location_coords():\n    return 'a text that nobody may read'")
+    piece = make_slice([solution], (NAME,), frozenset())
+    source = """
+    import sys
+    def f():
+        frame, seen = sys._getframe(1), []
+        while frame:
+            for name, value in list(frame.f_locals.items()):
+                if "nobody may read" in repr(value):
+                    seen.append(f"{frame.f_code.co_qualname}: {name}")
+            frame = frame.f_back
+        return seen
+    """
+    student = notebook(source).student([{"names": [NAME], "code": "", "slice": piece.to_json({})}])
+    assert student.call("f") == [] and student.call(NAME) == "a text that nobody may read"
+    student.close()
+
+
 def test_given_globals_stay(notebook):
     """A device written out is the CPU, as a text where the notebook has a text."""
     assert notebook("DEVICE = 'cuda'\ndef f():\n    return DEVICE").call("f") == "cpu"

@@ -8,7 +8,6 @@ process answers until it is told to leave, its parent waits.
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import socket
@@ -40,25 +39,28 @@ def serve_branches(
         except wire.WireError:
             return
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # threads of a notebook's own are gone in the fork: it is told by what fails
+            warnings.simplefilter("ignore")  # threads of a notebook's own are gone in the fork: what fails tells it
             child = os.fork()
         if child == 0:
-            _exercise(connection, request["id"], functools.partial(prepare, unpack(request["value"], tensors)), serve)
+            asked = [request["id"], unpack(request["value"], tensors)]
+            del request, tensors  # student code can look into the frames above its own
+            _exercise(connection, asked, prepare, serve)
         _, status = os.waitpid(child, 0)
         if status:
             _end_like(status)
 
 
 def _exercise(
-    connection: socket.socket, number: str, prepare: Callable[[], Any], serve: Callable[[socket.socket, Any], None]
+    connection: socket.socket,
+    asked: list[Any],
+    prepare: Callable[[dict[str, Any]], Any],
+    serve: Callable[[socket.socket, Any], None],
 ) -> None:
-    """The forked process."""
+    """The forked process; it takes the request out of `asked`, so that nobody holds it any more."""
     code = 1
     try:
-        served = prepare()
-        wire.send(connection, {"id": number, "value": pack(None)[0]}, [])
+        served = prepare(asked.pop())
+        wire.send(connection, {"id": asked.pop(), "value": pack(None)[0]}, [])
         serve(connection, served)
         code = 0
     except BaseException:  # whatever happens, it never returns into its parent's loop
