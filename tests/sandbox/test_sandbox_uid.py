@@ -14,9 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from autograder.parsing.cells import parse_cell
+from autograder.parsing.slicing import make_slice
 from autograder.runtime.errors import KitError, StudentError
 from autograder.sandbox import probe, uid
 from autograder.sandbox.inside import home, landlock, sweep
+from autograder.sandbox.whole import WholeNotebook
 from tests.conftest import ROOT
 from tests.support.sandboxes import Sandbox, limited
 
@@ -63,6 +66,24 @@ def failure(box, source, *arguments):
     with pytest.raises(StudentError) as caught:
         box.run(source, *arguments)
     return caught.value
+
+
+def test_a_notebook_is_run_whole(kept):
+    """What a cell writes another imports, each exercise has a process of its own, and nothing is left of it."""
+    cells = [
+        "%%writefile mine.py\ndef g():\n    return 5",
+        "import os\nfrom mine import g\ndef f():\n    return [g(), os.getpid()]",
+    ]
+    kept.leave()
+    whole = WholeNotebook(kept.assignment, list(enumerate(cells, start=1)), kept.host)
+    piece = make_slice([parse_cell(number, text) for number, text in enumerate(cells, start=1)], ("f",), frozenset())
+    answers = []
+    for _ in range(2):
+        student = whole.student(piece, [])
+        answers.append(student.call("f"))
+        student.close()
+    whole.close()
+    assert [five for five, _ in answers] == [5, 5] and answers[0][1] != answers[1][1] and whole.runs == 1
 
 
 def test_it_is_nobody_with_nothing(kept):
