@@ -18,7 +18,7 @@ from autograder.sandbox.inside.branches import BRANCH, LEAVE
 from autograder.sandbox.launch import SandboxFailed
 
 _LEAVE_SECONDS = 2.0
-_ONCE_MORE = 2  # times that a notebook is run where the first run ended, or an exercise ended it
+_TRIES = 2  # times that a notebook is run whose run ends its process
 
 
 class WholeNotebook:
@@ -32,6 +32,8 @@ class WholeNotebook:
     Attributes:
         problems: What stopped, was not here or did nothing as the notebook ran; a line each.
         runs: How often it was run.
+        broke: How often the run itself came to no end.
+        spent: Seconds that all runs were charged.
         worker: The worker that has run it; None where there is none just now.
         cpu: CPU seconds that the worker has used when last looked at.
     """
@@ -39,7 +41,8 @@ class WholeNotebook:
     def __init__(self, assignment: Assignment, cells: list[tuple[int, str]], host: Host) -> None:
         self.assignment, self._cells, self.host = assignment, cells, host
         self.problems: list[str] = []
-        self.runs = 0
+        self.runs = self.broke = 0
+        self.spent = 0.0
         self.worker: Connection | None = None
         self.cpu = 0.0
 
@@ -119,17 +122,23 @@ class BranchedStudent(SandboxedStudent):
         self.problems = self._whole.problems
 
     def _run(self) -> None:
-        limits = self._limits
-        if self._whole.runs >= _ONCE_MORE:
+        """Run the notebook: the first time, and again where an exercise has ended its process.
+
+        All runs together have the time of one, and a notebook that ends itself is not run for ever.
+        """
+        limits, whole = self._limits, self._whole
+        if whole.broke >= _TRIES or whole.spent >= limits.notebook_seconds:
             raise StudentError("error", "The notebook was run as a whole, and its process ended.")
-        self._whole.runs += 1
+        whole.runs += 1
+        whole.broke += 1
         self._open()
-        message = {
-            "op": "run",
-            "value": self._packed(self._whole.request()),
-            "limits": self._packed_limits(),
-        }
-        problems = self._exchange(message, [], limits.notebook_seconds, "running the whole notebook")
+        before = self._host.charged
+        message = {"op": "run", "value": self._packed(whole.request()), "limits": self._packed_limits()}
+        try:
+            problems = self._exchange(message, [], limits.notebook_seconds, "running the whole notebook")
+        finally:
+            whole.spent += self._host.charged - before
+        whole.broke -= 1
         self._whole.problems = self._texts(problems)
         self._whole.worker, self._whole.cpu = self._connection, self._cpu
         self._spent = 0.0  # the run is the notebook's, not the exercise's

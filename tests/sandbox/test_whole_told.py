@@ -70,19 +70,19 @@ def test_what_is_told_and_what_stays(host):
     seen.close()
 
 
-def test_an_exercise_that_ends_its_process_costs_a_second_run_and_no_third(host):
-    """The worker goes with it; the next exercise has the notebook run anew, once."""
+def test_an_exercise_that_ends_its_process_costs_a_run_and_no_other_exercise(host):
+    """The worker goes with it; the notebook is run anew, until all runs together have had the time of one."""
     whole, piece = whole_of(host, CELLS)
     try:
-        for runs in (1, 2):
+        for runs in (1, 2, 3):
             student = whole.student(piece, [])
             with pytest.raises(Exception, match="ended by itself"):
                 student.call("f", "end")
             student.close()
             assert whole.runs == runs
-        student = whole.student(piece, [])
+        whole.spent = limited().limits.notebook_seconds
         with pytest.raises(Exception, match="its process ended"):
-            student.call("f", "count")
-        assert whole.runs == 2
+            whole.student(piece, []).call("f", "count")
+        assert whole.runs == 3
     finally:
         whole.close()
