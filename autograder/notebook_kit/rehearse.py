@@ -1,4 +1,4 @@
-"""Reads a saved notebook as grading will, in this process, which is started for it: `python -m ... REQUEST FOLDER`.
+"""Reads a saved notebook as grading will, in this process, which is started for it: `python -m ... FOLDER`.
 
 Nothing outside the folder may be written: the notebook runs a second time on its author's own machine, and what it
 saved the first time, a trained network say, must not be overwritten by what it saves here.
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
     """Rehearse what lies in a folder, which is this process's to write to: the notebook, and `request.json`."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     os.chdir(folder)
-    _write_nowhere_else(folder)
+    _write_nowhere_else(folder, Path(request["suites"]))
     (folder / ANSWER).write_text(json.dumps(_rehearsed(request, folder)), encoding="utf-8")
 
 
@@ -80,8 +80,9 @@ def _rehearsed(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         run_notebook(whole, module)
     found: dict[str, Any] = {}
     for exercise in request["exercises"]:
-        names, not_run = given.tasks[exercise].names, frozenset(given.not_run) | set(given.names)
-        alone = functools.partial(_alone, make_slice(cells, names, not_run, given.globals).to_json(given.globals))
+        names, not_run = given.tasks[exercise].names, frozenset(given.not_run)
+        piece = make_slice(cells, names, not_run, given.globals, given.names)  # as grading cuts it
+        alone = functools.partial(_alone, piece.to_json(given.globals))
         found[exercise] = _in_a_fork(functools.partial(_best, given, exercise, [lambda: vars(module), alone]))
     bound = {name for cell in cells for statement in statements_of(cell) for name in statement.binds}
     return {"exercises": found, "bound": sorted(bound)}
@@ -135,7 +136,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _write_nowhere_else(folder: Path) -> None:
+def _write_nowhere_else(folder: Path, suites: Path) -> None:
     """Refuse to change any file outside of the folder, from here on.
 
     Root becomes nobody, whom the machine itself keeps from it; Python's own audit sees to the rest. Libraries that
@@ -144,7 +145,8 @@ def _write_nowhere_else(folder: Path) -> None:
     import torch
 
     home = folder.resolve()
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and _all_may_read(Path(os.__file__), Path(torch.__file__)):
+    needed = (Path(os.__file__), Path(torch.__file__), Path(__file__), suites)
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and _all_may_read(*needed):
         for path in [home, *home.rglob("*")]:
             os.chown(path, _NOBODY, _NOBODY)
         os.setgroups([])

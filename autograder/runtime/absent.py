@@ -16,6 +16,7 @@ from typing import Any
 _IDLE = "google.colab."
 
 
+MOST_STUBS = 20  # packages that one piece of code imports and that are not here
 _SHARED = ("google", "mpl_toolkits")  # packages of several homes: one may be here and another not
 
 

@@ -15,15 +15,13 @@ from typing import Any
 
 import torch
 
-from autograder.runtime.absent import AbsentFinder, missing_module
+from autograder.runtime.absent import MOST_STUBS, AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.stand_ins import bind
 from autograder.runtime.workbench import NotRun, Workbench, explain
 from autograder.runtime.workbench_gpu import needs_a_gpu
 
 _ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
-
-_MOST_STUBS = 20  # packages that one piece imports and that are not here
 
 
 def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
@@ -166,7 +164,7 @@ def _run(
     name = f"<code cell {cell}>"
     padded = "\n" * (line - 1) + source
     _remember(name, padded)
-    for _ in range(_MOST_STUBS):
+    for _ in range(MOST_STUBS):
         error = _once(namespace, name, padded, flags)
         package = missing_module(error)
         if not package or any(bound in namespace for bound in binds):

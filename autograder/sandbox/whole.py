@@ -139,6 +139,6 @@ class BranchedStudent(SandboxedStudent):
         finally:
             whole.spent += self._host.charged - before
         whole.broke -= 1
-        self._whole.problems = self._texts(problems)
-        self._whole.worker, self._whole.cpu = self._connection, self._cpu
+        whole.problems = self._texts(problems)
+        whole.worker, whole.cpu = self._connection, self._cpu
         self._spent = 0.0  # the run is the notebook's, not the exercise's

@@ -75,6 +75,7 @@ def _end_like(status: int) -> None:
     """End as the forked process did: the other side learns from it why nothing answers."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):  # nobody can catch these
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code if code > 0 else 1)
