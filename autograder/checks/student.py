@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from autograder.runtime.errors import StudentError
+from autograder.runtime.explaining import explain
 from autograder.runtime.values import ValueRefused, copied
-from autograder.runtime.workbench import Workbench, explain
+from autograder.runtime.workbench import Workbench
 
 Made = TypeVar("Made")
 

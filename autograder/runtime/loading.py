@@ -17,8 +17,10 @@ import torch
 
 from autograder.runtime.absent import MOST_STUBS, AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.explaining import explain
+from autograder.runtime.not_run import NotRun
 from autograder.runtime.stand_ins import bind
-from autograder.runtime.workbench import NotRun, Workbench, explain
+from autograder.runtime.workbench import Workbench
 from autograder.runtime.workbench_gpu import needs_a_gpu
 
 _ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU

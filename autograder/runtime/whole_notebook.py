@@ -20,9 +20,10 @@ from typing import Any
 
 from autograder.runtime.absent import MOST_STUBS, AbsentFinder, missing_module
 from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.explaining import explain
 from autograder.runtime.loading import bind_given, wants_a_gpu
 from autograder.runtime.notebook_shell import NotebookShell
-from autograder.runtime.workbench import Workbench, explain
+from autograder.runtime.workbench import Workbench
 
 _SOON = 1.0  # seconds: what a cell gets at the least, and how soon it is asked again to stop
 

@@ -8,20 +8,16 @@ of `OPERATIONS`; arguments and results are values (see `values.py`).
 from __future__ import annotations
 
 import contextlib
-import linecache
-import re
-import traceback
-from types import TracebackType
 from typing import Any
 
 import torch
 
 from autograder.runtime.cuda_answers import GPU
 from autograder.runtime.detector import detect, load_weights
-from autograder.runtime.errors import Place, StudentError
+from autograder.runtime.errors import StudentError
+from autograder.runtime.explaining import explain, message_of, missing_name
 from autograder.runtime.notebook_device import default_device, moved
 from autograder.runtime.shallow_backbone import shallow_models
-from autograder.runtime.values import ValueRefused
 from autograder.runtime.workbench_gpu import OnGpu, Reload, examined_there, moved_by_its_own
 
 OPERATIONS = (
@@ -39,32 +35,6 @@ OPERATIONS = (
     "weights",
     "detect",
 )
-CELL_FILE = re.compile(r"<code cell (\d+)>$")
-
-
-class NotRun:
-    """Stands for a name whose cell grading does not run; says so as soon as it is touched."""
-
-    def __init__(self, reason: str) -> None:
-        object.__setattr__(self, "_reason", reason)
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("__class__", "__dict__", "__module__"):
-            return object.__getattribute__(self, name)
-        raise NotRunError(object.__getattribute__(self, "_reason"))
-
-    def _touched(self, *_: Any, **__: Any) -> Any:
-        raise NotRunError(object.__getattribute__(self, "_reason"))
-
-    __call__ = __iter__ = __len__ = __getitem__ = __setitem__ = __contains__ = __bool__ = _touched
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _touched
-    __lt__ = __le__ = __gt__ = __ge__ = __setattr__ = __enter__ = __next__ = __str__ = _touched
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __neg__ = _touched
-    __index__ = __int__ = __float__ = __eq__ = __ne__ = __hash__ = __delattr__ = _touched
-
-
-class NotRunError(Exception):
-    """A student's function touched a name that grading replaced by `NotRun`."""
 
 
 class Workbench:
@@ -143,7 +113,7 @@ class Workbench:
         try:
             there: dict[str, Any] = moved(arguments, device)
         except (RuntimeError, TypeError) as error:  # no fault of the student's: say so
-            said = f"The inputs of this check do not fit on {device}: {_message(error)}"
+            said = f"The inputs of this check do not fit on {device}: {message_of(error)}"
             raise StudentError("error", said, kind="DeviceRefused") from error
         return there
 
@@ -302,80 +272,3 @@ def _all_tensors(value: Any) -> list[torch.Tensor]:
 
 def _floating(value: Any) -> list[torch.Tensor]:
     return [tensor for tensor in _all_tensors(value) if tensor.is_floating_point()]
-
-
-def missing_name(name: str, alike: str) -> StudentError:
-    """The error for a name that the notebook does not define."""
-    hint = f" There is a `{alike}`: is that it, misspelt?" if alike else " Was its cell deleted, or its name changed?"
-    return StudentError("missing", f"The notebook does not define `{name}`.{hint}", kind="NameError")
-
-
-def explain(error: BaseException) -> StudentError:
-    """Turn an exception out of student code into what the student should read."""
-    place = find_place(error.__traceback__)
-    kind = type(error).__name__ if isinstance(type(error).__name__, str) else "Exception"
-    shown = _builtin_kind(error)
-    at = f" ({place})" if place else ""
-    if isinstance(error, NotImplementedError) and place and _raised_there(error) and "::" not in _message(error):
-        message = f"This part is as given: it still raises NotImplementedError{at}."
-        return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
-    if isinstance(error, ValueRefused):
-        message = f"Your code returned {error}."
-        return StudentError("error", message, kind="ValueRefused", public_text="Your code returned no usable value.")
-    if isinstance(error, RecursionError):
-        message = f"Your code calls itself without end (RecursionError){at}."
-        return StudentError("error", message, kind=kind, place=place)
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in _message(error)
-    ):
-        return StudentError("memory", f"Your code ran out of memory{at}.", kind=kind, place=place)
-    if isinstance(error, SystemExit):
-        message = f"Your code ends the program{at}. A graded function must return its value instead."
-        return StudentError("error", message, kind=kind, place=place, public_text="Your code raised SystemExit.")
-    said = _message(error)
-    if isinstance(error, TypeError) and NotRun.__name__ in said:
-        said += f". (`{NotRun.__name__}` stands for a name whose cell grading does not run)"
-    message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}."
-    public = f"Your code raised {shown}" + (f" in code cell {place.cell}, line {place.line}." if place else ".")
-    return StudentError("error", message, kind=kind[:80], place=place, public_text=public)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error).strip()[:1000].rstrip(".")
-    except Exception:  # a student's exception class may be broken too
-        return ""
-
-
-def _raised_there(error: BaseException) -> bool:
-    """Whether a line of the student's notebook raised it, not something which that line called.
-
-    Of torch's own functions there is no frame: one that lacks an operator ("aten::...") looks as if the line raised it.
-    """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and _in_notebook(frames[-1].f_code.co_filename)
-
-
-def _in_notebook(name: str) -> bool:
-    in_kernel = "ipykernel" in name or "ipython-input-" in name  # the latter on Colab, in /tmp, and in IPython's shell
-    return (in_kernel and "site-packages" not in name) or CELL_FILE.search(name) is not None
-
-
-def _builtin_kind(error: BaseException) -> str:
-    """The nearest class that Python itself defines: student code cannot choose what it is called."""
-    for kind in type(error).__mro__:
-        if kind.__module__ == "builtins":
-            return kind.__name__
-    return "Exception"
-
-
-def find_place(trace: TracebackType | None) -> Place | None:
-    """The innermost line of the student's own code on a traceback."""
-    found = None
-    for frame, line in traceback.walk_tb(trace):
-        name = frame.f_code.co_filename
-        if _in_notebook(name):
-            cell = CELL_FILE.search(name)
-            text = linecache.getline(name, line).strip()[:200]
-            found = Place(int(cell.group(1)) if cell else 0, line, text)
-    return found

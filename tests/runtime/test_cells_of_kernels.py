@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autograder.runtime.errors import StudentError
-from autograder.runtime.workbench import explain
+from autograder.runtime.explaining import explain
 
 UNWRITTEN = "def f():\n    raise NotImplementedError('to be written')\n"
 

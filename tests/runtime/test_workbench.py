@@ -10,8 +10,10 @@ from autograder.checks.student import LocalStudent
 from autograder.parsing.cells import parse_cell
 from autograder.parsing.slicing import make_slice
 from autograder.runtime.errors import StudentError
+from autograder.runtime.explaining import explain
 from autograder.runtime.loading import load
-from autograder.runtime.workbench import OPERATIONS, NotRun, NotRunError, Workbench, explain
+from autograder.runtime.not_run import NotRun, NotRunError
+from autograder.runtime.workbench import OPERATIONS, Workbench
 
 NOTEBOOK = """
 import torch

@@ -20,11 +20,12 @@ from typing import Any
 import torch
 
 from autograder.runtime.errors import StudentError
+from autograder.runtime.explaining import explain
 from autograder.runtime.loading import bind_all, broken_name, load, stand_in_modules
 from autograder.runtime.offline_weights import answer_weight_downloads
 from autograder.runtime.values import pack, unpack
 from autograder.runtime.whole_notebook import run_notebook
-from autograder.runtime.workbench import Workbench, explain
+from autograder.runtime.workbench import Workbench
 from autograder.sandbox.inside import limit_messages, wire
 from autograder.sandbox.inside.branches import LEAVE, serve_branches
 from autograder.sandbox.inside.eager_torch import run_eagerly
