@@ -62,6 +62,7 @@ class SuitePlugin:
         self._stored: dict[str, dict[str, torch.Tensor]] = {}
         self._solutions: dict[str, Student] = {}
         self._guarded = False
+        self._ours: frozenset[str] = frozenset()
         self.student: Student | None = None
         self.seed = 0
         self.problems: list[str] = []
@@ -127,6 +128,14 @@ class SuitePlugin:
         solution = self._solution_of(exercise_of(request.node))
         return lambda name, *told: getattr(confirm, name)(solution, *told)
 
+    @pytest.fixture(name="ours")
+    def _ours_fixture(self) -> frozenset[str]:
+        """Methods that lost points in an earlier exercise: the check asks the solution for what they would have done.
+
+        In a student's notebook there are none.
+        """
+        return self._ours
+
     @pytest.fixture(name="rng")
     def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
         """Random numbers that the student cannot foresee, the same again from the same seed."""
@@ -150,7 +159,14 @@ class SuitePlugin:
         return [blank(item) for items in self._items.values() for item in items]
 
     def run(
-        self, exercise: str, student: Student, seed: int, *, guarded: bool = False, only: str = ""
+        self,
+        exercise: str,
+        student: Student,
+        seed: int,
+        *,
+        guarded: bool = False,
+        ours: frozenset[str] = frozenset(),
+        only: str = "",
     ) -> list[CheckResult]:
         """Run the checks of one exercise.
 
@@ -159,9 +175,10 @@ class SuitePlugin:
             student: Whose code.
             seed: What random inputs are drawn from.
             guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
+            ours: Methods that checks are to ask the solution for.
             only: Name of a check; the others are left out.
         """
-        self.student, self.seed, self._guarded = student, seed, guarded
+        self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
         results = []
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):

@@ -13,42 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from autograder import PACKAGE as PACKAGE
+from autograder.course.exercises import Exercise as Exercise
+from autograder.course.exercises import read_exercises
 from autograder.course.limits import Limits as Limits
 from autograder.course.limits import read_limits
 from autograder.course.map_settings import MapSettings, read_map_settings
-from autograder.course.toml_values import flag, number, refuse_unknown, subtable, text, texts
+from autograder.course.toml_values import refuse_unknown, subtable, text, texts
 from autograder.runtime.errors import KitError
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One graded exercise.
-
-    Attributes:
-        id: As suites and the notebook name it, such as "7.1d".
-        title: A few words for reports.
-        points: What all its checks add up to.
-        names: The functions and classes that a student defines for it.
-        canned: Names of earlier exercises that `suites/public/stand_ins.py` replaces, in notebooks too.
-        solved: Names of earlier exercises that the instructor's solution replaces, when graded.
-        follows: Pairs of an earlier exercise's id and a name (such as "FCOS.forward") that the solution replaces if
-            that exercise lost points, so that its mistake is not charged twice.
-        slow: Takes seconds (it trains); `fcoskit validate` leaves it out where it cannot matter.
-    """
-
-    id: str
-    title: str
-    points: float
-    names: tuple[str, ...]
-    canned: tuple[str, ...] = ()
-    solved: tuple[str, ...] = ()
-    follows: tuple[tuple[str, str], ...] = ()
-    slow: bool = False
-
-    @property
-    def grade_id(self) -> str:
-        """As nbgrader calls its check cell: its ids allow no dot."""
-        return self.id.replace(".", "-")
 
 
 @dataclass(frozen=True)
@@ -197,7 +168,7 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
     """Build an `Assignment` from the parsed TOML; KeyError, TypeError, ValueError where it is wrong."""
     parts = {"title", "notebook", "version", "grading", "limits", "release", "wheel", "leaks", "exercise", "map"}
     refuse_unknown(table, parts)
-    exercises = _exercises(table["exercise"])
+    exercises = read_exercises(table["exercise"])
     verified = read_map_settings(subtable(table, "map"), root) if "map" in table else None
     _refuse_twins([exercise.id for exercise in exercises] + ([verified.id] if verified else []))
     grading = subtable(table, "grading", known=("not_run", "globals", "suites", "reference", "proof"))
@@ -248,47 +219,6 @@ def _colab(table: dict[str, Any]) -> str:
     if address != "" and not (isinstance(address, str) and re.fullmatch(r"https://[\w.-]+/[\w./~%+#?=&:@-]*", address)):
         raise ValueError(f'colab in [release] has to be an address that begins with "https://", not {address!r}')
     return str(address)
-
-
-def _exercises(entries: Any) -> tuple[Exercise, ...]:
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("each exercise has to be a table that begins with [[exercise]]")
-    found: list[Exercise] = []
-    for entry in entries:
-        found.append(_exercise(entry, found))
-    return tuple(found)
-
-
-def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
-    """Build an `Exercise`; what is replaced in it has to be an earlier one's, else it would be an answer book."""
-    refuse_unknown(entry, {"id", "title", "points", "names", "canned", "solved", "follows", "slow"})
-    where = f"[[exercise]] {entry['id']!r}"
-    follows = subtable(entry, "follows", where)
-    made = Exercise(
-        id=text(entry, "id", "[[exercise]]", r"\w[\w.-]*", "letters, digits, dots and dashes"),
-        title=text(entry, "title", where),
-        points=number(entry, "points", where),
-        names=texts(entry, "names", where),
-        canned=texts(entry, "canned", where, []),
-        solved=texts(entry, "solved", where, []),
-        follows=tuple((other, name) for other in follows for name in _replaced(follows, other, where)),
-        slow=flag(entry, "slow", where),
-    )
-    if not made.names:
-        raise ValueError(f"names in {where} is empty: a student defines something for it")
-    names = {name for other in earlier for name in other.names}
-    for name in (*made.canned, *made.solved):
-        if name.partition(".")[0] not in names:
-            raise ValueError(f'canned and solved in {where}: no earlier exercise has the name "{name}"')
-    if unknown := sorted(set(follows) - {other.id for other in earlier}):
-        raise ValueError(f'follows in {where}: there is no earlier exercise "{unknown[0]}"')
-    return made
-
-
-def _replaced(follows: dict[str, Any], other: str, where: str) -> tuple[str, ...]:
-    """One name, or a list of them."""
-    place = f"follows of {where}"
-    return texts(follows, other, place) if isinstance(follows[other], list) else (text(follows, other, place),)
 
 
 def _inside(root: Path, relative: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from autograder.course.toml_values import refuse_unknown
@@ -50,6 +50,10 @@ class Limits:
     message_megabytes: int = 256
     notebook_megabytes: int = 128
     code_kilobytes: int = 2048
+
+    def whole_numbers(self) -> dict[str, Any]:
+        """Those that are no seconds, by name: what a worker keeps to by itself."""
+        return {name: value for name, value in asdict(self).items() if isinstance(value, int)}
 
 
 def read_limits(table: dict[str, Any]) -> Limits:

@@ -121,7 +121,11 @@ def _grade_exercise(
 ) -> ExerciseResult:
     """The first reading: what the exercise leans on, and nothing else."""
     result = check_exercise(
-        assignment, exercise, plugin, report, lambda bound: SandboxedStudent(assignment, piece, host, bound)
+        assignment,
+        exercise,
+        plugin,
+        report,
+        lambda bound: SandboxedStudent(assignment, piece, host, bound.sent, bound.asked),
     )
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":

@@ -10,12 +10,11 @@ from __future__ import annotations
 import functools
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
-from autograder.grading.substitutes import stand_ins
+from autograder.grading.substitutes import StandIns, stand_ins
 from autograder.parsing.slicing import Slice
 from autograder.report.model import Report
 from autograder.report.readings import SECOND_BROKE
@@ -26,7 +25,7 @@ from autograder.sandbox.whole import WholeNotebook
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
 _SHOWN = 12  # lines about what did not load
 
-MakeStudent = Callable[[list[dict[str, Any]]], SandboxedStudent]
+MakeStudent = Callable[[StandIns], SandboxedStudent]
 
 
 def check_exercise(
@@ -46,16 +45,15 @@ def check_exercise(
     earlier = [r for r in report.exercises if r.id in ids[: ids.index(exercise.id)]]
     try:
         for bound in stand_ins(assignment, exercise, earlier):
-            guarded = any(stand_in["slice"] for stand_in in bound)
             for _ in range(_TRIES):
                 student = make(bound)
-                checks = _run_checks(exercise, plugin, student, report.seed, guarded)
+                checks = _run_checks(exercise, plugin, student, report.seed, bound)
                 if not student.lost:
                     break
             result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
             if not result.checks or sum(c.earned for c in checks) > result.earned:
                 result.checks, result.printed = checks, student.printed
-            if not guarded:
+            if not bound.guarded:
                 result.unloaded = worth_telling(student.problems)
             if result.earned == exercise.points:
                 break
@@ -89,10 +87,14 @@ def read_again(
             if first.earned == first.max_points or not piece.doubt or first.status == "grader_error":
                 continue
             exercise = assignment.exercise(first.id)
-            second = check_exercise(assignment, exercise, plugin, report, functools.partial(whole.student, piece))
+            second = check_exercise(assignment, exercise, plugin, report, functools.partial(_branched, whole, piece))
             report.exercises[index] = better(first, second, piece.doubt)
     finally:
         whole.close()
+
+
+def _branched(whole: WholeNotebook, piece: Slice, bound: StandIns) -> SandboxedStudent:
+    return whole.student(piece, bound.sent, bound.asked)
 
 
 def better(first: ExerciseResult, second: ExerciseResult, doubt: str) -> ExerciseResult:
@@ -128,11 +130,11 @@ def checks_of(plugin: SuitePlugin, exercise: Exercise) -> list[CheckResult]:
 
 
 def _run_checks(
-    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, guarded: bool
+    exercise: Exercise, plugin: SuitePlugin, student: SandboxedStudent, seed: int, bound: StandIns
 ) -> list[CheckResult]:
     """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        return plugin.run(exercise.id, student, seed, guarded=guarded)
+        return plugin.run(exercise.id, student, seed, guarded=bound.guarded, ours=bound.ours)
     finally:
         student.close()
 

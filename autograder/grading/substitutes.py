@@ -1,20 +1,21 @@
 """Follow-through: an exercise is graded with earlier ones replaced, so that a mistake costs its points once.
 
-Three kinds of stand-in are bound over a student's own names after the load: *canned* modules from
-`suites/public/stand_ins.py`, which hold no answer and are handed out; the instructor's own functions, on
-staff's machines alone; and, where an earlier exercise lost points and the code does not work as it is, the
-solution's method in its place.
+Three kinds of stand-in are bound over a student's own names after the load: *canned* ones from
+`suites/public/stand_ins.py`, which are handed out; canned ones from `suites/hidden/stand_ins.py`, when graded; and
+functions that ask the instructor's own, which a process of their own answers for (`sandbox/companion.py`). What a
+method would have done that lost points earlier and that nothing canned replaces, checks ask the solution for.
 
-No stand-in becomes an answer book: each exercise has a process of its own, a stand-in is never in one that
-grades the exercise it replaces or an earlier one, and where the solution stood in, nothing that student code
-could word itself (an exception's message) reaches the feedback.
+No stand-in becomes an answer book: no line of the solution is in a process that student code runs in, each exercise has
+a process of its own, and what is canned replaces exercises that have been graded already.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,25 @@ from autograder.runtime.errors import KitError
 from autograder.runtime.loading import load
 
 
-def stand_ins(
-    assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]
-) -> Iterator[list[dict[str, Any]]]:
-    """What to bind over a student's names for an exercise: one way after the other, the best result counts.
+@dataclass(frozen=True)
+class StandIns:
+    """What takes the place of earlier exercises.
+
+    Attributes:
+        sent: What is bound over the student's names, as `loading.stand_in_module` takes it.
+        asked: The slice of the instructor's functions that answer from a process of their own; None if there are none.
+        ours: Methods that the checks are to ask the solution for, "FCOS.forward" say.
+        guarded: Something that students are not given is in the room: what their code says is not repeated.
+    """
+
+    sent: list[dict[str, Any]]
+    asked: Slice | None
+    ours: frozenset[str]
+    guarded: bool
+
+
+def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]) -> Iterator[StandIns]:
+    """What replaces earlier exercises: one way after the other, the best result counts.
 
     Where an earlier exercise lost points, the method that it is about is replaced, so that its mistake is not
     charged twice; the code as it is comes second, since a replaced method may not fit what it was lost for (a
@@ -40,30 +56,77 @@ def stand_ins(
         assignment: Whose.
         exercise: What is graded.
         earlier: Results of the exercises before it.
+
+    Raises:
+        KitError: A TA has to mend what is to stand in.
     """
     lost = {result.id for result in earlier if result.earned < result.max_points}
     replaced = [name for exercise_id, name in exercise.follows if exercise_id in lost]
     followed = {exercise_id for exercise_id, _ in exercise.follows}
     if replaced and (len(followed) == 1 or not followed <= lost):  # else nothing of the student's own would be left
-        yield _bound(assignment, exercise, [*exercise.solved, *replaced])
-    yield _bound(assignment, exercise, [*exercise.solved])
+        yield _bound(assignment, exercise, replaced)
+    yield _bound(assignment, exercise, [])
 
 
-def _bound(assignment: Assignment, exercise: Exercise, names: list[str]) -> list[dict[str, Any]]:
-    found = canned(assignment, exercise)
-    if names:
-        tops = tuple(dict.fromkeys(name.partition(".")[0] for name in names))
-        piece = _solution_slice(assignment, tops)
-        found.append({"names": names, "code": "", "slice": piece.to_json(assignment.globals)})
-    return found
+def _bound(assignment: Assignment, exercise: Exercise, replaced: list[str]) -> StandIns:
+    code = _text(assignment, "hidden") if exercise.canned_when_graded or replaced else ""
+    there = _defined(code)
+    sent = _handed_out(assignment, exercise)
+    hidden = [*exercise.canned_when_graded, *(name for name in replaced if name in there)]
+    if hidden:
+        sent.append({"names": hidden, "code": code})
+    if exercise.solved:
+        sent.append({"names": list(exercise.solved), "code": ""})
+    asked = _functions(assignment, exercise) if exercise.solved else None
+    return StandIns(sent, asked, frozenset(name for name in replaced if name not in there), bool(hidden))
 
 
 def canned(assignment: Assignment, exercise: Exercise) -> list[dict[str, Any]]:
-    """The stand-ins that are handed out with the public checks."""
+    """The stand-ins that hold all that they answer with."""
+    sent = _handed_out(assignment, exercise)
+    if exercise.canned_when_graded:
+        sent.append({"names": list(exercise.canned_when_graded), "code": _text(assignment, "hidden")})
+    return sent
+
+
+def _handed_out(assignment: Assignment, exercise: Exercise) -> list[dict[str, Any]]:
     if not exercise.canned:
         return []
-    code = (assignment.suites / "public" / "stand_ins.py").read_text(encoding="utf-8")
-    return [{"names": list(exercise.canned), "code": code, "slice": None}]
+    return [{"names": list(exercise.canned), "code": _text(assignment, "public")}]
+
+
+def _text(assignment: Assignment, folder: str) -> str:
+    path = assignment.suites / folder / "stand_ins.py"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@functools.lru_cache(maxsize=4)
+def _defined(code: str) -> frozenset[str]:
+    """Names that some stand-ins define, their methods as "FCOS.forward" among them."""
+    names = set()
+    for node in ast.parse(code).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+    return frozenset(names)
+
+
+def _functions(assignment: Assignment, exercise: Exercise) -> Slice:
+    """The slice of the instructor's functions that stand in.
+
+    Raises:
+        KitError: One is no function: only what is given and taken as values can answer from another process.
+    """
+    piece = _solution_slice(assignment, exercise.solved)
+    functions = {name for s in piece.statements if s.source.lstrip().startswith(("def ", "@")) for name in s.binds}
+    if classes := [name for name in exercise.solved if name not in functions]:
+        raise KitError(
+            f"{assignment.folder}/assignment.toml: solved in {exercise.id} names `{classes[0]}`, which is no function. "
+            "Another process answers for what is solved, so a class cannot be: a TA has to write a stand-in for it "
+            "into suites/hidden/stand_ins.py and name it in canned_when_graded."
+        )
+    return piece
 
 
 def load_solution(

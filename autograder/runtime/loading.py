@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from autograder.runtime.absent import MOST_STUBS, AbsentFinder, missing_module
+from autograder.runtime.asking import Ask, asking_module
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.explaining import explain
 from autograder.runtime.not_run import NotRun
@@ -26,7 +27,7 @@ from autograder.runtime.workbench_gpu import needs_a_gpu
 _ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
 
 
-def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, list[str]]:
+def load(request: dict[str, Any], module: types.ModuleType, ask: Ask | None = None) -> tuple[Workbench, list[str]]:
     """Run a slice in a fresh module.
 
     A statement that fails costs only the names it would have bound.
@@ -34,6 +35,7 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
     Args:
         request: As `slicing.Slice.to_json` gives it.
         module: Its namespace is where the student's names will live.
+        ask: For stand-ins that ask another process.
 
     Returns:
         The workbench over the namespace, and a line for each statement that did not run.
@@ -44,7 +46,7 @@ def load(request: dict[str, Any], module: types.ModuleType) -> tuple[Workbench, 
     wants_gpu = wants_a_gpu(failed.values()) or _asks_for_one(request, namespace)
     broken = {name: broken_name(*problem) for name, problem in request["broken"].items() if name not in namespace}
     broken |= {name: error for name, error in failed.items() if name in request["wanted"]}
-    stand_ins = stand_in_modules(request.get("stand_ins", []))
+    stand_ins = stand_in_modules(request.get("stand_ins", []), ask)
     bind_all(namespace, stand_ins)
     own = {key: value for key, value in request.items() if key != "stand_ins"}  # their text is not to be kept
 
@@ -122,28 +124,28 @@ def _in_place_of(module: types.ModuleType, other: types.ModuleType) -> Iterator[
             sys.modules[module.__name__] = module
 
 
-def stand_in_module(stand_in: dict[str, Any]) -> types.ModuleType:
+def stand_in_module(stand_in: dict[str, Any], ask: Ask | None = None) -> types.ModuleType:
     """The module that a stand-in's names come from.
 
     Args:
-        stand_in: "names", and "code" (a text) or "slice" (as for `load`).
+        stand_in: "names", and "code", a text; without it they are functions that ask.
+        ask: Whom.
     """
+    if not stand_in["code"]:
+        assert ask is not None
+        return asking_module(stand_in["names"], ask)
     module = types.ModuleType("stand_ins")
-    if stand_in["code"]:
-        exec(compile(stand_in["code"], "<stand-ins>", "exec"), module.__dict__)  # noqa: S102
-    else:
-        before = dict(linecache.cache)
-        load(stand_in["slice"], module)
-        linecache.cache.clear()  # the solution's lines go by the same names as the notebook's
-        linecache.cache.update(before)
+    exec(compile(stand_in["code"], "<stand-ins>", "exec"), module.__dict__)  # noqa: S102
     return module
 
 
-def stand_in_modules(stand_ins: list[dict[str, Any]]) -> list[tuple[types.ModuleType, list[str]]]:
-    """The modules of stand-ins, with the names of each; a solution's method finds those before it, too."""
+def stand_in_modules(
+    stand_ins: list[dict[str, Any]], ask: Ask | None = None
+) -> list[tuple[types.ModuleType, list[str]]]:
+    """The modules of stand-ins, with the names of each; those that come later find those before them, too."""
     made: list[tuple[types.ModuleType, list[str]]] = []
     for stand_in in stand_ins:
-        module = stand_in_module(stand_in)
+        module = stand_in_module(stand_in, ask)
         for other, names in made:
             bind(module.__dict__, other, names)
         made.append((module, stand_in["names"]))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from autograder.runtime.answering import answer
 from autograder.runtime.cuda_answers import GPU
 from autograder.runtime.detector import detect, load_weights
 from autograder.runtime.errors import StudentError
@@ -32,6 +33,7 @@ OPERATIONS = (
     "minimise",
     "differentiate",
     "on_gpu",
+    "answer",
     "weights",
     "detect",
 )
@@ -78,7 +80,7 @@ class Workbench:
         """
         if operation not in OPERATIONS:
             raise ValueError(f"no operation {operation!r}")
-        if self._gpu is None or operation == "on_gpu":
+        if self._gpu is None or operation in ("on_gpu", "answer"):
             return self.plainly(operation, arguments)
         return self._gpu.do(operation, arguments)
 
@@ -233,6 +235,11 @@ class Workbench:
             assert self.device is not None
             return examined_there(self.device, self.find(name), new, method, train, args, kwargs)
         return self._gpu.examined(name, new, method, train, args, kwargs)
+
+    def _answer(self, **question: Any) -> Any:
+        """See `answering.py`."""
+        assert self._gpu is not None
+        return answer(self, self._gpu.called, question)
 
     def _minimise(self, handle: int, batches: list[list[Any]], steps: int, lr: float, clip: float) -> dict[str, Any]:
         """Train a module with Adam on the sum of its outputs, batch after batch, for so many steps."""

@@ -179,6 +179,19 @@ class OnGpu:
         self._anew = namespace is not self._namespace
         self._twin = self._make_twin(namespace)
 
+    def called(self, name: str, args: list[Any], kwargs: dict[str, Any], places: list[str]) -> tuple[Any, list[str]]:
+        """Call a function as on a GPU, with tensors that are where `places` says, "" where nobody knows.
+
+        Returns:
+            Its result, and where each tensor in that is.
+        """
+        with self._entered() as twin:
+            for tensor, place in zip(tensors_in([args, kwargs]), places, strict=True):
+                if place:
+                    self._mode.put_at(tensor, torch.device(place))
+            result = twin.find(name)(*args, **kwargs)
+            return result, [str(self._mode.place(tensor) or "") for tensor in tensors_in(result)]
+
     def examined(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:

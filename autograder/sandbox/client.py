@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import secrets
-from dataclasses import asdict
 from typing import Any
 
 from autograder.checks.student import BaseStudent
@@ -13,6 +12,7 @@ from autograder.parsing.slicing import Slice
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.values import ValueRefused, pack, unpack
 from autograder.sandbox import meter as meters
+from autograder.sandbox.companion import Companion
 from autograder.sandbox.host import Connection, Host
 from autograder.sandbox.inside import limit_messages as limit_words
 from autograder.sandbox.inside import wire
@@ -29,14 +29,21 @@ class SandboxedStudent(BaseStudent):
         piece: The slice to load.
         host: The sandbox; no other worker may be in it.
         stand_ins: What to bind over the student's own names, see `substitutes.py`.
+        asked: The slice of the instructor's functions that those among them ask which hold nothing themselves.
     """
 
     def __init__(
-        self, assignment: Assignment, piece: Slice, host: Host, stand_ins: list[dict[str, Any]] | None = None
+        self,
+        assignment: Assignment,
+        piece: Slice,
+        host: Host,
+        stand_ins: list[dict[str, Any]] | None = None,
+        asked: Slice | None = None,
     ) -> None:
         super().__init__()
         self._assignment, self._piece, self._host = assignment, piece, host
-        self._stand_ins = stand_ins or []
+        self._stand_ins, self._asked = stand_ins or [], asked
+        self._companion: Companion | None = None
         self._limits = assignment.limits
         self._connection: Connection | None = None
         self._spent = 0.0  # seconds charged to the exercise so far
@@ -74,6 +81,7 @@ class SandboxedStudent(BaseStudent):
     def close(self) -> None:
         """End the worker, if there is one."""
         self._end()
+        self._leave_companion()
 
     def _end(self, *, gone: bool = False) -> str:
         """End the worker, if there is one; says how it had ended by itself, or ""."""
@@ -84,10 +92,27 @@ class SandboxedStudent(BaseStudent):
         self.peak_megabytes = max(self.peak_megabytes, self._connection.peak_megabytes)
         self.lost = self.lost or self._connection.lost
         self._connection = None
+        self._leave_companion()
         return ended
+
+    def _take_companion(self) -> None:
+        """Have the instructor's functions answered for, before student code is there; raises as `_open` does."""
+        if self._asked is None or self._companion is not None:
+            return
+        try:
+            self._companion = Companion(self._assignment, self._asked, self._host)
+        except SandboxFailed:
+            self.lost = True
+            raise
+
+    def _leave_companion(self) -> None:
+        if self._companion is not None:
+            self._companion.close()
+            self._companion = None
 
     def _load(self) -> None:
         """Start a worker and have it load the slice."""
+        self._take_companion()
         self._open()
         value = self._packed(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})
         message = {"op": "load", "value": value, "limits": self._packed_limits()}
@@ -101,7 +126,10 @@ class SandboxedStudent(BaseStudent):
             SandboxFailed: Ours.
         """
         try:
+            before = self._host.pid
             self._connection = self._host.spawn()
+            if self._companion is not None and self._host.pid != before:
+                raise SandboxFailed("a new sandbox had to be made after the companion")
         except SandboxFailed:
             self.lost = True
             raise
@@ -109,7 +137,7 @@ class SandboxedStudent(BaseStudent):
         self._shared = {}  # a new process knows none of the old one's modules
 
     def _packed_limits(self) -> Any:
-        return self._packed(_numbers(self._limits))
+        return self._packed(self._limits.whole_numbers())
 
     @staticmethod
     def _packed(value: Any) -> Any:
@@ -130,7 +158,12 @@ class SandboxedStudent(BaseStudent):
         try:
             line.settimeout(meters.PATIENCE * seconds)
             wire.send(line, {"id": number, **message}, tensors)
-            reply, out = wire.receive(line, meter.wait, self._limits.message_megabytes * 2**20)
+            most = self._limits.message_megabytes * 2**20
+            reply, out = wire.receive(line, meter.wait, most)
+            while self._companion is not None and set(reply) == {"id", "ask"}:
+                told, found = self._companion.answer(reply["ask"], out, meter.wait, most)
+                wire.send(line, {"id": number, **told}, found)
+                reply, out = wire.receive(line, meter.wait, most)
             meter.settle()
             return _answered(reply, out, number, self._limits)
         except wire.WireTimeout as error:
@@ -221,7 +254,3 @@ def _told(status: str, kind: Any, where: Place | None) -> str:
     known = getattr(builtins, kind, None) if isinstance(kind, str) else None
     raised = kind if isinstance(known, type) and issubclass(known, BaseException) else "an exception"
     return f"Your code raised {raised}{at}."
-
-
-def _numbers(limits: Limits) -> dict[str, Any]:
-    return {name: value for name, value in asdict(limits).items() if isinstance(value, int)}

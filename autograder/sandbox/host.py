@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TypeVar
 
 from autograder.course.assignment import PACKAGE, Assignment
 from autograder.course.digests import shipped
@@ -25,6 +26,8 @@ START_SECONDS = 180.0  # importing torch from a cold disk
 ANSWER_SECONDS = 20.0
 LEAVE_SECONDS = 8.0  # a preloader that is hung up on ends its workers first
 PRINTED_BYTES = 16 * 1024
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -92,35 +95,70 @@ class Host:
         Raises:
             SandboxFailed: No sandbox, or it does not answer, and a new one does not either.
         """
+        return self._in_a_sandbox(self._spawn)
+
+    def beside(self) -> socket.socket:
+        """A companion's end of the line: a process beside the worker that nobody in there can look into.
+
+        It goes with the worker, see `clean`, or before it, see `drop`.
+
+        Raises:
+            SandboxFailed: As for `spawn`.
+        """
+        return self._in_a_sandbox(self._beside)
+
+    def _in_a_sandbox(self, make: Callable[[], Made]) -> Made:
+        """Have something made in the sandbox there is; where that does not work, in a new one."""
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(SandboxFailed):  # whatever the code before has done to it: the next has another
                 self._await()
-                return self._spawn()
+                return make()
         self._start()
         self._await()
-        return self._spawn()
+        return make()
 
     def _spawn(self) -> Connection:
-        ours, theirs = socket.socketpair()
         read, write = os.pipe()
+        try:
+            connection = Connection(self._forked(b"spawn", write))
+        except SandboxFailed:
+            os.close(read)
+            raise
+        self._drain = threading.Thread(target=_drain, args=(read, connection.printed), daemon=True)
+        self._drain.start()
+        return connection
+
+    def _beside(self) -> socket.socket:
+        return self._forked(b"beside", os.open(os.devnull, os.O_WRONLY))
+
+    def _forked(self, request: bytes, output: int) -> socket.socket:
+        """Have the preloader fork; gives our end of a new line. `output` is closed here."""
+        ours, theirs = socket.socketpair()
         try:
             assert self._control is not None
             self._control.settimeout(ANSWER_SECONDS)
-            socket.send_fds(self._control, [b"spawn"], [theirs.fileno(), write])
+            socket.send_fds(self._control, [request], [theirs.fileno(), output])
             if self._control.recv(16) != b"spawned":
                 raise OSError("no answer")
         except OSError as error:
             ours.close()
-            os.close(read)
             self.close()
             raise SandboxFailed(f"the sandbox did not start a worker: {error}") from error
         finally:
             theirs.close()
-            os.close(write)
-        connection = Connection(ours)
-        self._drain = threading.Thread(target=_drain, args=(read, connection.printed), daemon=True)
-        self._drain.start()
-        return connection
+            os.close(output)
+        return ours
+
+    def drop(self) -> None:
+        """End the companion and nothing else; where the sandbox does not answer, all of it."""
+        try:
+            if self._control is not None:
+                self._control.sendall(b"drop")
+                if self._control.recv(16) != b"dropped":
+                    raise OSError("no answer")
+        except OSError:
+            self.died = self.died or self._has_died()
+            self.close()
 
     def cpu_seconds(self) -> float:
         """CPU time that the worker and whatever it started have used so far.
@@ -243,7 +281,7 @@ class Host:
             raise SandboxFailed(f"the sandbox did not start: {said or 'it said nothing'}")
         if self._cgroup is not None:
             limits = self._assignment.limits
-            self._cgroup.limit(limits.memory_megabytes * 2**20, limits.processes)
+            self._cgroup.limit(limits.memory_megabytes * 2**20, limits.processes + 1)  # one more is a companion
         self._ready = True
 
     def _launch(self, descriptor: int) -> Launch:

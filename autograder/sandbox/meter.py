@@ -41,8 +41,8 @@ class Meter:
         """Seconds since the request, without those in which this process did not run."""
         return time.monotonic() - self._started - self._stalled
 
-    def wait(self) -> None:
-        """Wait until there is something to read.
+    def wait(self, line: socket.socket | None = None) -> None:
+        """Wait until there is something to read, from the worker or on another line.
 
         Raises:
             WireTimeout: The seconds are used up. An answer that has begun is none yet: who sends its first byte
@@ -51,7 +51,7 @@ class Meter:
         """
         while True:
             at = time.monotonic()
-            answered = bool(select.select([self._line], [], [], _GLANCE)[0])
+            answered = bool(select.select([line or self._line], [], [], _GLANCE)[0])
             late = time.monotonic() - at - _GLANCE
             self._stalled += late if late > _STALL else 0.0
             if self.clock - self._looked >= _GLANCE:

@@ -60,9 +60,9 @@ class WholeNotebook:
             "cell_seconds": limits.cell_seconds,
         }
 
-    def student(self, piece: Slice, stand_ins: list[dict[str, Any]]) -> BranchedStudent:
+    def student(self, piece: Slice, stand_ins: list[dict[str, Any]], asked: Slice | None = None) -> BranchedStudent:
         """The student of one exercise."""
-        return BranchedStudent(self, piece, stand_ins)
+        return BranchedStudent(self, piece, stand_ins, asked)
 
     def close(self) -> None:
         """End the worker."""
@@ -78,16 +78,20 @@ class BranchedStudent(SandboxedStudent):
         whole: The notebook.
         piece: The slice of the exercise: what to say of names that are not there.
         stand_ins: As for `SandboxedStudent`.
+        asked: As for `SandboxedStudent`.
     """
 
-    def __init__(self, whole: WholeNotebook, piece: Slice, stand_ins: list[dict[str, Any]]) -> None:
-        super().__init__(whole.assignment, piece, whole.host, stand_ins)
+    def __init__(
+        self, whole: WholeNotebook, piece: Slice, stand_ins: list[dict[str, Any]], asked: Slice | None = None
+    ) -> None:
+        super().__init__(whole.assignment, piece, whole.host, stand_ins, asked)
         self._whole = whole
         self._heard = 0  # bytes that the worker had printed before
 
     def close(self) -> None:
         """Let the exercise's process leave; where it does not, the worker ends."""
         if self._connection is None:
+            self._leave_companion()
             return
         connection = self._connection
         try:
@@ -96,8 +100,16 @@ class BranchedStudent(SandboxedStudent):
             self._end()
         else:
             self.printed += bytes(connection.printed[self._heard :]).decode(errors="replace")
-            self._whole.cpu = self._cpu
             self._connection = None
+            self._leave_companion()
+            self._whole.cpu = self._cpu_now() if self._asked else self._cpu  # its share is gone with it
+
+    def _cpu_now(self) -> float:
+        try:
+            return self._host.cpu_seconds()
+        except SandboxFailed:  # the next request finds that out, too
+            self._whole.worker = None
+            return 0.0
 
     def _end(self, *, gone: bool = False) -> str:
         self._whole.worker = None
@@ -112,6 +124,8 @@ class BranchedStudent(SandboxedStudent):
         """
         if self._whole.worker is None:
             self._run()
+        else:
+            self._take_companion()
         self._connection, self._cpu = self._whole.worker, self._whole.cpu
         self._heard = len(self._connection.printed) if self._connection else 0
         self._shared = {}
@@ -131,6 +145,7 @@ class BranchedStudent(SandboxedStudent):
             raise StudentError("error", "The notebook was run as a whole, and its process ended.")
         whole.runs += 1
         whole.broke += 1
+        self._take_companion()
         self._open()
         before = self._host.charged
         message = {"op": "run", "value": self._packed(whole.request()), "limits": self._packed_limits()}

@@ -33,28 +33,34 @@ class Home:
     def settle(self) -> None:
         """Protect the preloader before the first worker."""
 
-    def members(self, child: int) -> list[int]:
-        """Processes that are the worker's."""
-        found = [child] if child else []
+    def members(self, *children: int) -> list[int]:
+        """Processes that are the worker's; `children` are those that were forked here."""
+        found = list(children)
         for pid in found:  # grows as it is gone through
             found += _children(pid)
         return found
 
-    def enter(self, tasks: int) -> None:
-        """Make a forked child the student's; `tasks` is how many processes and threads there may be."""
+    def enter(self, tasks: int, *, hidden: bool = False) -> None:
+        """Make a forked child the student's.
+
+        Args:
+            tasks: How many processes and threads there may be.
+            hidden: It is not to be looked into, not even by others of its kind.
+        """
 
     def rights_to_look(self) -> AbstractContextManager[None]:
         """What it takes to see which pages the worker's processes share: nothing, for the same user."""
         return contextlib.nullcontext()
 
-    def end_all(self, child: int) -> int:
+    def end_all(self, *children: int) -> int:
         """Kill every process of the worker's and reap it; says how many kB the largest held in memory at its peak."""
-        if child:
+        peak = 0
+        for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
-                return os.wait4(child, 0)[2].ru_maxrss
-        return 0
+                peak = max(peak, os.wait4(child, 0)[2].ru_maxrss)
+        return peak
 
     def empty(self) -> None:
         """Remove what a worker left where it may write: openly nothing, the code is trusted and the files are yours."""
@@ -88,17 +94,18 @@ class Alone(Home):
                 signal.signal(number, signal.SIG_DFL)
         confine.set_dumpable(False)
 
-    def members(self, child: int) -> list[int]:
+    def members(self, *children: int) -> list[int]:
         """Everything else in the PID namespace."""
         return [pid for pid in _processes() if pid != os.getpid()]
 
-    def enter(self, tasks: int) -> None:
+    def enter(self, tasks: int, *, hidden: bool = False) -> None:
         """The namespaces and bubblewrap's filter hold already; what is left is the number of processes."""
-        confine.set_dumpable(True)  # or the preloader could not count its pages
-        if _counts_processes_by_namespace():
-            resource.setrlimit(resource.RLIMIT_NPROC, (tasks + 1, tasks + 1))  # the preloader is one of them
+        if not hidden:  # else it stays as the preloader is, from its first moment on
+            confine.set_dumpable(True)  # or the preloader could not count its pages
+        if _counts_processes_by_namespace():  # the preloader and a companion are among them
+            resource.setrlimit(resource.RLIMIT_NPROC, (tasks + 2, tasks + 2))
 
-    def end_all(self, child: int) -> int:
+    def end_all(self, *children: int) -> int:
         """Kill the whole namespace; orphans in it are PID 1's children."""
         peak = 0
         while True:
@@ -145,13 +152,13 @@ class Apart(Home):
         confine.adopt_orphans()
         confine.set_dumpable(False)
         os.setgroups([])
-        self.end_all(0)
+        self.end_all()
         with contextlib.suppress(OSError):  # a hundred busy processes could starve who has to end them
             os.setpriority(os.PRIO_PROCESS, 0, self._niceness - 10)
         for folder in self.scratch:  # no worker has been in there yet: what is root's is what our imports left
             sweep.empty(folder, 0)
 
-    def members(self, child: int) -> list[int]:
+    def members(self, *children: int) -> list[int]:
         """Processes of that user.
 
         The owner of /proc/PID says it cheaply, but is root for a process that made itself undumpable. Others that
@@ -166,19 +173,19 @@ class Apart(Home):
                 continue
             if self._is_ours(pid):
                 found.append(pid)
-            elif pid != child:  # a child just forked is about to become this user
+            elif pid not in children:  # a child just forked is about to become this user
                 self._foreign.add(pid)
         return found
 
-    def enter(self, tasks: int) -> None:
+    def enter(self, tasks: int, *, hidden: bool = False) -> None:
         """Drop root for that user, for ever; then the filter."""
         confine.die_with_parent(signal.SIGKILL)
         os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
-        resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
+        resource.setrlimit(resource.RLIMIT_NPROC, (tasks + 1, tasks + 1))  # a companion is one of them
         os.umask(0o077)
         confine.no_new_privileges()
-        confine.become(self._uid)
-        confine.set_dumpable(True)
+        confine.become(self._uid)  # which makes it undumpable
+        confine.set_dumpable(not hidden)
         confine.die_with_parent(signal.SIGKILL)  # a change of user clears it
         if self._rules is not None:
             landlock.restrict(self._rules)
@@ -188,19 +195,19 @@ class Apart(Home):
         """Those of that user: the root of a container has no CAP_SYS_PTRACE, and could not look as itself."""
         return self._as_them()
 
-    def end_all(self, child: int) -> int:
+    def end_all(self, *children: int) -> int:
         """Kill all processes of that user until none is left; give up after some seconds, see `condition`."""
         deadline, peak = time.monotonic() + 5.0, 0
         while True:
             self._signal_all()
-            children = True
+            unreaped = True
             try:
                 while (ended := os.wait4(-1, os.WNOHANG))[0]:
                     peak = max(peak, ended[2].ru_maxrss)
             except ChildProcessError:  # none is left, not even one that waits to be reaped
-                children = False
+                unreaped = False
             self._foreign.clear()
-            if not (children or self.members(child)) or time.monotonic() > deadline:
+            if not (unreaped or self.members(*children)) or time.monotonic() > deadline:
                 return peak
             time.sleep(0.002)
 
@@ -215,7 +222,7 @@ class Apart(Home):
         """Limits, scheduling, the folders, and processes that did not end."""
         self._foreign.clear()
         shared = [sweep.left(folder, self._uid) for folder in SHARED_FOLDERS]
-        return [*_own_condition(), *_left_in(self.scratch), shared, self.members(0)]
+        return [*_own_condition(), *_left_in(self.scratch), shared, self.members()]
 
     def _signal_all(self) -> None:
         """SIGKILL to every process of that user at once, so that none can fork out of the way.

@@ -4,6 +4,8 @@ Started as `python preloader.py <control fd> <settings>`, the settings in JSON (
 socket come these requests:
 
 - `spawn`, with two descriptors (the worker's socket, and where its output goes): fork a worker on them.
+- `beside`, with the same: fork a companion, which is to the others as this process is: none can look into it.
+- `drop`: end the companion, and nothing else.
 - `usage`: how much CPU time the worker and all that it started have used so far, in seconds.
 - `clean`: kill all of that, reap it, empty the scratch folders. The answer says how the worker ended, and
   whether this process and its place are as they were at the start; a sandbox that is not is thrown away by the
@@ -30,6 +32,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from autograder.sandbox.inside.home import Alone, Apart, Home
@@ -78,7 +81,7 @@ class Preloader:
     def __init__(self, control: socket.socket, home: Home, caps: Caps, run_worker: Any) -> None:
         self._control, self._home, self._caps, self._run_worker = control, home, caps, run_worker
         self._start = home.condition()
-        self._child = 0
+        self._child = self._beside = 0
         self._passed = ""  # the limit that ended the worker
         self._peak = 0  # kB that the largest of its processes had
         self._next_look = 0.0
@@ -91,22 +94,28 @@ class Preloader:
                 if not self._wait():
                     continue
                 request, descriptors, _, _ = socket.recv_fds(self._control, 16, 2)
-                if request == b"spawn" and len(descriptors) == 2:
-                    self._spawn(*descriptors)
+                if request in (b"spawn", b"beside") and len(descriptors) == 2:
+                    self._spawn(*descriptors, hidden=request == b"beside")
+                elif request == b"drop":
+                    self._drop()
                 elif request == b"usage":
-                    cpu = used(self._home.members(self._child)).cpu_seconds
+                    cpu = used(self._home.members(*self._children)).cpu_seconds
                     self._control.sendall(json.dumps(cpu).encode())
                 elif request in (b"clean", b"collect"):
                     self._clean(patient=request == b"collect")
                 else:
                     return
         finally:
-            self._home.end_all(self._child)
+            self._home.end_all(*self._children)
             self._home.empty()
+
+    @property
+    def _children(self) -> list[int]:
+        return [child for child in (self._child, self._beside) if child]
 
     def _wait(self) -> bool:
         """Wait for a request, looking after the worker meanwhile; False where it is time to wait again."""
-        if not self._child:
+        if not self._children:
             return bool(select.select([self._control], [], [])[0])
         asked = select.select([self._control], [], [], max(0.0, self._next_look - time.monotonic()))[0]
         if time.monotonic() >= self._next_look:  # also where requests come thick and fast
@@ -114,36 +123,52 @@ class Preloader:
             self._next_look = time.monotonic() + LOOK_SECONDS
         return bool(asked)
 
-    def _spawn(self, connection: int, output: int) -> None:
-        self._passed, self._peak, self._next_look = "", 0, time.monotonic() + LOOK_SECONDS
-        self._child = os.fork()
-        if self._child == 0:
-            _become_worker(self._home, self._caps, self._run_worker, connection, output)
+    def _spawn(self, connection: int, output: int, *, hidden: bool) -> None:
+        if not self._children:
+            self._passed, self._peak, self._next_look = "", 0, time.monotonic() + LOOK_SECONDS
+        child = os.fork()
+        if child == 0:
+            _become_worker(self._home, self._caps, self._run_worker, connection, output, hidden=hidden)
+        if hidden:
+            self._beside = child
+        else:
+            self._child = child
         os.close(connection)
         os.close(output)
         self._control.sendall(b"spawned")
+
+    def _drop(self) -> None:
+        """End the companion; where a limit has ended it, it is gone already."""
+        if self._beside:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._beside, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._beside, 0)
+        self._beside = 0
+        self._control.sendall(b"dropped")
 
     def _look(self) -> None:
         """End the worker's processes if together they use more than they may."""
         if self._passed:
             return
-        members = self._home.members(self._child)
-        self._passed = over_limit(members, self._caps, self._home.scratch, self._home.rights_to_look)
+        members = self._home.members(*self._children)
+        caps = replace(self._caps, tasks=self._caps.tasks + bool(self._beside))  # that one is not the student's
+        self._passed = over_limit(members, caps, self._home.scratch, self._home.rights_to_look)
         if self._passed:
-            self._peak = self._home.end_all(self._child)
+            self._peak = self._home.end_all(*self._children)
 
     def _clean(self, *, patient: bool) -> None:
         ended, peak = _end_of(self._child, patient=patient and not self._passed)
-        peak = max(peak, self._peak, self._home.end_all(self._child))
+        peak = max(peak, self._peak, self._home.end_all(*self._children))
         self._home.empty()
         if self._passed:
             ended = ENDED + self._passed
-        self._child, self._passed = 0, ""
+        self._child, self._beside, self._passed = 0, 0, ""
         reply = {"ended": ended, "intact": self._home.condition() == self._start, "peak": peak}
         self._control.sendall(json.dumps(reply).encode())
 
 
-def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, output: int) -> None:
+def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, output: int, *, hidden: bool) -> None:
     """The rest of a forked child's life."""
     code = 1
     try:
@@ -152,7 +177,7 @@ def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, out
         os.dup2(output, 2)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_IGN)  # as Python has them
-        home.enter(caps.tasks)
+        home.enter(caps.tasks, hidden=hidden)
         _close_all_but(connection)
         run_worker(connection)
         code = 0

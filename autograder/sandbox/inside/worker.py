@@ -13,12 +13,14 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 import types
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from autograder.runtime.asking import AskedError
 from autograder.runtime.errors import StudentError
 from autograder.runtime.explaining import explain
 from autograder.runtime.loading import bind_all, broken_name, load, stand_in_modules
@@ -54,18 +56,52 @@ def main(descriptor: int) -> None:
     limit_messages.apply(unpack(request["limits"], tensors))
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
-    whole = request["op"] == "run"
-    workbench, problems = (_run_whole if whole else load)(unpack(request["value"], tensors), module)
+    line = _Line(connection)
+    line.number = request["id"]
+    whole, value = request["op"] == "run", unpack(request["value"], tensors)
+    workbench, problems = _run_whole(value, module) if whole else load(value, module, line.ask)
     wire.send(connection, {"id": request["id"], "value": pack(problems)[0]}, [])
-    del request, tensors  # student code can look into the frames above its own, and stand-ins have a text
+    del request, tensors, value  # student code can look into the frames above its own, and stand-ins have a text
     if whole:
-        serve_branches(connection, lambda exercise: _bound(workbench, exercise), _serve)
+        serve_branches(connection, lambda exercise: _bound(workbench, exercise, line), lambda c, b: _serve(line, b))
     else:
-        _serve(connection, workbench)
+        _serve(line, workbench)
 
 
-def _serve(connection: socket.socket, workbench: Workbench) -> None:
+class _Line:
+    """The socket of a worker: requests come by it, and questions of what stands in go the other way meanwhile.
+
+    Args:
+        connection: The socket.
+
+    Attributes:
+        number: Of the request that is being answered.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.number = ""
+        self._one_at_a_time = threading.Lock()
+
+    def ask(self, question: dict[str, Any]) -> Any:
+        """Put a question of `asking.py`; the other side hands it on.
+
+        Raises:
+            AskedError: What was asked raised an exception.
+            ValueRefused: Something in the question may not cross.
+        """
+        tree, tensors = pack(question, copy=False)
+        with self._one_at_a_time:
+            wire.send(self.connection, {"id": self.number, "ask": tree}, tensors)
+            told, found = wire.receive(self.connection)
+        if "value" not in told:
+            raise AskedError("RuntimeError", "What stands in for your earlier exercises could not be asked this.")
+        return unpack(told["value"], found)
+
+
+def _serve(line: _Line, workbench: Workbench) -> None:
     """Answer one request after the other."""
+    connection = line.connection
     while True:
         try:
             request, tensors = wire.receive(connection)
@@ -74,6 +110,7 @@ def _serve(connection: socket.socket, workbench: Workbench) -> None:
         if request["op"] == LEAVE:
             wire.send(connection, {"id": request["id"], "value": pack(None)[0]}, [])
             return
+        line.number = request["id"]
         message, out = answer(workbench, request, tensors)
         wire.send(connection, {"id": request["id"], **message}, out)
 
@@ -83,12 +120,12 @@ def _run_whole(request: dict[str, Any], module: types.ModuleType) -> tuple[Workb
         return run_notebook(request, module)
 
 
-def _bound(workbench: Workbench, exercise: dict[str, Any]) -> Workbench:
+def _bound(workbench: Workbench, exercise: dict[str, Any], line: _Line) -> Workbench:
     """A whole notebook's workbench, made ready for an exercise in a process of its own."""
     namespace = workbench.namespace
     unread = {n: broken_name(*problem) for n, problem in exercise["broken"].items() if n not in namespace}
     workbench.missing, workbench.broken = exercise["missing"], unread | workbench.broken
-    bind_all(namespace, stand_in_modules(exercise["stand_ins"]))
+    bind_all(namespace, stand_in_modules(exercise["stand_ins"], line.ask))
     return workbench
 
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import itertools
-import unittest.mock
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,10 +22,11 @@ from autograder.checks.student import Handle, Student
 from autograder.runtime.shallow_backbone import shallow_models
 from suites.hidden import test_7_1b as pyramid
 from suites.hidden import test_7_1c as network
+from suites.hidden.learning import learned as learned
+from suites.hidden.learning import learned_in_part as learned_in_part
 from suites.public.test_7_1b import pyramid_weights
 from suites.public.test_7_1c import features, layers
 from suites.public.test_7_1i_losses import PARTS
-from suites.public.test_7_1j import learned_enough
 from suites.scenes import fixed_boxes, striped_images
 
 Tensors = dict[str, torch.Tensor]
@@ -114,22 +113,6 @@ def _loss_gradients(solution: Student) -> dict[str, Gradients]:
     return {loss: module.gradients(striped_images(), fixed_boxes(), of=[loss]) for loss in PARTS}
 
 
-def learned(solution: Student, module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> None:
-    """Load what was learned into the solution's detector: it must find the objects, too.
-
-    A detector that has only noted down the boxes that it was trained with has learned no such weights.
-    """
-    weights = module.parameters() | module.buffers()
-    with _from_scratch():
-        ours = solution.shallow("FCOS", 20, 32, [32])
-    names = [*ours.parameters(), *ours.buffers()]
-    by_tail = {_tail(name): tensor for name, tensor in weights.items()}  # whatever the two networks are called
-    ours.load({name: by_tail[_tail(name)] for name in names if _tail(name) in by_tail})
-    if not learned_enough(ours, images, boxes)[0]:
-        text = "The detections do not come from the weights that were trained."
-        raise CheckFailed(text, public_text=text)
-
-
 def _leaves(tensors: Tensors) -> Tensors:
     return {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
 
@@ -160,11 +143,6 @@ def _ending(gradients: Gradients, tail: str) -> torch.Tensor | None:
     return next((gradient for name, gradient in gradients.items() if name.endswith(tail)), None)
 
 
-def _tail(name: str) -> str:
-    """A parameter's name without the attribute of FCOS that holds its network."""
-    return name.partition(".")[2]
-
-
 def _backbone_gradient(parameters: Tensors, images: torch.Tensor, upstream: dict[str, Any]) -> torch.Tensor | None:
     """Gradient of the backbone's first weight, given those of its maps."""
     module = _backbone(any(name.startswith("backbone.trunk_output.block4.block4-1.") for name in parameters))
@@ -182,11 +160,3 @@ def _backbone(full: bool) -> torch.nn.Module:
         made = regnet.regnet_x_400mf(weights=None)
     extractor: torch.nn.Module = feature_extraction.create_feature_extractor(made, _NODES)
     return extractor.train()
-
-
-@contextlib.contextmanager
-def _from_scratch() -> Iterator[None]:
-    """Nothing is downloaded for weights that are overwritten at once."""
-    nothing = unittest.mock.patch("torchvision.models._api.WeightsEnum.get_state_dict", side_effect=OSError)
-    with nothing, contextlib.redirect_stdout(io.StringIO()):
-        yield

@@ -1,0 +1,77 @@
+"""Answers the questions of `asking.py`, in a process that no student code runs in.
+
+A question is a dict: "name", "args" and "kwargs" of a call; with "places", the devices that its tensors would be on,
+it is run as on a GPU; with "by" and "upstream" gradients are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from autograder.runtime.pretend_gpu import tensors_in
+
+
+class Bench(Protocol):
+    """What is needed here of a `Workbench`."""
+
+    def find(self, name: str) -> Any:
+        """What the notebook bound to a name."""
+        ...
+
+
+MESSAGE = 300  # characters
+CallThere = Callable[[str, list[Any], dict[str, Any], list[str]], tuple[Any, list[str]]]
+
+
+def answer(bench: Bench, call_there: CallThere, question: dict[str, Any]) -> Any:
+    """The answer to a question.
+
+    Args:
+        bench: Where the functions are.
+        call_there: Calls one of them as on a GPU, see `OnGpu.called`.
+        question: See above; it may be forged, what it makes the function do hurts nobody.
+
+    Returns:
+        "value", what the function gives, and "places", the device that each tensor in it would be on, "" where nobody
+        knows; for gradients "value", one for each tensor that was named; or "raised", an exception's name and words,
+        without the line that raised it: that is the solution's.
+    """
+    try:
+        return _answer(bench, call_there, question)
+    except Exception as error:
+        return {"raised": [type(error).__name__, str(error)[:MESSAGE]]}
+
+
+def _answer(bench: Bench, call_there: CallThere, question: dict[str, Any]) -> dict[str, Any]:
+    name, args, kwargs = question["name"], question["args"], question["kwargs"]
+    places: list[str] = []
+    if "by" in question:
+        value: Any = _gradients(bench.find(name), args, kwargs, question["by"], question["upstream"])
+    elif question["places"] is None:
+        with torch.no_grad():
+            value = bench.find(name)(*args, **kwargs)
+    else:
+        with torch.no_grad():
+            value, places = call_there(name, args, kwargs, question["places"])
+    return {"value": value, "places": places}
+
+
+def _gradients(
+    function: Callable[..., Any],
+    args: list[Any],
+    kwargs: dict[str, Any],
+    by: list[int],
+    upstream: list[torch.Tensor | None],
+) -> list[torch.Tensor | None]:
+    given = tensors_in([args, kwargs])
+    leaves = [given[index].requires_grad_() for index in by]
+    with torch.enable_grad():
+        outputs = tensors_in(function(*args, **kwargs))
+    pairs = [(o, g) for o, g in zip(outputs, upstream, strict=True) if g is not None and o.requires_grad]
+    if not pairs:
+        return [None for _ in leaves]
+    tensors, gradients = zip(*pairs, strict=True)
+    return list(torch.autograd.grad(tensors, leaves, gradients, allow_unused=True))

@@ -1,0 +1,193 @@
+"""Functions that stand in for a student's and hold nothing: another process answers for them.
+
+The instructor's functions, which stand in for earlier exercises, run where no student code does. What is bound in the
+student's process asks: arguments go out as values, the result comes back as one, with gradients where the arguments
+have them, and with the devices that a pretended GPU has noted.
+"""
+
+from __future__ import annotations
+
+import builtins
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import _get_current_function_mode_stack
+
+from autograder.runtime.pretend_gpu import DeviceMismatch, PretendGpu, tensors_in
+from autograder.runtime.values import Tree, pack, unpack
+
+Ask = Callable[[dict[str, Any]], Any]  # a question, a value, out; the answer, a value, back; raises `AskedError`
+
+_SCALARS = (int, float, bool, str)
+
+
+class AskedError(Exception):
+    """What was asked raised an exception.
+
+    Attributes:
+        kind: The exception's name.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def asking_module(names: list[str], ask: Ask) -> types.ModuleType:
+    """A module of functions that ask.
+
+    Args:
+        names: What they are called, here and there.
+        ask: Puts a question; see `answering.py` for its form.
+    """
+    module = types.ModuleType("stand_ins")
+    for name in names:
+        setattr(module, name, _asking(name, ask))
+    return module
+
+
+def _asking(name: str, ask: Ask) -> Callable[..., Any]:
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return _Question(name, ask, args, kwargs).answer()
+
+    stand_in.__name__ = stand_in.__qualname__ = name
+    return stand_in
+
+
+class _Question:
+    """One call: what is asked, and the tensors in it apart, so that autograd sees them go in and come out."""
+
+    def __init__(self, name: str, ask: Ask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._name, self._ask = name, ask
+        self._mode = next((m for m in reversed(_modes()) if isinstance(m, PretendGpu)), None)
+        self._given = [_plain(list(args), self._mode), _plain(kwargs, self._mode)]
+        self._tensors = tensors_in(self._given)
+        self._tree: Tree = None
+
+    def answer(self) -> Any:
+        """What the function gives.
+
+        Raises:
+            Exception: It raised one; of that kind, if Python has it.
+        """
+        places = None if self._mode is None else [str(self._mode.place(t) or "") for t in self._tensors]
+        self._places: list[str] | None = places
+        try:
+            found = list(_Answered.apply(self, *self._tensors))
+        except AskedError as error:
+            raise _of_kind(error.kind)(str(error)) from None
+        result = unpack(self._tree, found)
+        if self._mode is not None:
+            for tensor, place in zip(tensors_in(result), self._result_places, strict=True):
+                if place:
+                    self._mode.put_at(tensor, torch.device(place))
+        return result
+
+    def put(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Ask, with these tensors in place of those that were given; gives the tensors of the result."""
+        args, kwargs = self._with(tensors)
+        question = {"name": self._name, "args": args, "kwargs": kwargs, "places": self._places}
+        told = self._told(question)
+        self._result_places: list[str] = told["places"]
+        self._tree, found = pack(told["value"], copy=False)
+        return tuple(found)
+
+    def differentiate(
+        self, tensors: tuple[torch.Tensor, ...], by: list[int], upstream: list[torch.Tensor | None]
+    ) -> list[torch.Tensor | None]:
+        """Gradients by some of the tensors, given those of the result's."""
+        args, kwargs = self._with(tensors)
+        question = {"name": self._name, "args": args, "kwargs": kwargs, "by": by, "upstream": upstream}
+        found: list[torch.Tensor | None] = self._told(question)["value"]
+        return found
+
+    def _told(self, question: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = self._ask(question)
+        if "raised" in told:
+            raise AskedError(*told["raised"])
+        return told
+
+    def _with(self, tensors: tuple[torch.Tensor, ...]) -> list[Any]:
+        rest = iter(tensors)
+        return [_replaced(part, rest) for part in self._given]
+
+
+class _Answered(torch.autograd.Function):
+    """The step of the graph that a question is."""
+
+    @staticmethod
+    def forward(question: _Question, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Ask."""
+        with torch._C.DisableTorchFunction():  # a pretended GPU has no part in what is sent
+            return question.put(tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+        """Keep copies: what student code writes into its tensors later changes no gradient."""
+        ctx.question, *tensors = inputs
+        ctx.kept = [t.detach().clone() for t in tensors] if any(ctx.needs_input_grad) else []
+        ctx.mark_non_differentiable(*(t for t in output if not t.is_floating_point()))
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        """Ask for the gradients."""
+        by = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+        with torch._C.DisableTorchFunction():
+            found = dict(zip(by, ctx.question.differentiate(tuple(ctx.kept), by, list(upstream)), strict=True))
+        return None, *(found.get(index) for index in range(len(ctx.kept)))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], question: _Question, *tensors: torch.Tensor) -> Any:
+        """Under `torch.vmap`: once for each of the batch."""
+        dims = in_dims[1:]
+        each = [
+            _Answered.apply(question, *(t if d is None else t.select(d, i) for t, d in zip(tensors, dims, strict=True)))
+            for i in range(info.batch_size)
+        ]
+        return tuple(torch.stack(parts) for parts in zip(*each, strict=True)), (0,) * len(each[0])
+
+
+def _plain(value: Any, mode: PretendGpu | None) -> Any:
+    """An argument as it crosses: numbers of numpy's are Python's, and a device means what it does in the mode."""
+    if isinstance(value, dict):
+        return {
+            key: _device(item, mode) if key == "device" and isinstance(item, str) else _plain(item, mode)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        kind = tuple if isinstance(value, tuple) else list
+        return kind([_plain(item, mode) for item in value])
+    if isinstance(value, torch.device):
+        return _device(value, mode)
+    if not isinstance(value, (*_SCALARS, torch.Tensor)) and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def _device(value: Any, mode: PretendGpu | None) -> Any:
+    return (mode.named(value) or value) if mode is not None else value
+
+
+def _replaced(value: Any, rest: Any) -> Any:
+    """A value with the next of other tensors in the place of each of its own."""
+    if isinstance(value, torch.Tensor):
+        return next(rest)
+    if isinstance(value, dict):
+        return {key: _replaced(item, rest) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_replaced(item, rest) for item in value])
+    return value
+
+
+def _modes() -> list[Any]:
+    found: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return found
+
+
+def _of_kind(kind: str) -> type[Exception]:
+    if kind == DeviceMismatch.__name__:
+        return DeviceMismatch
+    known = getattr(builtins, kind, None)
+    return known if isinstance(known, type) and issubclass(known, Exception) else RuntimeError
