@@ -1,7 +1,7 @@
 """Answers the questions of `asking.py`, in a process that no student code runs in.
 
-A question is a dict: "name", "args" and "kwargs" of a call; with "places", the devices that its tensors would be on,
-it is run as on a GPU; with "by" and "upstream" gradients are asked for.
+A question is a dict: "name", "args" and "kwargs" of a call; "grad", which of its tensors have gradients; with "places",
+the devices that they would be on, it is run as on a GPU. With "by" and "upstream" gradients themselves are asked for.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def answer(bench: Bench, call_there: CallThere, question: dict[str, Any]) -> Any
         question: See above; it may be forged, what it makes the function do hurts nobody.
 
     Returns:
-        "value", what the function gives, and "places", the device that each tensor in it would be on, "" where nobody
-        knows; for gradients "value", one for each tensor that was named; or "raised", an exception's name and words,
-        without the line that raised it: that is the solution's.
+        "value", what the function gives, "places", the device that each tensor in it would be on, "" where nobody
+        knows, and "differentiable", whether it hangs on one that has gradients; for gradients "value", one for each
+        tensor that was named; or "raised", an exception's name and words, without the line: that is the solution's.
     """
     try:
         return _answer(bench, call_there, question)
@@ -47,16 +47,18 @@ def answer(bench: Bench, call_there: CallThere, question: dict[str, Any]) -> Any
 
 def _answer(bench: Bench, call_there: CallThere, question: dict[str, Any]) -> dict[str, Any]:
     name, args, kwargs = question["name"], question["args"], question["kwargs"]
-    places: list[str] = []
     if "by" in question:
-        value: Any = _gradients(bench.find(name), args, kwargs, question["by"], question["upstream"])
-    elif question["places"] is None:
-        with torch.no_grad():
+        return {"value": _gradients(bench.find(name), args, kwargs, question["by"], question["upstream"])}
+    given = tensors_in([args, kwargs])
+    for index in question["grad"]:
+        given[index].requires_grad_()
+    places: list[str] = []
+    with torch.set_grad_enabled(bool(question["grad"])):
+        if question["places"] is None:
             value = bench.find(name)(*args, **kwargs)
-    else:
-        with torch.no_grad():
+        else:
             value, places = call_there(name, args, kwargs, question["places"])
-    return {"value": value, "places": places}
+    return {"value": value, "places": places, "differentiable": [t.requires_grad for t in tensors_in(value)]}
 
 
 def _gradients(

@@ -74,6 +74,8 @@ class _Question:
         """
         places = None if self._mode is None else [str(self._mode.place(t) or "") for t in self._tensors]
         self._places: list[str] | None = places
+        with_grad = torch.is_grad_enabled()
+        self._wanted = [index for index, t in enumerate(self._tensors) if with_grad and t.requires_grad]
         try:
             found = list(_Answered.apply(self, *self._tensors))
         except AskedError as error:
@@ -88,9 +90,10 @@ class _Question:
     def put(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """Ask, with these tensors in place of those that were given; gives the tensors of the result."""
         args, kwargs = self._with(tensors)
-        question = {"name": self._name, "args": args, "kwargs": kwargs, "places": self._places}
+        question = {"name": self._name, "args": args, "kwargs": kwargs, "places": self._places, "grad": self._wanted}
         told = self._told(question)
         self._result_places: list[str] = told["places"]
+        self.differentiable: list[bool] = told["differentiable"]
         self._tree, found = pack(told["value"], copy=False)
         return tuple(found)
 
@@ -128,7 +131,8 @@ class _Answered(torch.autograd.Function):
         """Keep copies: what student code writes into its tensors later changes no gradient."""
         ctx.question, *tensors = inputs
         ctx.kept = [t.detach().clone() for t in tensors] if any(ctx.needs_input_grad) else []
-        ctx.mark_non_differentiable(*(t for t in output if not t.is_floating_point()))
+        flags = ctx.question.differentiable
+        ctx.mark_non_differentiable(*(t for t, flag in zip(output, flags, strict=True) if not flag))
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from autograder.checks.compare import CheckFailed
+from autograder.course.assignment import Assignment
+from autograder.grading.substitutes import load_solution
+from suites.hidden.learning import learned_in_part
 from suites.public import test_7_1j as learning
 
 
@@ -63,7 +66,10 @@ def check(monkeypatch):
     def run(*learn_after):
         student, confirmed = Student(*learn_after), []
         learning.test_learns_three_pictures(
-            student, torch.Generator().manual_seed(1), lambda name, module, *_: confirmed.append((name, module))
+            student,
+            torch.Generator().manual_seed(1),
+            lambda name, module, *_: confirmed.append((name, module)),
+            frozenset(),
         )
         assert confirmed == [("learned", student.made[-1])]
         return student.made
@@ -102,8 +108,36 @@ def test_a_doubt_is_looked_into(check, monkeypatch):
     monkeypatch.setattr(learning, "learned_enough", lambda module, *_: (True, (5, 5, 9)))
     for attempts in (2, 3):
         student, answers = Student(*[40] * 3), iter([CheckFailed("not from the weights")] * (attempts - 1))
-        learning.test_learns_three_pictures(student, torch.Generator().manual_seed(1), raising(answers))
+        learning.test_learns_three_pictures(student, torch.Generator().manual_seed(1), raising(answers), frozenset())
         assert len(student.made) == attempts
     never = raising(itertools.repeat(CheckFailed("not from the weights")))
     with pytest.raises(CheckFailed, match="not from the weights"):
-        learning.test_learns_three_pictures(Student(*[40] * 3), torch.Generator().manual_seed(1), never)
+        learning.test_learns_three_pictures(Student(*[40] * 3), torch.Generator().manual_seed(1), never, frozenset())
+
+
+def solution(assignment: Assignment, *changes: tuple[str, str]):
+    """The solution of 7.1 (j) with canned networks, as it is or with faults."""
+    return load_solution(assignment, assignment.exercise("7.1j"), changes=changes)
+
+
+LOSSES = ("loss_cls = sigmoid_focal_loss(pred_cls_logits, gt_one_hot)", "loss_cls = 0 * pred_cls_logits")
+NOTHING_KEPT = ("is_kept = level_pred_scores > test_score_thresh", "is_kept = level_pred_scores > 2.0")
+HALVES = {"the losses": ("FCOS.forward", LOSSES), "inference": ("FCOS.inference", NOTHING_KEPT)}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_other_half_is_the_solution_s(assignment, half):
+    """What lost points before costs nothing again: with the solution's in its place, the rest learns or detects."""
+    name, fault = HALVES[half]
+    ours, rng = solution(assignment), torch.Generator().manual_seed(3)
+    learned_in_part(ours, solution(assignment, fault), rng, frozenset([name]))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_fault_in_the_half_that_is_left_is_found(assignment, half):
+    """The half that is checked is the student's own: its fault is not covered by the solution's other half."""
+    other = next(other for other in HALVES if other != half)
+    name, fault = HALVES[half][0], HALVES[other][1]
+    ours, rng = solution(assignment), torch.Generator().manual_seed(3)
+    with pytest.raises(CheckFailed, match=r"after \d+ steps"):
+        learned_in_part(ours, solution(assignment, fault), rng, frozenset([name]))

@@ -23,7 +23,7 @@ from autograder.grading.cases import load_proof, write_case
 from autograder.grading.engine import slice_of
 from autograder.grading.readings import check_exercise
 from autograder.grading.samples import load_samples, write_sample
-from autograder.grading.substitutes import load_solution
+from autograder.grading.substitutes import StandIns, load_solution
 from autograder.intake.submissions import Submission, find_submissions
 from autograder.parsing.cells import SUFFIXES, parsed, sources_of
 from autograder.parsing.slicing import Slice
@@ -82,14 +82,16 @@ def both(
     exercises = [exercise for exercise in assignment.exercises if not exercise.slow]
     slices = {exercise.id: slice_of(assignment, exercise, cells) for exercise in exercises}
 
-    def passing(make: Callable[[Slice], Callable[..., SandboxedStudent]]) -> list[set[str]]:
+    def passing(make: Callable[[Slice, StandIns], SandboxedStudent]) -> list[set[str]]:
         host.next_submission()
-        results = [check_exercise(assignment, e, plugin, report, make(slices[e.id])) for e in exercises]
+        results = [
+            check_exercise(assignment, e, plugin, report, functools.partial(make, slices[e.id])) for e in exercises
+        ]
         return [{check.name for check in result.checks if check.status == "passed"} for result in results]
 
-    first = passing(lambda piece: functools.partial(SandboxedStudent, assignment, piece, host))
+    first = passing(lambda piece, bound: SandboxedStudent(assignment, piece, host, bound.sent, bound.asked))
     try:  # one worker is in the sandbox at a time
-        second = passing(lambda piece: functools.partial(whole.student, piece))
+        second = passing(lambda piece, bound: whole.student(piece, bound.sent, bound.asked))
     finally:
         whole.close()
     for exercise, one, other in zip(exercises, first, second, strict=True):

@@ -248,8 +248,7 @@ def test_stand_ins_meet_an_alias(notebook):
 
 def test_nobody_above_holds_the_text_of_a_stand_in(notebook):
     """Code that searches the frames above its own finds no text that a stand-in was made from."""
-    solution = parse_cell(1, "def get_fpn_location_coords():\n    return 'a text that nobody may read'")
-    piece = make_slice([solution], (NAME,), frozenset())
+    canned = "def get_fpn_location_coords():\n    return 'a text that nobody may read'"
     source = """
     import sys
     def f():
@@ -261,7 +260,7 @@ def test_nobody_above_holds_the_text_of_a_stand_in(notebook):
             frame = frame.f_back
         return seen
     """
-    student = notebook(source).student([{"names": [NAME], "code": "", "slice": piece.to_json({})}])
+    student = notebook(source).student([{"names": [NAME], "code": canned}])
     assert student.call("f") == [] and student.call(NAME) == "a text that nobody may read"
     student.close()
 

@@ -32,7 +32,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 from autograder.sandbox.inside.home import Alone, Apart, Home
@@ -152,8 +151,8 @@ class Preloader:
         if self._passed:
             return
         members = self._home.members(*self._children)
-        caps = replace(self._caps, tasks=self._caps.tasks + bool(self._beside))  # that one is not the student's
-        self._passed = over_limit(members, caps, self._home.scratch, self._home.rights_to_look)
+        home = self._home
+        self._passed = over_limit(members, self._caps, home.scratch, self._beside, home.rights_to_look)
         if self._passed:
             self._peak = self._home.end_all(*self._children)
 

@@ -65,13 +65,20 @@ def used(processes: Iterable[int]) -> Used:
     return Used(ticks / _TICK, tasks, pages * _PAGE)
 
 
-def resident_bytes(processes: Iterable[int]) -> int:
+def resident_bytes(processes: Iterable[int], companion: int = 0) -> int:
     """Private and shared-memory pages of the processes, each page in proportion to how many share it.
 
-    Less the part of this process's own pages that falls to them so: those were there before the fork.
+    Less the part of this process's own pages that falls to them so: those were there before the fork. A companion shows
+    its size alone, of which this process's pages are a part.
+
+    Args:
+        processes: Their numbers.
+        companion: That of the companion among them, see `preloader.py`; 0 if there is none.
     """
     shown, counted = _pages(os.getpid(), b"Anonymous:", b"Pss_Anon:")
-    total = sum(_own_kilobytes(pid) for pid in processes)
+    total = sum(_own_kilobytes(pid) for pid in processes if pid != companion)
+    if companion:
+        total += max(0, _own_kilobytes(companion) - shown)
     return 1024 * max(0, total - max(0, shown - counted))
 
 
@@ -96,6 +103,7 @@ def over_limit(
     processes: list[int],
     caps: Caps,
     scratch: Iterable[str],
+    companion: int = 0,
     rights: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> str:
     """The limit that is passed, "memory", "processes", "files" or "scratch"; "" if none is.
@@ -104,14 +112,15 @@ def over_limit(
         processes: The worker's.
         caps: What they may use.
         scratch: The folders that they may write to.
+        companion: The companion among them, which is no process of the student's; 0 if there is none.
         rights: Gives this process the rights to read `smaps_rollup` of theirs, for a moment.
     """
     now = used(processes)
-    if now.tasks > caps.tasks:
+    if now.tasks > caps.tasks + bool(companion):
         return "processes"
     if now.resident > caps.memory:
         with rights():
-            exact = resident_bytes(processes)
+            exact = resident_bytes(processes, companion)
         if exact > caps.memory:
             return "memory"
     for folder in scratch:

@@ -1,0 +1,149 @@
+"""What takes the place of earlier exercises: no line of the solution goes where student code runs."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+import json
+import re
+import textwrap
+
+import nbformat
+import pytest
+
+from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.checks.runner import SuitePlugin, collect
+from autograder.grading.engine import grade_notebook
+from autograder.grading.samples import solved
+from autograder.grading.substitutes import load_solution, stand_ins
+from autograder.report.blank import blank_report
+from autograder.runtime.errors import KitError
+from autograder.sandbox.host import Host
+from autograder.sandbox.inside import wire
+
+SHORT = 12  # characters of a statement that anybody writes so: `return made`
+
+
+def solution_lines(assignment) -> set[str]:
+    """Every statement of the solution that is not given to students, as Python writes it."""
+    text = assignment.source.read_text(encoding="utf-8")
+    hidden = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", text, re.DOTALL)
+    given = re.sub(r"### BEGIN SOLUTION\n.*?### END SOLUTION", "", text, flags=re.DOTALL)
+    found = set().union(*(statements(part) for part in hidden))
+    return {line for line in found if len(line) > SHORT and line not in given}
+
+
+def statements(source: str) -> set[str]:
+    """Each simple statement in a text, the head of each other, and what comprehensions go through; on one line each."""
+    found = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(source))):
+        if isinstance(node, ast.stmt):
+            found.add(ast.unparse(node).splitlines()[0])
+        elif isinstance(node, ast.comprehension):
+            found.add(ast.unparse(node))
+    return found
+
+
+def earlier(assignment, exercise, lost: tuple[str, ...]) -> list[ExerciseResult]:
+    """Results of the exercises before one; some of them lost points."""
+    ids = [e.id for e in assignment.exercises]
+    found = []
+    for e in assignment.exercises[: ids.index(exercise.id)]:
+        check = CheckResult(e.id, "c", "s", e.points, "failed" if e.id in lost else "passed", True)
+        found.append(ExerciseResult(e.id, e.title, e.points, [check]))
+    return found
+
+
+def every_stand_in(assignment):
+    """What is sent for every exercise and every set of lost earlier ones."""
+    for exercise in assignment.exercises:
+        before = [result.id for result in earlier(assignment, exercise, ())]
+        for size in range(len(before) + 1):
+            for lost in itertools.combinations(before, size):
+                yield from stand_ins(assignment, exercise, earlier(assignment, exercise, lost))
+
+
+def test_no_line_of_the_solution_is_sent(assignment):
+    """Over every exercise and every set of lost earlier ones; the solution's own text is found by the same search."""
+    secret = solution_lines(assignment)
+    assert len(secret) > 40 and "is_kept = level_pred_scores > test_score_thresh" in secret
+    seen = 0
+    for bound in every_stand_in(assignment):
+        for sent in bound.sent:
+            assert set(sent) == {"names", "code"}
+            assert not statements(sent["code"]) & secret
+            seen += 1
+    assert seen > 50
+    shown = re.sub(r"^# %%.*$|^[!%].*$", "", assignment.source.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert statements(shown) >= secret
+
+
+def test_what_is_asked_for_is_earlier_and_a_function(assignment):
+    """No companion answers for the exercise that is graded or a later one, and none for a class."""
+    for exercise in assignment.exercises:
+        ids = [e.id for e in assignment.exercises]
+        names = {name for e in assignment.exercises[: ids.index(exercise.id)] for name in e.names}
+        for bound in stand_ins(assignment, exercise, []):
+            assert set(exercise.solved) <= names
+            assert (bound.asked is None) == (not exercise.solved)
+            assert bound.asked is None or set(bound.asked.wanted) == set(exercise.solved)
+    exercise = assignment.exercise("7.1j")
+    slip = dataclasses.replace(exercise, solved=("FCOSPredictionNetwork",))
+    with pytest.raises(KitError, match="names `FCOSPredictionNetwork`, which is no function"):
+        list(stand_ins(assignment, slip, []))
+
+
+def test_what_lost_points_is_canned_or_asked_of_the_solution(assignment):
+    """A constructor is replaced where student code runs; losses and inference are the solution's, out of its reach."""
+    exercise = assignment.exercise("7.1j")
+    ways = {lost: list(stand_ins(assignment, exercise, earlier(assignment, exercise, lost))) for lost in SETS}
+    assert [way.ours for way in ways[()]] == [frozenset()]
+    assert [way.ours for way in ways[("7.1i-losses",)]] == [{"FCOS.forward"}, frozenset()]
+    assert [way.ours for way in ways[("7.1i-inference",)]] == [{"FCOS.inference"}, frozenset()]
+    assert [way.ours for way in ways[("7.1i-losses", "7.1i-inference")]] == [frozenset()]
+    names = [sent["names"] for sent in ways[("7.1i-losses",)][0].sent]
+    assert ["DetectorBackboneWithFPN", "FCOSPredictionNetwork", "FCOS.__init__"] in names
+
+
+SETS = ((), ("7.1i-losses",), ("7.1i-inference",), ("7.1i-losses", "7.1i-inference"))
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_nothing_that_a_worker_is_sent_holds_the_solution(assignment, monkeypatch):
+    """Graded for real, with points lost everywhere and everything renamed: the bytes to the student's process."""
+    said: list[str] = []
+    workers = []
+    spawn, send = Host.spawn, wire.send
+
+    def spawned(host):
+        workers.append(spawn(host))
+        return workers[-1]
+
+    def sent(line, message, tensors):
+        if any(worker.socket is line for worker in workers):
+            said.append(json.dumps(message))
+        send(line, message, tensors)
+
+    monkeypatch.setattr(Host, "spawn", spawned)
+    monkeypatch.setattr(wire, "send", sent)
+    release = nbformat.read(assignment.release / f"{assignment.notebook}.ipynb", as_version=4)
+    report = blank_report(assignment, "nobody", "fcos.ipynb", "", 0)
+
+    def serve(plugin: SuitePlugin) -> None:
+        host = Host(assignment)
+        try:
+            grade_notebook(assignment, plugin, report, nbformat.writes(release).encode(), ".ipynb", host)
+        finally:
+            host.close()
+
+    solution = lambda exercise: load_solution(assignment, assignment.exercise(exercise))  # noqa: E731
+    collect(
+        [assignment.suites / "public", assignment.suites / "hidden"], SuitePlugin(assignment.reference, serve, solution)
+    )
+    assert len(report.exercises) == len(assignment.exercises) and len(said) > 10
+    text = " ".join(said)
+    found = [line for line in solution_lines(assignment) if json.dumps(line)[1:-1] in text]
+    assert found == []
+    whole = nbformat.writes(solved(assignment))
+    assert sum(line in whole for line in solution_lines(assignment)) > 20
