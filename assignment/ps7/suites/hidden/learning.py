@@ -10,11 +10,19 @@ import torch
 
 from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
-from suites.public.test_7_1j import ATTEMPTS, THRESHOLDS, finds_enough, learned_enough, not_learned, pictures
+from suites.public.test_7_1j import (
+    ATTEMPTS,
+    THRESHOLDS,
+    Rounds,
+    Score,
+    finds_enough,
+    learned_enough,
+    not_learned,
+    pictures,
+    trained,
+)
 
 NEW = ("FCOS", 20, 32, [32])
-Rounds = tuple[tuple[int, float], ...]
-Outcome = tuple[bool, tuple[int, int, int], list[float]]
 
 
 def learned(solution: Student, module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> None:
@@ -45,30 +53,22 @@ def learned_in_part(solution: Student, student: Student, rng: torch.Generator, o
     Raises:
         CheckFailed: Together they do not learn, or do not find what is in the pictures.
     """
-    attempt = trained_by_ours if "FCOS.forward" in ours else detected_by_ours
-    for rounds, (images, boxes) in zip(ATTEMPTS, pictures(rng), strict=True):
-        enough, score, history = attempt(solution, student, rounds, images, boxes)
-        if enough:
+    judge = trained_by_ours if "FCOS.forward" in ours else detected_by_ours
+    for plan, scene in zip(ATTEMPTS, pictures(rng), strict=True):
+        well, result, losses = judge(solution, student, plan, *scene)
+        if well:
             return
-    raise not_learned(*score, history)
+    raise not_learned(*result, losses)
 
 
 def trained_by_ours(
-    solution: Student, student: Student, rounds: Rounds, images: torch.Tensor, boxes: torch.Tensor
-) -> Outcome:
+    solution: Student, student: Student, plan: Rounds, images: torch.Tensor, boxes: torch.Tensor
+) -> tuple[bool, Score, list[float]]:
     """The solution trains and predicts; the student's `inference` is to find the objects in what it predicts."""
-    trained = solution.shallow(*NEW)
-    theirs = student.shallow(*NEW)
+    detector, theirs = solution.shallow(*NEW), student.shallow(*NEW)
+    _, _, losses = trained(detector, plan, images, boxes, lambda: learned_enough(detector, images, boxes))
     theirs.eval()
-    history: list[float] = []
-    found: tuple[bool, tuple[int, int, int]] = (False, (0, 0, 0))
-    for steps, rate in rounds:
-        trained.train()
-        history += trained.minimise([[images, boxes]], steps=steps, lr=rate)
-        if learned_enough(trained, images, boxes)[0]:  # else there is nothing to be found in its predictions
-            found = finds_enough(lambda image: _inferred(solution, trained, theirs, image), images, boxes)
-            break
-    return *found, history
+    return *finds_enough(lambda image: _inferred(solution, detector, theirs, image), images, boxes), losses
 
 
 def _inferred(solution: Student, trained: Handle, theirs: Handle, image: torch.Tensor) -> object:
@@ -82,16 +82,10 @@ def _inferred(solution: Student, trained: Handle, theirs: Handle, image: torch.T
 
 
 def detected_by_ours(
-    solution: Student, student: Student, rounds: Rounds, images: torch.Tensor, boxes: torch.Tensor
-) -> Outcome:
+    solution: Student, student: Student, plan: Rounds, images: torch.Tensor, boxes: torch.Tensor
+) -> tuple[bool, Score, list[float]]:
     """The student's losses train; the solution is to find the objects with the weights that come of it."""
-    module = student.shallow(*NEW)
-    history: list[float] = []
-    found: tuple[bool, tuple[int, int, int]] = (False, (0, 0, 0))
-    for steps, rate in rounds:
-        module.train()
-        history += module.minimise([[images, boxes]], steps=steps, lr=rate)
-        found = learned_enough(with_weights_of(solution, module), images, boxes)
-        if found[0]:
-            break
-    return *found, history
+    theirs = student.shallow(*NEW)
+    return trained(
+        theirs, plan, images, boxes, lambda: learned_enough(with_weights_of(solution, theirs), images, boxes)
+    )

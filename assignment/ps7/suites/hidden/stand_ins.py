@@ -18,7 +18,7 @@ class DetectorBackboneWithFPN(nn.Module):
     """Feature maps that halve from level to level."""
 
     def __init__(self, out_channels: int) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.out_channels = out_channels
         steps = [(3, 4), (out_channels, 2), (out_channels, 1)]  # channels that come in, stride
         first = nn.Sequential(*(_step(inputs, out_channels, stride) for inputs, stride in steps))
@@ -43,7 +43,7 @@ class FCOSPredictionNetwork(nn.Module):
     """Predictions from one hidden layer that all three share."""
 
     def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int]) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.hidden = _step(in_channels, 2 * in_channels, 1)
         self.widths = (num_classes, 4, 1)
         self.all_at_once = nn.Conv2d(2 * in_channels, sum(self.widths), 1)
