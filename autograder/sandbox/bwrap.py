@@ -9,14 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from autograder.course.assignment import PACKAGE, Assignment
 from autograder.course.digests import shipped
 from autograder.runtime.errors import KitError
-from autograder.sandbox import seccomp
+from autograder.sandbox import seccomp, secrets
 from autograder.sandbox.launch import PRELOADER, SEEN, Launch, environment, settings
 
 KIT = "/kit"
@@ -27,6 +27,14 @@ _NAMESPACES = (
 )
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+# Files of the kernel's that say how memory, processors and disks are used, by whomever; some need root, who we may be.
+_OF_THE_MACHINE = (
+    *("acpi", "asound", "buddyinfo", "bus", "cgroups", "consoles", "crypto", "diskstats", "driver", "fs", "interrupts"),
+    *("iomem", "ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount"),
+    *("kpageflags", "latency_stats", "loadavg", "locks", "modules", "pagetypeinfo", "partitions", "pressure"),
+    *("sched_debug", "schedstat", "scsi", "slabinfo", "softirqs", "swaps", "timer_list", "timer_stats"),
+    *("tty", "vmallocinfo", "vmstat", "zoneinfo"),
+)
 
 
 @functools.cache
@@ -75,6 +83,7 @@ def launch(assignment: Assignment, descriptor: int) -> Launch:
     tmpfs = str(assignment.limits.tmpfs_megabytes * 1024 * 1024)
     args = [find_bwrap(), *_NAMESPACES, *_see_system(), *_see_python(), "--proc", "/proc", "--dev", "/dev"]
     args += ["--size", tmpfs, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--size", tmpfs, "--tmpfs", "/tmp"]
+    args += _cover_proc()
     # Where the grader is root, its files in /proc/sys are the worker's own: the host's settings, core_pattern among
     # them. The kernel asks for no capability there, so they have to be read-only.
     args += ["--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger"]
@@ -92,6 +101,36 @@ def launch(assignment: Assignment, descriptor: int) -> Launch:
     return Launch([*args, settings(assignment, {"kind": "alone"})], None, [inherited])
 
 
+def check_secrets(paths: Iterable[Path]) -> None:
+    """Whether what has to be secret is: looked for from inside, where the system and this Python are seen.
+
+    Args:
+        paths: Files and folders that student code must not read.
+
+    Raises:
+        KitError: It can, since it lies below a folder that every sandbox has.
+    """
+    places = [place for path in paths if path.exists() for place in _seen_as(path.resolve())]
+    command = [find_bwrap(), *_NAMESPACES, *_see_system(), *_see_python(), "--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", "65536", "--tmpfs", "/tmp", "--chdir", "/tmp", "--", _executable(), "-I", "-S", "-B", "-c"]
+    try:
+        leaks, _ = secrets.seen(command, "", places, [])
+    except (OSError, ValueError) as error:
+        raise KitError(f"Python does not run in bubblewrap here: {error}") from error
+    if leaks:
+        raise KitError(
+            f"Student code could read {leaks[0]}: it lies below a folder that the sandbox has to show, the system's "
+            "(/usr, /nix/store) or that of Python and its packages. Keep the course, submissions and reports below "
+            "another, /home or /srv, say."
+        )
+
+
+def _seen_as(path: Path) -> list[Path]:
+    """Where a path would be in the sandbox: where it is, and within an environment, which is another place there."""
+    prefix = Path(os.path.realpath(sys.prefix))
+    return [path, VENV / path.relative_to(prefix)] if _in_venv() and path.is_relative_to(prefix) else [path]
+
+
 @contextlib.contextmanager
 def _filter_file() -> Iterator[IO[bytes]]:
     """A file with the filter of system calls, at its beginning."""
@@ -99,6 +138,18 @@ def _filter_file() -> Iterator[IO[bytes]]:
         file.write(seccomp.program())
         file.seek(0)
         yield file
+
+
+def _cover_proc() -> list[str]:
+    """Cover what the kernel tells of the machine as a whole: by it one worker could tell another something."""
+    args = []
+    for name in _OF_THE_MACHINE:
+        path = f"/proc/{name}"
+        if Path(path).is_dir():
+            args += ["--tmpfs", path, "--remount-ro", path]
+        elif Path(path).exists():
+            args += ["--ro-bind", "/dev/null", path]
+    return args
 
 
 def _see_system() -> list[str]:

@@ -177,8 +177,9 @@ class SandboxedStudent(BaseStudent):
             raise self._died("error", limit_words.name_limit(said, self._limits)) from error
         finally:
             self._cpu = meter.used
-            self._spent += meter.charge
-            self._host.charged += meter.charge
+            charge = max(meter.charge, meter.clock / meters.PATIENCE)  # also for one that did not even read
+            self._spent += charge
+            self._host.charged += charge
 
     def _gone(self, what: str) -> StudentError:
         """Why the worker is gone.

@@ -10,6 +10,7 @@ from pathlib import Path
 from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap, cgroup, seccomp, uid
+from autograder.sandbox.secrets import secrets_of
 
 KINDS = ("auto", "bwrap", "uid", "none")
 _TRUSTED = "Only for submissions that you trust as you trust your own code: `--sandbox none`."
@@ -59,7 +60,9 @@ def choose(asked: str = "auto") -> Choice:
 
 
 def keep_out(kind: str, paths: Iterable[Path]) -> None:
-    """Make sure that student code cannot open what lies outside its sandbox; bubblewrap does not show it anyway.
+    """Make sure that student code cannot open what lies outside its sandbox.
+
+    Bubblewrap shows the system's folders and Python's whole: what lies below one of them would be seen.
 
     Args:
         kind: As `Choice` has it.
@@ -70,6 +73,8 @@ def keep_out(kind: str, paths: Iterable[Path]) -> None:
     """
     if kind == "uid":
         uid.check_secrets(paths)
+    elif kind == "bwrap":
+        bwrap.check_secrets(paths)
 
 
 def check(kind: str, assignment: Assignment) -> None:
@@ -79,7 +84,7 @@ def check(kind: str, assignment: Assignment) -> None:
         KitError: It does not; says what to do.
     """
     choose(kind)
-    keep_out(kind, uid.secrets_of(assignment))
+    keep_out(kind, secrets_of(assignment))
 
 
 def _origin(path: str) -> str:

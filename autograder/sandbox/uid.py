@@ -13,7 +13,6 @@ import base64
 import contextlib
 import fcntl
 import importlib.util
-import json
 import os
 import pwd
 import shutil
@@ -27,7 +26,7 @@ from typing import Any
 from autograder.course.assignment import PACKAGE, Assignment
 from autograder.course.digests import shipped
 from autograder.runtime.errors import KitError
-from autograder.sandbox import seccomp
+from autograder.sandbox import seccomp, secrets
 from autograder.sandbox.inside import sweep
 from autograder.sandbox.launch import PRELOADER, SEEN, Launch, environment, settings
 
@@ -37,30 +36,12 @@ BASE = Path("/run/fcoskit")
 _VARIABLE = "FCOSKIT_SANDBOX_UID"
 _END_SECONDS = 20.0
 
-# Run as the sandbox's user: what of the first list can be opened, what of the second cannot.
-_LOOK = """
-import json, os, sys
-secret, needed, readable = json.load(sys.stdin)
+# Before the look of `secrets.py`: as a worker is restricted.
+_RESTRICTED = """
+import json, sys
 if version():
     _libc.prctl(38, *(ctypes.c_ulong(n) for n in (1, 0, 0, 0)))  # no new privileges
-    restrict(make_rules(readable, []))
-
-def opens(path):
-    try:
-        with open(path, "rb"):
-            return True
-    except OSError:
-        return False
-
-def leaks(root):
-    if not os.path.isdir(root):
-        return opens(root)
-    for folder, _, names in os.walk(root):
-        if any(opens(os.path.join(folder, name)) for name in names):
-            return True
-    return False
-
-print(json.dumps([[p for p in secret if leaks(p)], [p for p in needed if not opens(p)]]))
+    restrict(make_rules(json.loads(sys.argv[1]), []))
 """
 
 # Run as root: kill every process of a user, with that user's rights and out of its reach, see `home.Apart`.
@@ -195,11 +176,6 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def secrets_of(assignment: Assignment) -> list[Path]:
-    """What student code must not read: suites, reference tensors, the instructor's source, the proof's cases."""
-    return list(dict.fromkeys([assignment.suites, assignment.reference, assignment.folder, assignment.proof]))
-
-
 def check_secrets(paths: Iterable[Path]) -> None:
     """Whether what has to be secret is, and what has to be readable is, for the sandbox's user.
 
@@ -213,22 +189,11 @@ def check_secrets(paths: Iterable[Path]) -> None:
 
     uid = _first_uid()
     needed = [os.__file__, torch.__file__]
-    told = json.dumps([[str(path.resolve()) for path in paths if path.exists()], needed, _readable()])
-    script = (PACKAGE / "sandbox" / "inside" / "landlock.py").read_text(encoding="utf-8") + _LOOK
-    command = [sys.executable, "-I", "-B", "-c", script]
+    landlock = (PACKAGE / "sandbox" / "inside" / "landlock.py").read_text(encoding="utf-8")
+    command = [sys.executable, "-I", "-B", "-c"]
+    whose: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []}
     try:
-        done = subprocess.run(
-            command,
-            input=told,
-            text=True,
-            user=uid,
-            group=uid,
-            extra_groups=[],
-            cwd="/",
-            capture_output=True,
-            check=False,
-        )
-        leaks, missing = json.loads(done.stdout)
+        leaks, missing = secrets.seen(command, landlock + _RESTRICTED, _real(paths), needed, _readable(), **whose)
     except (OSError, ValueError) as error:
         place = os.path.realpath(sys.base_prefix)
         raise KitError(
@@ -242,6 +207,10 @@ def check_secrets(paths: Iterable[Path]) -> None:
             f"Student code would run as user {uid}, who can read {leaks[0]}: without namespaces nothing else hides it. "
             f"Close it and try again: `chmod -R go-rwx {' '.join(leaks)}`."
         )
+
+
+def _real(paths: Iterable[Path]) -> list[Path]:
+    return [path.resolve() for path in paths if path.exists()]
 
 
 def _readable() -> list[str]:

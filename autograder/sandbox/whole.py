@@ -102,14 +102,7 @@ class BranchedStudent(SandboxedStudent):
             self.printed += bytes(connection.printed[self._heard :]).decode(errors="replace")
             self._connection = None
             self._leave_companion()
-            self._whole.cpu = self._cpu_now() if self._asked else self._cpu  # its share is gone with it
-
-    def _cpu_now(self) -> float:
-        try:
-            return self._host.cpu_seconds()
-        except SandboxFailed:  # the next request finds that out, too
-            self._whole.worker = None
-            return 0.0
+            self._whole.cpu = self._cpu
 
     def _end(self, *, gone: bool = False) -> str:
         self._whole.worker = None

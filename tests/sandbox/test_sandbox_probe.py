@@ -1,10 +1,12 @@
 """Which sandbox a run gets: machines of every kind, faked, and what each is told."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap, cgroup, probe, seccomp, uid
@@ -114,13 +116,37 @@ def test_an_unknown_one(machine):
         probe.choose("docker")
 
 
-def test_secrets_are_looked_at_where_no_namespace_hides_them(monkeypatch, tmp_path):
-    """The uid kind alone asks whether its user could read them."""
+def test_secrets_are_looked_at_from_inside(monkeypatch, tmp_path):
+    """Each kind asks whether student code could read them; without a sandbox it can, and nobody asks."""
     asked = []
-    monkeypatch.setattr(uid, "check_secrets", lambda paths: asked.append(list(paths)))
-    for kind in ("bwrap", "none", "uid"):
-        probe.keep_out(kind, [tmp_path])
-    assert asked == [[tmp_path]]
+    for kind in (bwrap, uid):
+        monkeypatch.setattr(kind, "check_secrets", lambda paths, kind=kind: asked.append((kind, list(paths))))
+    for name in ("bwrap", "none", "uid"):
+        probe.keep_out(name, [tmp_path])
+    assert asked == [(bwrap, [tmp_path]), (uid, [tmp_path])]
+
+
+@pytest.mark.parametrize("below", ["the environment", "Python's packages", "/usr"])
+def test_a_course_where_every_sandbox_would_show_it_is_refused(sandbox, tmp_path, below):
+    """Below Python's folder or the system's: named, with what to do. Elsewhere it is out of sight."""
+    parents = {
+        "the environment": sys.prefix,
+        "Python's packages": Path(torch.__file__).parents[1],
+        "/usr": "/usr/local/share",
+    }
+    if not os.access(parents[below], os.W_OK):
+        pytest.skip(f"this user may not write to {parents[below]}")
+    hidden = tmp_path / "course"
+    with tempfile.TemporaryDirectory(dir=parents[below], prefix="a-course-of-tests-") as seen:
+        for folder in (hidden, Path(seen)):
+            (folder / "suites").mkdir(parents=True)
+            probe.keep_out("bwrap", [folder, folder / "suites", folder / "absent"])  # nothing in them yet
+            (folder / "suites" / "test_hidden.py").write_text("answer = 42", encoding="utf-8")
+        probe.keep_out("bwrap", [hidden])
+        with pytest.raises(
+            KitError, match=r"could read .*a-course-of-tests-.*Keep the course, submissions and reports"
+        ):
+            probe.keep_out("bwrap", [hidden, Path(seen)])
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from autograder.sandbox.inside import confine, landlock, sweep
+from autograder.sandbox.inside import confine, landlock, sweep, traces
 
-_KINDS = [value for name, value in vars(resource).items() if name.startswith("RLIMIT_")]
 SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
 
 
@@ -67,6 +66,10 @@ class Home:
 
     def condition(self) -> list[Any]:
         """All that a worker could have changed about the preloader or left behind."""
+        return []
+
+    def counters(self) -> list[int]:
+        """Numbers of the kernel's that only rise, and that the next worker can see: of processes, of files."""
         return []
 
 
@@ -121,10 +124,17 @@ class Alone(Home):
         for folder, mode in self._modes.items():
             Path(folder).chmod(mode)
             sweep.empty(folder, os.getuid())
+        traces.without_times(self.scratch)
 
     def condition(self) -> list[Any]:
         """Limits, scheduling, folders, System V objects."""
-        return [*_own_condition(), *_left_in(self.scratch)]
+        return [*traces.own_condition(), *traces.left_in(self.scratch)]
+
+    def counters(self) -> list[int]:
+        """The last process number of the namespace, and the last file number of each folder that counts its own."""
+        with contextlib.suppress(OSError, ValueError):
+            return [traces.last_process(), *(traces.next_file(folder) for folder in self.scratch)]
+        return []
 
 
 class Apart(Home):
@@ -217,12 +227,13 @@ class Apart(Home):
             Path(*self.scratch).chmod(stat.S_IRWXU)
             for folder in (*self.scratch, *SHARED_FOLDERS):
                 sweep.empty(folder, self._uid)
+            traces.without_times(self.scratch)
 
     def condition(self) -> list[Any]:
         """Limits, scheduling, the folders, and processes that did not end."""
         self._foreign.clear()
         shared = [sweep.left(folder, self._uid) for folder in SHARED_FOLDERS]
-        return [*_own_condition(), *_left_in(self.scratch), shared, self.members()]
+        return [*traces.own_condition(), *traces.left_in(self.scratch), shared, self.members()]
 
     def _signal_all(self) -> None:
         """SIGKILL to every process of that user at once, so that none can fork out of the way.
@@ -274,17 +285,3 @@ def _counts_processes_by_namespace() -> bool:
     """Whether RLIMIT_NPROC counts the processes of a user namespace, and not all of that user's: Linux 5.14."""
     release = platform.release().split(".")
     return [int(part) if part.isdecimal() else 0 for part in release[:2]] >= [5, 14]
-
-
-def _own_condition() -> list[Any]:
-    left = [len(Path("/proc/sysvipc", kind).read_text().splitlines()) for kind in ("shm", "sem", "msg")]
-    limits = [resource.getrlimit(kind) for kind in _KINDS]
-    scheduling = [os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0))]
-    return [left, limits, scheduling, os.uname().nodename, Path("/proc/self/oom_score_adj").read_text()]
-
-
-def _left_in(folders: tuple[str, ...]) -> list[Any]:
-    return [
-        (Path(folder).stat().st_mode, os.listxattr(folder), sorted(entry.name for entry in Path(folder).iterdir()))
-        for folder in folders
-    ]

@@ -36,7 +36,9 @@ from typing import Any
 
 from autograder.sandbox.inside.home import Alone, Apart, Home
 from autograder.sandbox.inside.limit_messages import ENDED
-from autograder.sandbox.inside.watch import LOOK_SECONDS, Caps, over_limit, used
+from autograder.sandbox.inside.watch import LOOK_SECONDS, Account, Caps, over_limit, used
+
+MOST = (512, 64, 64)  # processes and threads, files in each scratch folder: how far a worker may move their numbers
 
 
 def main(descriptor: int, settings: dict[str, Any]) -> None:
@@ -81,6 +83,8 @@ class Preloader:
         self._control, self._home, self._caps, self._run_worker = control, home, caps, run_worker
         self._start = home.condition()
         self._child = self._beside = 0
+        self._counters: list[int] = []
+        self._account = Account()
         self._passed = ""  # the limit that ended the worker
         self._peak = 0  # kB that the largest of its processes had
         self._next_look = 0.0
@@ -98,7 +102,7 @@ class Preloader:
                 elif request == b"drop":
                     self._drop()
                 elif request == b"usage":
-                    cpu = used(self._home.members(*self._children)).cpu_seconds
+                    cpu = used(self._home.members(*self._children), self._account).cpu_seconds
                     self._control.sendall(json.dumps(cpu).encode())
                 elif request in (b"clean", b"collect"):
                     self._clean(patient=request == b"collect")
@@ -125,6 +129,7 @@ class Preloader:
     def _spawn(self, connection: int, output: int, *, hidden: bool) -> None:
         if not self._children:
             self._passed, self._peak, self._next_look = "", 0, time.monotonic() + LOOK_SECONDS
+            self._counters, self._account = self._home.counters(), Account()
         child = os.fork()
         if child == 0:
             _become_worker(self._home, self._caps, self._run_worker, connection, output, hidden=hidden)
@@ -152,7 +157,7 @@ class Preloader:
             return
         members = self._home.members(*self._children)
         home = self._home
-        self._passed = over_limit(members, self._caps, home.scratch, self._beside, home.rights_to_look)
+        self._passed = over_limit(members, self._caps, home.scratch, self._beside, self._account, home.rights_to_look)
         if self._passed:
             self._peak = self._home.end_all(*self._children)
 
@@ -163,8 +168,14 @@ class Preloader:
         if self._passed:
             ended = ENDED + self._passed
         self._child, self._beside, self._passed = 0, 0, ""
-        reply = {"ended": ended, "intact": self._home.condition() == self._start, "peak": peak}
+        intact = self._home.condition() == self._start and not self._worn()
+        reply = {"ended": ended, "intact": intact, "peak": peak}
         self._control.sendall(json.dumps(reply).encode())
+
+    def _worn(self) -> bool:
+        """Whether a worker has moved the kernel's counters so far that the next could read something from them."""
+        risen = [now - before for now, before in zip(self._home.counters(), self._counters, strict=True)]
+        return any(number > most for number, most in zip(risen, MOST, strict=False))
 
 
 def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, output: int, *, hidden: bool) -> None:

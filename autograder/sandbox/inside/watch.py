@@ -52,17 +52,37 @@ class Caps:
     scratch: int = 0
 
 
-def used(processes: Iterable[int]) -> Used:
-    """Read /proc/PID/stat of each; one that has ended meanwhile counts nothing."""
+def used(processes: Iterable[int], account: Account | None = None) -> Used:
+    """Read /proc/PID/stat of each; one that has ended meanwhile counts nothing, but for what the account knows."""
     ticks = tasks = pages = 0
+    own: dict[tuple[int, int], int] = {}
     for pid in processes:
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+            times = [int(field) for field in fields[11:15]]  # utime, stime, cutime, cstime
+            ticks += sum(times)
+            own[pid, int(fields[19])] = times[0] + times[1]
             if fields[0] != b"Z":
                 tasks += int(fields[17])
                 pages += int(fields[21])
+    if account is not None:
+        ticks = max(ticks, account.total(own))
     return Used(ticks / _TICK, tasks, pages * _PAGE)
+
+
+class Account:
+    """CPU time of processes that nobody waited for: whoever ignores SIGCHLD is not told what its children have used.
+
+    What a process had used when it was last seen stays in the account: a tenth of a second of it may be missed.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, int], int] = {}  # ticks by number and start
+
+    def total(self, own: dict[tuple[int, int], int]) -> int:
+        """Ticks of all processes ever seen, given those of the present ones."""
+        self._seen |= own
+        return sum(self._seen.values())
 
 
 def resident_bytes(processes: Iterable[int], companion: int = 0) -> int:
@@ -104,6 +124,7 @@ def over_limit(
     caps: Caps,
     scratch: Iterable[str],
     companion: int = 0,
+    account: Account | None = None,
     rights: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> str:
     """The limit that is passed, "memory", "processes", "files" or "scratch"; "" if none is.
@@ -113,9 +134,10 @@ def over_limit(
         caps: What they may use.
         scratch: The folders that they may write to.
         companion: The companion among them, which is no process of the student's; 0 if there is none.
+        account: Is told what they have used so far.
         rights: Gives this process the rights to read `smaps_rollup` of theirs, for a moment.
     """
-    now = used(processes)
+    now = used(processes, account)
     if now.tasks > caps.tasks + bool(companion):
         return "processes"
     if now.resident > caps.memory:
