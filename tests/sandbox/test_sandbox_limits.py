@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from autograder.course.assignment import Limits, load_assignment
 from autograder.runtime.errors import KitError, StudentError
@@ -131,6 +132,27 @@ def test_time_in_which_the_grader_itself_is_stopped_does_not_count(sandbox_with_
     monkeypatch.setattr(time, "monotonic", lambda: clock() + asleep[0])
     monkeypatch.setattr("autograder.sandbox.meter.select.select", stopped_at_first)
     assert student.call("f", 0.6) == 1
+
+
+def test_who_does_not_even_read_the_request_is_charged(sandbox):
+    """A worker that stops itself before a large request: the wait for it to read is its own time."""
+    source = """
+import os, signal, threading
+def f(tensor):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+"""
+    made = Sandbox(call_seconds=0.5)
+    try:
+        student = made.student(source)
+        student.call("f", torch.ones(1))
+        before = made.host.charged
+        with pytest.raises(StudentError) as told:
+            while True:  # until the timer is up
+                student.call("f", torch.ones(2**18))
+        assert told.value.status == "timeout"
+        assert made.host.charged - before >= 0.5
+    finally:
+        made.close()
 
 
 def test_limits_of_a_process_cannot_be_raised(sandbox_with_limits):
