@@ -43,12 +43,13 @@ class Parted:
     is_code: bool = True
 
 
-def part(source: str, where: str) -> Parted:
+def part(source: str, where: str, first: int = 1) -> Parted:
     """Part one cell's source into what is given and what is solution.
 
     Args:
         source: The cell's source.
-        where: Names the cell in errors.
+        where: Names the cell, or the file, in errors.
+        first: The number that errors give to the source's first line.
 
     Raises:
         KitError: A marker is misspelt, nested, stray or not closed; for the TA, with line and text.
@@ -57,7 +58,7 @@ def part(source: str, where: str) -> Parted:
     solution: list[str] = []
     merged: list[str] = []
     inside = 0
-    for number, line in enumerate(source.splitlines(), start=1):
+    for number, line in enumerate(source.splitlines(), start=first):
         stripped = line.strip()
         place = f"{where}, line {number}: {stripped!r}"
         if stripped == BEGIN:
@@ -74,7 +75,7 @@ def part(source: str, where: str) -> Parted:
             merged.append(line)
             (solution if inside else given).append(line)
     if inside:
-        raise KitError(f"{where}: the solution begun in line {inside} of the cell is never ended ({END!r}).")
+        raise KitError(f"{where}: the solution begun in line {inside} is never ended ({END!r}).")
     return Parted(tuple(given), tuple(solution), "\n".join(merged))
 
 

@@ -53,18 +53,41 @@ def _embedded(assignment: Assignment, found: re.Match[str]) -> str:
     return f"![{found[1]}](data:image/png;base64,{data})"
 
 
-def parted_cells(assignment: Assignment, notebook: Any) -> list[Parted]:
+def first_lines(text: str, cells: int) -> list[int]:
+    """The line of a percent file in which each of its cells begins; [] where that cannot be told.
+
+    Args:
+        text: The file's.
+        cells: How many cells it was read as.
+    """
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines, start=1) if re.match(r"#\s*%%", line)]
+    if len(heads) != cells:  # something stands before the first head, say
+        return []
+    found = []
+    for head in heads:
+        blank = next((n for n, line in enumerate(lines[head:]) if line.strip()), 0)  # jupytext leaves them out
+        found.append(head + 1 + blank)
+    return found
+
+
+def parted_cells(assignment: Assignment, notebook: Any, text: str | None = None) -> list[Parted]:
     """Every cell parted into given and solution; a solution cell without markers is all solution.
+
+    Args:
+        assignment: Whose.
+        notebook: From `source_notebook`.
+        text: What it was read from, if not the source.
 
     Raises:
         KitError: Markers are wrong, or stand in a cell that nbgrader does not know as a solution.
     """
     cells = []
-    code = 0
+    starts = first_lines(text or assignment.source.read_text(encoding="utf-8"), len(notebook.cells))
     for number, cell in enumerate(notebook.cells, start=1):
-        code += cell.cell_type == "code"
         where = f"{assignment.source.name}, cell {number}"
-        parted = part(cell.source, where)
+        place = (assignment.source.name, starts[number - 1]) if starts else (where, 1)
+        parted = part(cell.source, *place)
         is_solution = bool(cell.metadata.get("nbgrader", {}).get("solution"))
         if parted.solution and not is_solution:
             raise KitError(f'{where} holds a solution, but its header lacks nbgrader={{"solution": true, ...}}.')
@@ -77,7 +100,7 @@ def parted_cells(assignment: Assignment, notebook: Any) -> list[Parted]:
 def solved_notebook(assignment: Assignment, text: str | None = None) -> Any:
     """The source with its solutions and without markers: what a perfect student hands in."""
     notebook = source_notebook(assignment, text)
-    for cell, parted in zip(notebook.cells, parted_cells(assignment, notebook), strict=True):
+    for cell, parted in zip(notebook.cells, parted_cells(assignment, notebook, text), strict=True):
         cell.source = parted.merged
     return notebook
 

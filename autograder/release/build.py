@@ -30,8 +30,10 @@ from autograder.release.leaks import find_leaks
 from autograder.grading.record import refuse_failing
 from autograder.report.terminal import first_fault
 from autograder.runs.slot_pool import SlotPool
-from autograder.course.notebook import check_cells, parted_cells, solved_notebook, source_notebook
+from autograder.course.markers import Parted
+from autograder.course.notebook import check_cells, first_lines, parted_cells, solved_notebook, source_notebook
 from autograder.intake.submissions import find_submissions
+from autograder.parsing.cells import parse_cell
 from autograder.release.wheel import build_wheel
 
 STUB = (
@@ -88,6 +90,7 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
     notebook = source_notebook(assignment)
     check_cells(assignment, notebook)
     cells = parted_cells(assignment, notebook)
+    _refuse_syntax_errors(assignment, cells)
     folder.mkdir(parents=True)
     (work / "wheel").mkdir(parents=True)
     _add_badge(assignment, notebook)
@@ -99,6 +102,30 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
         shown = "\n  ".join(str(leak) for leak in leaks[:10])
         more = f"\n  and {len(leaks) - 10} more" if len(leaks) > 10 else ""
         raise KitError(f"Release refused, the old one is untouched. What must not be in it:\n  {shown}{more}")
+
+
+def _refuse_syntax_errors(assignment: Assignment, cells: list[Parted]) -> None:
+    """Before anything is built or graded: a cell that Python cannot read is a slip of the TA's.
+
+    Raises:
+        KitError: Says in which line of the source.
+    """
+    starts = first_lines(assignment.source.read_text(encoding="utf-8"), len(cells))
+    for number, cell in enumerate(cells):
+        problem = parse_cell(number + 1, cell.merged).problem if cell.is_code else None
+        if problem is None:
+            continue
+        place, why = problem
+        line = _line_of(place.text, assignment, starts[number] if starts else 0)
+        where = f"line {line}" if line else f"cell {number + 1}"
+        raise KitError(f"{assignment.source.name}, {where}: {why}: {place.text.strip()!r}. A TA has to mend that line.")
+
+
+def _line_of(text: str, assignment: Assignment, start: int) -> int:
+    """The first line of the source from `start` on that holds a text, markers being left out of cells; 0 for none."""
+    lines = assignment.source.read_text(encoding="utf-8").splitlines()
+    wanted = text.strip()
+    return next((n for n, line in enumerate(lines[start - 1 :], start) if start and wanted and wanted in line), 0)
 
 
 def differences(made: Path, stored: Path) -> list[str]:

@@ -3,6 +3,7 @@
 import pytest
 
 from autograder.course.markers import BEGIN, END, Parted, looks_like_marker, part
+from autograder.course.notebook import first_lines
 from autograder.runtime.errors import KitError
 
 
@@ -138,3 +139,18 @@ def test_ordinary_lines_are_not_markers(line):
 def test_a_right_marker_looks_like_one(line):
     """The leak check finds a right marker that was left over, too."""
     assert looks_like_marker(line)
+
+
+def test_lines_are_those_of_the_file():
+    """Told by the number that the TA's editor shows, where the cell's first line is known."""
+    with pytest.raises(KitError, match=r"fcos\.py, line 103: '### END SOLUTION' ends a solution"):
+        part(_cell("a", "b", END), "fcos.py", 101)
+    with pytest.raises(KitError, match="begun in line 102 is never ended"):
+        part(_cell("a", BEGIN, "b"), "fcos.py", 101)
+
+
+def test_where_the_cells_of_a_percent_file_begin():
+    """After the head, and after blank lines, which are no part of a cell; nothing is told where heads do not match."""
+    text = "# ---\n# jupyter: x\n# ---\n# %% [markdown]\n# Text\n\n# %%\n\n\na = 1\n# %% [markdown]\n# More\n"
+    assert first_lines(text, 3) == [5, 10, 12]
+    assert first_lines("b = 2\n" + text, 4) == []

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from autograder import __version__
 from autograder.checks.result import CheckResult
 from autograder.course.assignment import load_assignment
 from autograder.gradescope.bundle import PYTHONS
+from autograder.runtime.errors import KitError
 from data_scripts.check_lock import pythons
 from tests.conftest import ROOT
 
@@ -105,6 +107,20 @@ def test_points_add_up_to_what_the_notebook_says(assignment, checks):
 def test_every_hidden_check_has_a_hint(checks):
     """Where numbers are hidden, a student gets a hint instead."""
     assert [check.name for check in checks if not (check.public or check.message.strip())] == []
+
+
+def test_a_check_that_says_nothing_is_refused(assignment, checks):
+    """No sentence, or no hint where numbers are hidden: told to the TA by the check's name, before anybody is graded."""
+    from autograder.grading.engine import check_points
+
+    public = next(check for check in checks if check.public)
+    hidden = next(check for check in checks if not check.public)
+    for wrong, said in (
+        (replace(public, sentence=f"test_{public.name}"), f"public check test_{public.name} of .* has no docstring"),
+        (replace(hidden, message=""), f"hidden check test_{hidden.name} of .* has no hint"),
+    ):
+        with pytest.raises(KitError, match=said.replace("[", r"\[").replace("]", r"\]")):
+            check_points(assignment, [wrong if check.name == wrong.name else check for check in checks])
 
 
 @pytest.mark.slow

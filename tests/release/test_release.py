@@ -194,6 +194,29 @@ def test_a_misspelt_marker_is_refused(course, tmp_path, edit, wrong):
     assert "looks like a marker but is none" in refused(course, tmp_path)
 
 
+def line_of(course, text):
+    """The number of the line of the source that holds a text."""
+    lines = course.source.read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
+
+
+def test_a_syntax_error_in_the_solution_is_told_at_once(course, tmp_path, edit):
+    """With the line of the file that the TA edits, before anything is built or graded."""
+    edit(course.source, "loss_cls = sigmoid_focal_loss(pred_cls_logits, gt_one_hot)", "loss_cls = sigmoid_focal_loss(")
+    line = line_of(course, "loss_cls = sigmoid_focal_loss(")
+    said = refused(course, tmp_path)
+    assert f"fcos.py, line {line}: " in said and "'loss_cls = sigmoid_focal_loss('. A TA has to mend" in said
+    assert not (tmp_path / "made" / "fcos.ipynb").exists()
+
+
+def test_a_misspelt_marker_is_told_by_the_line_of_the_file(course, tmp_path, edit):
+    """Not by a line of its cell, which nobody sees there."""
+    after = "\n\n        # A running average"
+    edit(course.source, f"        ### END SOLUTION{after}", f"        ### END SOLUTON{after}")
+    line = line_of(course, "### END SOLUTON")
+    assert f"fcos.py, line {line}: '### END SOLUTON'" in refused(course, tmp_path)
+
+
 def test_a_marker_without_its_end_is_refused(course, tmp_path):
     """A solution that is never ended is named."""
     text = course.source.read_text(encoding="utf-8")
