@@ -110,7 +110,7 @@ def test_every_hidden_check_has_a_hint(checks):
 
 
 def test_a_check_that_says_nothing_is_refused(assignment, checks):
-    """No sentence, or no hint where numbers are hidden: told to the TA by the check's name, before anybody is graded."""
+    """No sentence, or no hint where numbers are hidden: told by the check's name, before anybody is graded."""
     from autograder.grading.engine import check_points
 
     public = next(check for check in checks if check.public)
