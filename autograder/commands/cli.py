@@ -62,6 +62,16 @@ def release(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The assignment's: small letters, digits, underscores.")],
+) -> None:
+    """Begin an assignment: the smallest one that releases, grades and validates, to be changed from there."""
+    from autograder.release.new import begin
+
+    begin(name, _console())
+
+
+@app.command()
 def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Notebooks, zips or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Where reports and grades.csv go; an earlier run is continued.")],

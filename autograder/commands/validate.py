@@ -27,6 +27,7 @@ from autograder.intake.submissions import Submission
 from autograder.report.model import Report
 from autograder.runs.grade import grade_submissions
 from autograder.runs.slot_pool import SlotPool, open_slots
+from autograder.runtime.errors import KitError
 
 NAMED_SHARE = 0.9
 
@@ -110,12 +111,19 @@ def validate(
         Exit code: 0 if the suites hold.
 
     Raises:
-        KitError: There is no such exercise.
+        KitError: There is no such exercise, or no release yet.
     """
+    if not (assignment.release / f"{assignment.notebook}.ipynb").is_file():
+        raise KitError(
+            f"There is no release/{assignment.id} yet, and the notebook as released is one of the cases: run "
+            f"`fcoskit release {assignment.id}` first."
+        )
     proof = prove(assignment, console, jobs=jobs, seed=seed, exercise=exercise, slots=slots)
     console.print(proof_table(assignment, proof, console, exercise))
     mutants, unseen = proof.of("mutant"), proof.of("unseen")
-    console.print(f"{len(mutants)} mutants, {proof.pairs} pairs of check and fault, {proof.named_share:.0%} named.")
+    console.print(
+        f"{_count(len(mutants), 'mutant')}, {proof.pairs} pairs of check and fault, {proof.named_share:.0%} named."
+    )
     if unseen:
         caught = sum(bool(v.lost) for v in unseen)
         told = sum(bool(v.lost) and v.named for v in unseen)
@@ -129,7 +137,8 @@ def validate(
         console.print(f"  {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
     variants = proof.of("variant")
     full = sum(not v.lost for v in variants)
-    console.print(f"{len(variants)} right solutions that differ: {full} keep every point.", highlight=False)
+    those = "right solution that differs" if len(variants) == 1 else "right solutions that differ"
+    console.print(f"{len(variants)} {those}: {full} keep every point.", highlight=False)
     if exercise is None:
         write_record(assignment, proof.problems)
     if not proof.problems:
@@ -253,3 +262,7 @@ def _named(case: Case, said: list[CheckResult]) -> bool:
 
 def _id(check: CheckResult) -> str:
     return f"{check.exercise}/{check.name}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
