@@ -158,7 +158,7 @@ class SuitePlugin:
             exercise: Its id.
             student: Whose code.
             seed: What random inputs are drawn from.
-            guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
+            guarded: Say no more to the student than each check's status, see `verdicts.py`.
             only: Name of a check; the others are left out.
         """
         self.student, self.seed, self._guarded = student, seed, guarded
@@ -204,7 +204,7 @@ class SuitePlugin:
 
     def _name_fault(self, exercise: str, results: list[CheckResult]) -> None:
         """Where no check could say what is wrong: look for a known fault that fails one of them just so."""
-        failed = [r for r in results if r.status == "failed"]
+        failed = [r for r in results if r.status == "failed" and not self._guarded]
         if self._faults is None or not failed or any(r.diagnosis for r in results):
             return
         items = {blank(item).name: item for item in self._items[exercise]}

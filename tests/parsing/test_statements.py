@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from autograder.grading import engine
+from autograder.parsing import budget, cells
 from autograder.parsing.cells import parse_cell
 from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.statements import Statement, collect_uses, statements_of
@@ -157,7 +158,8 @@ def test_a_quick_one_is_not():
 
 def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
     """It is graded as one that cannot be read, with a word on why; the slot goes on."""
-    monkeypatch.setattr(engine, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(budget, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(cells, "MAX_STATEMENTS", 10**6)
     report = blank_report(assignment, "ada", "fcos.py", "", 1)
     endless = "\n".join(f"a{n} = g(a{n - 1})" for n in range(40_000)).encode()
     engine.grade_notebook(assignment, _NoSuites(), report, b"# %%\n" + endless, ".py", _NoHost())
