@@ -26,9 +26,12 @@ from autograder.checks.result import CheckResult
 from autograder.checks.student import LocalStudent, Student
 from autograder.checks.suite_imports import importable
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, told, unfit
+from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
 _NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
+
+_LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
 
 Serve = Callable[["SuitePlugin"], None]
 
@@ -41,6 +44,7 @@ class SuitePlugin:
         serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
         solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
         faults: Gives known faults of an exercise, a sentence and a student who has it.
+        seconds: CPU time of this process that a run of checks may take, the solution's included; None for no end.
     """
 
     def __init__(
@@ -49,9 +53,11 @@ class SuitePlugin:
         serve: Serve,
         solution: Callable[[str], Student] | None = None,
         faults: Callable[[str], list[tuple[str, Student]]] | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._reference = reference
         self._faults = faults
+        self._seconds = seconds
         self._seed_of_faults = 0
         self._faults_told: dict[tuple[str, int], str] = {}
         self._serve = serve
@@ -162,12 +168,13 @@ class SuitePlugin:
             only: Name of a check; the others are left out.
         """
         self.student, self.seed, self._guarded = student, seed, guarded
-        results = []
+        results, left = [], self._seconds or 0.0
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
-            started = time.perf_counter()
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            started, used = time.perf_counter(), time.process_time()
+            self._check(item, following, left)
+            left -= time.process_time() - used
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
                 unfit(self._outcome, blank(item).message, guarded)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
@@ -180,6 +187,15 @@ class SuitePlugin:
         if isinstance(known := self._solutions.get(exercise), LocalStudent):
             known.let_go()
         return results
+
+    def _check(self, item: pytest.Item, following: pytest.Item | None, left: float) -> None:
+        """Run one check, within what is left of the seconds."""
+        assert self._outcome is not None
+        try:
+            with cpu_limit(max(left, _LEAST)) if self._seconds else contextlib.nullcontext():
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        except OutOfTimeError as error:
+            judge(self._outcome, error, self._guarded)
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.

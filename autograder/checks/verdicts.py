@@ -17,6 +17,7 @@ from autograder.checks.bounded import bounded_details, bounded_text
 from autograder.checks.compare import CheckFailed
 from autograder.checks.result import CheckResult
 from autograder.checks.student import Student
+from autograder.runtime.cpu_limit import OutOfTimeError, Stopped
 from autograder.runtime.errors import StudentError
 
 GUARDED = {
@@ -30,6 +31,7 @@ _WHY = (
     "An earlier exercise is not right yet, so a right answer stood in for it here, and of what happens beside one this "
     "page says no more. Mend the earlier exercise first: then it does."
 )
+_ENDLESS = "To check what your code gave takes too long: is it far larger than what is asked for?"
 _BROKE = "The check itself broke. That is our fault and costs you nothing; staff will look."
 
 
@@ -53,6 +55,9 @@ def judge(outcome: CheckResult, error: BaseException, guarded: bool = False) -> 
     elif isinstance(error, AssertionError):
         outcome.status = "failed"
         _say(outcome, str(error).split("\n")[0], "", guarded)
+    elif isinstance(error, (OutOfTimeError, Stopped)):
+        outcome.status = "timeout"
+        _say(outcome, _ENDLESS, _ENDLESS, guarded)
     elif isinstance(error, KeyboardInterrupt):
         raise error
     else:

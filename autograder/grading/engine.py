@@ -22,6 +22,7 @@ from autograder.runtime.errors import KitError, SubmissionError
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 
+CHECK_SECONDS = 30.0  # of our own computing for the checks of an exercise; the solution's answers take less than one
 _MOST_NOTES = 12
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from autograder.checks.bounded import bounded_details, bounded_text
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import module_at
 from autograder.checks.student import Handle
@@ -77,7 +78,7 @@ def measure(assignment: Assignment, settings: MapSettings, cells: list[Cell], ho
     except SubmissionError as error:
         figure.status, figure.message = "refused", f"The weights are not read: {error}"
     except Exception:  # ours, and only the figure's
-        figure.status, figure.details = "grader_error", traceback.format_exc()
+        figure.status, figure.details = "grader_error", bounded_details(traceback.format_exc())
         figure.message = "Measuring it broke. That is our fault and costs you nothing; staff will look."
     figure.seconds = round(time.perf_counter() - started, 2)
     return figure
@@ -119,8 +120,8 @@ def _fill(
                 left_out += odd
     except StudentError as error:
         figure.status = "refused" if error.kind == "WeightsRefused" else error.status
-        figure.message = error.public_text if shown else error.message
-        figure.details = f"After {len(found)} of {len(images)} images: {error.message}" if shown else ""
+        figure.message = bounded_text(error.public_text if shown else error.message)
+        figure.details = f"After {len(found)} of {len(images)} images: {bounded_text(error.message)}" if shown else ""
         return
     finally:
         student.close()

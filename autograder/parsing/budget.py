@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
+from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.runtime.errors import SubmissionError
 
 READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one

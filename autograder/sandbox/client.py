@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import secrets
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from autograder.checks.student import BaseStudent
 from autograder.course.assignment import Assignment, Limits
 from autograder.parsing.slicing import Slice
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.values import ValueRefused, pack, unpack
+from autograder.runtime.values import ValueRefused, ValueTooLarge, pack, unpack
 from autograder.sandbox import meter as meters
 from autograder.sandbox.host import Connection, Host
 from autograder.sandbox.inside import limit_messages as limit_words
@@ -19,6 +20,9 @@ from autograder.sandbox.inside import wire
 from autograder.sandbox.launch import SandboxFailed
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
+_TOO_LARGE = (
+    "{what} cannot be asked for: what has to be handed over is too large. Does {whose} hold thousands of parts?"
+)
 
 
 class SandboxedStudent(BaseStudent):
@@ -63,7 +67,10 @@ class SandboxedStudent(BaseStudent):
             raise self._deaths[-1]
         if self._connection is None:
             self._load()
-        tree, tensors = pack(arguments, copy=False)
+        try:
+            tree, tensors = pack(arguments, copy=False)
+        except ValueTooLarge as error:  # our own arguments are small: it is what the code itself gave before
+            raise StudentError("error", _TOO_LARGE.format(what="A call", whose="what your code gave")) from error
         name = arguments.get("name")
         what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
         seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
@@ -87,9 +94,14 @@ class SandboxedStudent(BaseStudent):
         return ended
 
     def _load(self) -> None:
-        """Start a worker and have it load the slice."""
-        self._open()
+        """Start a worker and have it load the slice.
+
+        Raises:
+            StudentError: It does not load, or is too large to be sent.
+            SandboxFailed: Ours.
+        """
         value = self._packed(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})
+        self._open()
         message = {"op": "load", "value": value, "limits": self._packed_limits()}
         what = "loading the notebook's definitions"
         self.problems = self._texts(self._exchange(message, [], self._limits.load_seconds, what))
@@ -111,9 +123,16 @@ class SandboxedStudent(BaseStudent):
     def _packed_limits(self) -> Any:
         return self._packed(_numbers(self._limits))
 
-    @staticmethod
-    def _packed(value: Any) -> Any:
-        return pack(value)[0]
+    def _packed(self, value: Any) -> Any:
+        """What a worker is told of the notebook, as a tree.
+
+        Raises:
+            StudentError: It has too many parts.
+        """
+        try:
+            return pack(value)[0]
+        except ValueTooLarge as error:
+            raise self._died("error", _TOO_LARGE.format(what="Your code", whose="your notebook")) from error
 
     @staticmethod
     def _texts(value: Any) -> list[str]:
@@ -122,17 +141,25 @@ class SandboxedStudent(BaseStudent):
         return [text[:300] for text in lines if isinstance(text, str)][:50]
 
     def _exchange(self, message: dict[str, Any], tensors: list[Any], seconds: float, what: str) -> Any:
-        """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
+        """Send a request and wait for its answer; whatever is not a proper answer ends the worker.
+
+        What this process itself computes to read the answer is charged like the worker's seconds.
+        """
         assert self._connection is not None
         line = self._connection.socket
         number = secrets.token_hex(8)  # what was written before the question was asked cannot answer it
         meter = meters.Meter(line, self._host, self._cpu, seconds)
+        begun = time.thread_time()
         try:
             line.settimeout(meters.PATIENCE * seconds)
             wire.send(line, {"id": number, **message}, tensors)
             reply, out = wire.receive(line, meter.wait, self._limits.message_megabytes * 2**20)
             meter.settle()
             return _answered(reply, out, number, self._limits)
+        except wire.WireTooLarge as error:
+            self._end()
+            whose = "your notebook" if message["op"] in ("load", "run") else "what your code gave"
+            raise self._died("error", _TOO_LARGE.format(what=what.capitalize(), whose=whose)) from error
         except wire.WireTimeout as error:
             self._end()
             raise self._died("timeout", _stopped(what, meter.clock, seconds)) from error
@@ -144,8 +171,9 @@ class SandboxedStudent(BaseStudent):
             raise self._died("error", limit_words.name_limit(said, self._limits)) from error
         finally:
             self._cpu = meter.used
-            self._spent += meter.charge
-            self._host.charged += meter.charge
+            charge = meter.charge + time.thread_time() - begun
+            self._spent += charge
+            self._host.charged += charge
 
     def _gone(self, what: str) -> StudentError:
         """Why the worker is gone.

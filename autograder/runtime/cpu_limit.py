@@ -13,8 +13,8 @@ class OutOfTimeError(Exception):
     """The seconds are used up."""
 
 
-class _Stop(BaseException):
-    """Not an `Exception`: no library on the way may take it for one of its own."""
+class Stopped(BaseException):
+    """Raised where the seconds are used up. No `Exception`: nobody on the way may take it for one of their own."""
 
 
 @contextlib.contextmanager
@@ -31,13 +31,13 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(_: int, __: FrameType | None) -> None:
-        raise _Stop
+        raise Stopped
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again and again, should somebody swallow the first
     try:
         yield
-    except _Stop as error:
+    except Stopped as error:
         raise OutOfTimeError(f"{seconds:g} s of computing are used up") from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
