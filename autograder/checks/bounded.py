@@ -17,12 +17,13 @@ MAX_DIMENSIONS = 8
 MAX_NUMBERS = 6
 MAX_NAME = 80  # characters
 MAX_NAMES = 8
+MAX_WORD = MAX_NAME + 8  # characters between two spaces: a name, what it is quoted with, a comma
 MAX_TEXT = 1000  # characters of a message
 MAX_LINES = 12
 MAX_DETAILS = 8000  # characters of what staff read besides
 _LOOKED_AT = 4 * MAX_TEXT  # of a longer text nothing else is even looked at
 _MORE = "..."
-_LONG_WORD = re.compile(rf"\S{{{MAX_NAME + 1},}}")
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD + 1},}}")
 _NUMBER = r"[-+]?(?:\d[\d_.]{0,40}(?:e[-+]?\d{1,4})?|nan|inf|True|False)"
 _LONG_ROW = re.compile(rf"({_NUMBER}(?:,\s*{_NUMBER}){{{MAX_DIMENSIONS - 1}}}),\s*{_NUMBER}(?:,\s*{_NUMBER})*")
 
@@ -66,7 +67,7 @@ def names_text(names: Iterable[object]) -> str:
 def bounded_text(text: str, length: int = MAX_TEXT) -> str:
     """A text as a student may read it: rows of numbers, words, lines and the whole cut where they are too long."""
     text = text if len(text) <= _LOOKED_AT else text[:_LOOKED_AT] + _MORE
-    text = _LONG_WORD.sub(lambda found: found[0][: MAX_NAME - len(_MORE)] + _MORE, text)
+    text = _LONG_WORD.sub(lambda found: found[0][: MAX_WORD - len(_MORE)] + _MORE, text)
     text = _LONG_ROW.sub(rf"\1, {_MORE}", text)
     lines = text.split("\n")
     if len(lines) > MAX_LINES:

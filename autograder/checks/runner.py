@@ -25,7 +25,7 @@ import torch
 from autograder.checks.result import CheckResult
 from autograder.checks.student import LocalStudent, Student
 from autograder.checks.suite_imports import importable
-from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, told, unfit
+from autograder.checks.verdicts import add_diagnosis, blank, came_from, exercise_of, is_public, judge, told, unfit
 from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
@@ -59,7 +59,7 @@ class SuitePlugin:
         self._faults = faults
         self._seconds = seconds
         self._seed_of_faults = 0
-        self._faults_told: dict[tuple[str, int], str] = {}
+        self._faults_told: dict[tuple[str, int, bool], str] = {}
         self._serve = serve
         self._solution = solution
         self._items: dict[str, list[pytest.Item]] = {}  # by exercise
@@ -173,7 +173,7 @@ class SuitePlugin:
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
             started, used = time.perf_counter(), time.process_time()
-            self._check(item, following, left)
+            self._check(item, following, self._outcome, left)
             left -= time.process_time() - used
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
                 unfit(self._outcome, blank(item).message, guarded)
@@ -188,14 +188,13 @@ class SuitePlugin:
             known.let_go()
         return results
 
-    def _check(self, item: pytest.Item, following: pytest.Item | None, left: float) -> None:
+    def _check(self, item: pytest.Item, following: pytest.Item | None, outcome: CheckResult, left: float) -> None:
         """Run one check, within what is left of the seconds."""
-        assert self._outcome is not None
         try:
             with cpu_limit(max(left, _LEAST)) if self._seconds else contextlib.nullcontext():
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         except OutOfTimeError as error:
-            judge(self._outcome, error, self._guarded)
+            judge(outcome, error, self._guarded)
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -220,7 +219,7 @@ class SuitePlugin:
 
     def _name_fault(self, exercise: str, results: list[CheckResult]) -> None:
         """Where no check could say what is wrong: look for a known fault that fails one of them just so."""
-        failed = [r for r in results if r.status == "failed" and not self._guarded]
+        failed = [r for r in results if r.status == "failed"]
         if self._faults is None or not failed or any(r.diagnosis for r in results):
             return
         items = {blank(item).name: item for item in self._items[exercise]}
@@ -233,7 +232,7 @@ class SuitePlugin:
                 if self._told_of(items[result.name], student) == said[result.name]:
                     alike.add(sentence)
             if len(alike) == 1:
-                result.diagnosis = alike.pop()
+                add_diagnosis(result, alike.pop(), self._guarded)
                 return
 
     def _told_of(self, item: pytest.Item, student: Student) -> str:
@@ -241,7 +240,7 @@ class SuitePlugin:
         if self._seed_of_faults != self.seed:
             self._seed_of_faults = self.seed
             self._faults_told.clear()
-        key = (item.nodeid, id(student))
+        key = (item.nodeid, id(student), self._guarded)
         if key not in self._faults_told:
             self.student, self._outcome = student, blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)

@@ -28,8 +28,8 @@ GUARDED = {
     "missing": "This part is as given, or its name is not defined.",
 }
 _WHY = (
-    "An earlier exercise is not right yet, so a right answer stood in for it here, and of what happens beside one this "
-    "page says no more. Mend the earlier exercise first: then it does."
+    "Right answers to other exercises stood in beside your code here, so that a mistake costs its points once, and of "
+    "what happens there this page says no more. Where your notebook has the check, too, run it there: it says all."
 )
 _ENDLESS = "To check what your code gave takes too long: is it far larger than what is asked for?"
 _BROKE = "The check itself broke. That is our fault and costs you nothing; staff will look."
@@ -91,17 +91,24 @@ def _say(outcome: CheckResult, message: str, public_text: str, guarded: bool, di
         diagnosis: The fault by name, or "".
     """
     message, public_text, diagnosis = bounded_text(message), bounded_text(public_text), bounded_text(diagnosis)
+    if guarded or not outcome.public:
+        outcome.details = message
+    if diagnosis:
+        add_diagnosis(outcome, diagnosis, guarded)
     if guarded:
-        outcome.details = "\n".join(part for part in (message, diagnosis) if part)
         message = public_text = guarded_text(outcome.status)
-    elif outcome.public:
-        outcome.diagnosis = diagnosis
-    else:
-        outcome.details, outcome.diagnosis = message, diagnosis
     if outcome.public:
         outcome.message = message
     else:
         outcome.message = " ".join(part for part in (public_text, outcome.message) if part)
+
+
+def add_diagnosis(outcome: CheckResult, diagnosis: str, guarded: bool) -> None:
+    """Name the fault of a check that failed: to the student, or to staff alone."""
+    if guarded:
+        outcome.details = "\n".join(part for part in (outcome.details, diagnosis) if part)
+    else:
+        outcome.diagnosis = diagnosis
 
 
 def told(result: CheckResult) -> str:

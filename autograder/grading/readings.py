@@ -132,7 +132,7 @@ def _run_checks(
 ) -> list[CheckResult]:
     """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        return plugin.run(exercise.id, student, seed, guarded=guarded)
+        return plugin.run(exercise.id, student, seed, guarded=student.guard(guarded))
     finally:
         student.close()
 

@@ -78,6 +78,10 @@ class SandboxedStudent(BaseStudent):
             seconds += self._limits.load_seconds
         return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
 
+    def guard(self, guarded: bool) -> bool:
+        """Whether what the student reads has to be guarded, where that is known of the stand-ins of this run."""
+        return guarded
+
     def close(self) -> None:
         """End the worker, if there is one."""
         self._end()

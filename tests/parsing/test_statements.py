@@ -13,10 +13,10 @@ import pytest
 from autograder.grading import engine
 from autograder.parsing import budget, cells
 from autograder.parsing.cells import parse_cell
-from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.statements import Statement, collect_uses, statements_of
 from autograder.parsing.work import heavy_statements
 from autograder.report.blank import blank_report
+from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
 NOT_RUN = frozenset({"train", "load"})
 NAMES = ("a", "b", "c", "d", "e", "train", "load")
