@@ -65,12 +65,12 @@ class SandboxedStudent(BaseStudent):
             raise StudentError("timeout", f"{whole}, most of them by checks before this one.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
             raise self._deaths[-1]
-        if self._connection is None:
-            self._load()
         try:
             tree, tensors = pack(arguments, copy=False)
         except ValueTooLarge as error:  # our own arguments are small: it is what the code itself gave before
             raise StudentError("error", _TOO_LARGE.format(what="A call", whose="what your code gave")) from error
+        if self._connection is None:
+            self._load()
         name = arguments.get("name")
         what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
         seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
