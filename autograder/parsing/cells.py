@@ -24,10 +24,11 @@ from autograder.parsing.slips import why_unreadable
 from autograder.runtime.errors import Place, SubmissionError
 
 SUFFIXES = (".ipynb", ".py", ".md")
+_MARK = re.compile(r"^# ?(?:%%|\+)", re.MULTILINE)
 _LESS = "Keep what the exercises need and hand it in again."
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
 MAX_CELLS = 3000  # code cells; the released notebook has some dozens
-MAX_STATEMENTS = 5000  # outside of functions and classes; the released notebook has some hundreds
+MAX_STATEMENTS = 5000  # outside of functions; the released notebook has some hundreds
 KNOWN_LENGTH = 8192  # characters; of longer cells nothing is remembered, so that nobody fills our memory with them
 
 
@@ -97,8 +98,7 @@ def parsed(sources: Iterable[str]) -> list[Cell]:
     count = sum(_count(cell.tree.body) for cell in cells)
     if count > MAX_STATEMENTS:
         raise SubmissionError(
-            f"The notebook has {count} statements outside of functions and classes; at most {MAX_STATEMENTS} are read. "
-            f"{_LESS}"
+            f"The notebook has {count} statements outside of functions; at most {MAX_STATEMENTS} are read. {_LESS}"
         )
     unread = [cell for cell in cells if cell.problem]
     needs = dict(zip([cell.number for cell in unread], needs_of([cell.source for cell in unread]), strict=True))
@@ -106,12 +106,12 @@ def parsed(sources: Iterable[str]) -> list[Cell]:
 
 
 def _count(body: list[ast.stmt]) -> int:
-    """Statements of a cell, those within its `if`, `try`, `with` and loops too."""
+    """Statements of a cell, those within its classes, `if`, `try`, `with` and loops too."""
     todo, count = list(body), 0
     while todo:
         node = todo.pop()
         count += isinstance(node, ast.stmt)
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for part in ("body", "orelse", "finalbody", "handlers", "cases"):
                 todo += getattr(node, part, [])
     return count
@@ -239,6 +239,9 @@ def _script_sources(text: str) -> Iterator[str]:
 def _jupytext_sources(text: str) -> Iterator[str]:
     import jupytext
 
+    marks = len(_MARK.findall(text))
+    if marks > 2 * MAX_CELLS:  # jupytext takes long for each
+        raise SubmissionError(f"The file has {marks} marks of cells; at most {2 * MAX_CELLS} are read. {_LESS}")
     form = "py:light" if is_light(text) else "py:percent"
     try:
         notebook = jupytext.reads(without_odd_head(text), fmt=form)

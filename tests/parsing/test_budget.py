@@ -46,8 +46,9 @@ def notebook(*sources: str) -> bytes:
         "try:\n  pass\nexcept OSError:\n" + "    FCOS=1\n" * MAX_STATEMENTS,
         "for i in x:\n    match i:\n        case 1:\n" + "            FCOS=1;" * MAX_STATEMENTS + "\n",
         "FCOS=1;" * (MAX_STATEMENTS + 1),
+        "class FCOS:\n" + "    def a(self): pass\n" * MAX_STATEMENTS,
     ],
-    ids=["one below the other", "in an if", "in a handler", "in a case", "in a line"],
+    ids=["one below the other", "in an if", "in a handler", "in a case", "in a line", "in a class"],
 )
 def test_thousands_of_statements_are_the_students(source):
     """They are counted before anything is made of them, and refused in a sentence that says what to do."""
@@ -65,6 +66,8 @@ def test_thousands_of_cells_are_the_students():
     """Code cells are counted, and in nbgrader's process all cells."""
     with pytest.raises(SubmissionError, match="3001 code cells; at most 3000"):
         read_notebook(notebook(*["1"] * (MAX_CELLS + 1)), ".ipynb")
+    with pytest.raises(SubmissionError, match="6001 marks of cells; at most 6000"):
+        read_notebook(script(*["1"] * (2 * MAX_CELLS + 1)), ".py")
     with pytest.raises(SubmissionError, match="6001 cells; at most 6000"):
         all_cells(notebook(*["1"] * (2 * MAX_CELLS + 1)), ".ipynb")
 
