@@ -26,7 +26,7 @@ from autograder.checks.result import CheckResult
 from autograder.checks.student import LocalStudent, Student
 from autograder.checks.suite_imports import importable
 from autograder.checks.verdicts import add_diagnosis, blank, came_from, exercise_of, is_public, judge, told, unfit
-from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
+from autograder.runtime.cpu_limit import cpu_limit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
 _NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
@@ -68,6 +68,7 @@ class SuitePlugin:
         self._stored: dict[str, dict[str, torch.Tensor]] = {}
         self._solutions: dict[str, Student] = {}
         self._guarded = False
+        self._left: float | None = None  # seconds that the check which runs may take
         self.student: Student | None = None
         self.seed = 0
         self.problems: list[str] = []
@@ -100,6 +101,12 @@ class SuitePlugin:
         elif self._outcome is not None and call.when == "call" and not self._outcome.status:
             self._outcome.status, self._outcome.message = "passed", ""
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Stop a check that takes too long; within pytest's own try, so that it tidies up behind it."""
+        with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+            return (yield)
 
     # What suites ask for.
 
@@ -168,13 +175,15 @@ class SuitePlugin:
             only: Name of a check; the others are left out.
         """
         self.student, self.seed, self._guarded = student, seed, guarded
-        results, left = [], self._seconds or 0.0
+        results, left = [], self._seconds
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
             started, used = time.perf_counter(), time.process_time()
-            self._check(item, following, self._outcome, left)
-            left -= time.process_time() - used
+            self._left = left
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._left = None
+            left = left and max(left - (time.process_time() - used), _LEAST)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
                 unfit(self._outcome, blank(item).message, guarded)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
@@ -187,14 +196,6 @@ class SuitePlugin:
         if isinstance(known := self._solutions.get(exercise), LocalStudent):
             known.let_go()
         return results
-
-    def _check(self, item: pytest.Item, following: pytest.Item | None, outcome: CheckResult, left: float) -> None:
-        """Run one check, within what is left of the seconds."""
-        try:
-            with cpu_limit(max(left, _LEAST)) if self._seconds else contextlib.nullcontext():
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        except OutOfTimeError as error:
-            judge(outcome, error, self._guarded)
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.

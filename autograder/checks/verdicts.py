@@ -37,7 +37,7 @@ _BROKE = "The check itself broke. That is our fault and costs you nothing; staff
 
 def guarded_text(status: str) -> str:
     """What a student reads of a guarded check: the same for all code that comes to this status."""
-    return f"{GUARDED[status]} {_WHY}"
+    return GUARDED[status] if status == "missing" else f"{GUARDED[status]} {_WHY}"
 
 
 def judge(outcome: CheckResult, error: BaseException, guarded: bool = False) -> None:

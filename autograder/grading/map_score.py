@@ -24,6 +24,7 @@ from autograder.checks.student import Handle
 from autograder.course.assignment import Assignment
 from autograder.course.map_settings import MapSettings
 from autograder.intake.weights import Weights
+from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import Cell
 from autograder.parsing.slicing import make_slice
 from autograder.runtime.errors import KitError, StudentError, SubmissionError
@@ -104,7 +105,8 @@ def _fill(
     seconds = settings.seconds
     limits = replace(assignment.limits, call_seconds=seconds, exercise_seconds=seconds, restarts=0)
     limits = replace(limits, submission_seconds=host.charged + 2 * seconds)  # a slow exercise costs no figure
-    piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
+    with reading_budget():
+        piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
     student = SandboxedStudent(replace(assignment, limits=limits), piece, host)
     shown = False  # whether its code has seen an image: from then on its own words stay with staff
     found: list[Any] = []

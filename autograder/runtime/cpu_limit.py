@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 
+_AGAIN = 1.0  # seconds
+
+
 class OutOfTimeError(Exception):
     """The seconds are used up."""
 
@@ -30,13 +33,20 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
+    armed = True
+
     def stop(_: int, __: FrameType | None) -> None:
-        raise Stopped
+        if armed:
+            raise Stopped
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again and again, should somebody swallow the first
+    again = max(seconds, _AGAIN)  # should somebody swallow the first; never while we are still at putting all back
+    signal.setitimer(signal.ITIMER_PROF, seconds, again)
     try:
-        yield
+        try:
+            yield
+        finally:
+            armed = False  # from here on nothing is raised, so that the rest is always done
     except Stopped as error:
         raise OutOfTimeError(f"{seconds:g} s of computing are used up") from error
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import random
 import re
+import signal
 import warnings
 from types import SimpleNamespace
 
@@ -154,6 +156,16 @@ def test_a_quick_one_is_not():
         pass
     end = sum(i for i in range(2_000_000))
     assert end > 0
+
+
+def test_nothing_is_left_of_a_limit():
+    """Whenever the seconds end, within or just as the code does, the timer is off and the handler is as it was."""
+    before = signal.getsignal(signal.SIGPROF)
+    for count in range(300):
+        with contextlib.suppress(OutOfTimeError), cpu_limit(0.0005):
+            sum(range(100 * count))
+        assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGPROF) is before
 
 
 def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
