@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-
 _AGAIN = 1.0  # seconds
 
 
