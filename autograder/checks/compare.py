@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from autograder.checks.bounded import bounded_text, name_text, names_text, numbers_text, shape_text
 from autograder.checks.result import Picture
 
 Hypothesis = tuple[str, torch.Tensor]
@@ -23,29 +24,24 @@ _SHOWN = 3
 class CheckFailed(Exception):
     """A check's verdict is "failed".
 
+    Its texts are bounded here, whatever a suite puts into them: see `bounded.py`, whose functions write shapes, names
+    and numbers that student code chose.
+
     Attributes:
         message: Expected and got, for a student who may see the numbers.
         diagnosis: The fault by name, or "".
         public_text: What may be said where the numbers are hidden.
         picture: What to draw where they are not.
-        quotes: Whether the message repeats words that student code chose: where it must not talk, public text is said.
     """
 
     def __init__(
-        self,
-        message: str,
-        diagnosis: str = "",
-        public_text: str = "",
-        picture: Picture | None = None,
-        *,
-        quotes: bool = False,
+        self, message: str, diagnosis: str = "", public_text: str = "", picture: Picture | None = None
     ) -> None:
-        super().__init__(message)
-        self.quotes = quotes
+        self.message = bounded_text(message)
+        super().__init__(self.message)
         self.picture = picture
-        self.message = message
-        self.diagnosis = diagnosis
-        self.public_text = public_text
+        self.diagnosis = bounded_text(diagnosis)
+        self.public_text = bounded_text(public_text)
 
 
 def expect_tensor(got: Any, what: str) -> torch.Tensor:
@@ -54,7 +50,7 @@ def expect_tensor(got: Any, what: str) -> torch.Tensor:
         return got
     if got is None:
         raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
-    text = f"{what} should be a tensor, but is a `{type(got).__name__}`."
+    text = f"{what} should be a tensor, but is a `{name_text(type(got).__name__)}`."
     raise CheckFailed(text, public_text=text)
 
 
@@ -63,7 +59,7 @@ def expect_shape(got: Any, shape: Sequence[int], what: str) -> torch.Tensor:
     tensor = expect_tensor(got, what)
     if tuple(tensor.shape) == tuple(shape):
         return tensor
-    text = f"{what} has the wrong shape: expected {tuple(shape)}, got {tuple(tensor.shape)}."
+    text = f"{what} has the wrong shape: expected {shape_text(shape)}, got {shape_text(tensor)}."
     diagnosis = ""
     if tensor.numel() == torch.Size(shape).numel():
         diagnosis = "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
@@ -95,7 +91,7 @@ def expect_close(
     if isinstance(got, torch.Tensor) and tuple(got.shape) != tuple(expected.shape):
         diagnosis = _explained(got, hypotheses, rtol, atol)
         if diagnosis:
-            shapes = f"{what}: expected shape {tuple(expected.shape)}, got {tuple(got.shape)}."
+            shapes = f"{what}: expected shape {shape_text(expected)}, got {shape_text(got)}."
             raise CheckFailed(shapes, diagnosis, public_text=f"{what} has the wrong shape.")
     tensor = expect_shape(got, expected.shape, what)
     if _close(tensor, expected, rtol, atol):
@@ -115,12 +111,12 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str,
     if got is None:
         raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
     if not isinstance(got, dict):
-        text = f"{what} should be a dict with a tensor for each level, but is a `{type(got).__name__}`."
+        text = f"{what} should be a dict with a tensor for each level, but is a `{name_text(type(got).__name__)}`."
         raise CheckFailed(text, public_text=text)
     absent = [level for level in expected if level not in got]
     if absent:
-        text = f"{what} lacks the level {absent[0]!r}: its keys are {sorted(map(str, got))[:8]}."
-        raise CheckFailed(text, public_text=f"{what} lacks a level.", quotes=True)
+        text = f"{what} lacks the level {absent[0]!r}: its keys are {names_text(got)}."
+        raise CheckFailed(text, public_text=f"{what} lacks a level.")
     return got
 
 
@@ -162,10 +158,5 @@ def _differences(got: torch.Tensor, expected: torch.Tensor, what: str, rtol: flo
     for index in rows.nonzero().flatten()[:_SHOWN].tolist():
         want = expected[index] if expected.dim() else expected
         have = got[index] if got.dim() else got
-        text.append(f"row {index}: expected {_numbers(want)}, got {_numbers(have)}")
+        text.append(f"row {index}: expected {numbers_text(want)}, got {numbers_text(have)}")
     return "\n".join(text)
-
-
-def _numbers(tensor: torch.Tensor) -> str:
-    values = [f"{value:.4g}" for value in tensor.flatten()[:8].tolist()]
-    return f"({', '.join(values)}{', ...' if tensor.numel() > 8 else ''})"

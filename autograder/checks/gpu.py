@@ -62,7 +62,7 @@ def expect_runs_on_gpu(
             raise
         where = f" in code cell {error.place.cell}, line {error.place.line}" if error.place else ""
         diagnosis = f"With a GPU this would stop{where}: a tensor made on the CPU meets one on the GPU. {_ADVICE}"
-        raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.", quotes=True) from error
+        raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.") from error
     if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
         raise CheckFailed("Your code's process gave no account of devices.")
     if result and "cpu" in got["places"]:
@@ -73,4 +73,4 @@ def expect_runs_on_gpu(
     if got.get("alone") is True:
         where = f" ({got['where'][:300]})" if isinstance(got.get("where"), str) and got["where"] else ""
         text = f"`{name}` works on a GPU alone: where there is none, it stops"
-        raise CheckFailed(f"{text}{where}. Its values were checked as on a GPU.", _GUARDED, f"{text}.", quotes=True)
+        raise CheckFailed(f"{text}{where}. Its values were checked as on a GPU.", _GUARDED, f"{text}.")

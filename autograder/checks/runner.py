@@ -25,10 +25,13 @@ import torch
 from autograder.checks.result import CheckResult
 from autograder.checks.student import LocalStudent, Student
 from autograder.checks.suite_imports import importable
-from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, told, unfit
+from autograder.checks.verdicts import add_diagnosis, blank, came_from, exercise_of, is_public, judge, told, unfit
+from autograder.runtime.cpu_limit import cpu_limit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
 _NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
+
+_LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
 
 Serve = Callable[["SuitePlugin"], None]
 
@@ -41,6 +44,7 @@ class SuitePlugin:
         serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
         solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
         faults: Gives known faults of an exercise, a sentence and a student who has it.
+        seconds: CPU time of this process that a run of checks may take, the solution's included; None for no end.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class SuitePlugin:
         serve: Serve,
         solution: Callable[[str], Student] | None = None,
         faults: Callable[[str], list[tuple[str, Student]]] | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._reference = reference
         self._faults = faults
+        self._seconds = seconds
         self._seed_of_faults = 0
-        self._faults_told: dict[tuple[str, int], str] = {}
+        self._faults_told: dict[tuple[str, int, bool], str] = {}
         self._serve = serve
         self._solution = solution
         self._items: dict[str, list[pytest.Item]] = {}  # by exercise
@@ -63,6 +69,7 @@ class SuitePlugin:
         self._solutions: dict[str, Student] = {}
         self._guarded = False
         self._ours: frozenset[str] = frozenset()
+        self._left: float | None = None  # seconds that the check which runs may take
         self.student: Student | None = None
         self.seed = 0
         self.problems: list[str] = []
@@ -95,6 +102,12 @@ class SuitePlugin:
         elif self._outcome is not None and call.when == "call" and not self._outcome.status:
             self._outcome.status, self._outcome.message = "passed", ""
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Stop a check that takes too long; within pytest's own try, so that it tidies up behind it."""
+        with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+            return (yield)
 
     # What suites ask for.
 
@@ -174,17 +187,20 @@ class SuitePlugin:
             exercise: Its id.
             student: Whose code.
             seed: What random inputs are drawn from.
-            guarded: Keep the wording of student code's exceptions from the feedback of public checks too.
+            guarded: Say no more to the student than each check's status, see `verdicts.py`.
             ours: Methods that checks are to ask the solution for.
             only: Name of a check; the others are left out.
         """
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
-        results = []
+        results, left = [], self._seconds
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
+            self._left = left
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._left = None
+            left = left and max(left - (time.process_time() - used), _LEAST)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
                 unfit(self._outcome, blank(item).message, guarded)
             self._outcome.seconds = round(time.perf_counter() - started, 4)
@@ -234,7 +250,7 @@ class SuitePlugin:
                 if self._told_of(items[result.name], student) == said[result.name]:
                     alike.add(sentence)
             if len(alike) == 1:
-                result.diagnosis = alike.pop()
+                add_diagnosis(result, alike.pop(), self._guarded)
                 return
 
     def _told_of(self, item: pytest.Item, student: Student) -> str:
@@ -242,7 +258,7 @@ class SuitePlugin:
         if self._seed_of_faults != self.seed:
             self._seed_of_faults = self.seed
             self._faults_told.clear()
-        key = (item.nodeid, id(student))
+        key = (item.nodeid, id(student), self._guarded)
         if key not in self._faults_told:
             self.student, self._outcome = student, blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)

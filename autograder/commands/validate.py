@@ -254,10 +254,11 @@ def proof_table(assignment: Assignment, proof: Proof, console: Console, only: st
 
 
 def _named(case: Case, said: list[CheckResult]) -> bool:
-    """Whether a student would know what is wrong from what these checks say."""
+    """Whether what these checks say tells what is wrong: to the student, or to staff where a page may not say it."""
     if case.kind == "unseen":
         return any(check.diagnosis or (check.status != "failed" and "line " in check.message) for check in said)
-    return bool(case.sample.says) and any(case.sample.says in f"{c.diagnosis} {c.message}" for c in said)
+    told = [f"{check.diagnosis} {check.message} {check.details}" for check in said]
+    return bool(case.sample.says) and any(case.sample.says in text for text in told)
 
 
 def _id(check: CheckResult) -> str:

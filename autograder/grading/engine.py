@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 
@@ -12,8 +13,8 @@ from autograder.grading.map_score import Asked, measure, not_possible, scored
 from autograder.grading.newer_python import hold_back, newer_notes
 from autograder.grading.readings import check_exercise, checks_of, read_again
 from autograder.grading.released import released_texts
+from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import Cell, handed_in_with, parsed, sources_of
-from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.excerpt import shown_code
 from autograder.parsing.slicing import Slice, forget, make_slice
 from autograder.report.model import UNREAD, Report
@@ -21,11 +22,8 @@ from autograder.runtime.errors import KitError, SubmissionError
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 
-READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
-_TOO_LONG = (
-    f"It takes more than {READ_SECONDS:g} s to find out what this notebook defines: are there thousands of "
-    "statements, or hundreds of shell lines, in it? Keep what the exercises need and hand it in again."
-)
+CHECK_SECONDS = 30.0  # of our own computing for the checks of an exercise; the solution's answers take less than one
+_MOST_NOTES = 12
 
 
 def grade_notebook(
@@ -56,17 +54,17 @@ def grade_notebook(
     sources: list[str] = []
     cells: list[Cell] = []
     slices: dict[str, Slice] = {}
+    version = ""
     try:
-        with cpu_limit(READ_SECONDS):
+        with reading_budget():
             sources = sources_of(data, suffix, assignment.limits.code_kilobytes)
             cells = parsed(sources)
             slices = {e.id: slice_of(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
+            version = handed_in_with(data, suffix)
     except SubmissionError as error:
         report.outcome, report.problem = "unreadable", str(error)
-    except OutOfTimeError:
-        report.outcome, report.problem = "unreadable", _TOO_LONG
-    report.notes = [*newer_notes(cells), *(_syntax_note(cell) for cell in cells if cell.problem and not cell.needs)]
-    if (version := handed_in_with(data, suffix)) not in ("", assignment.version):
+    report.notes = _notes(cells)
+    if version not in ("", assignment.version):
         report.notes.append(_version_note(version, assignment.version))
     for exercise in assignment.exercises:
         if exercise.id in skip:
@@ -129,7 +127,8 @@ def _grade_exercise(
     )
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":
-        result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
+        with contextlib.suppress(SubmissionError), reading_budget():  # the verdict stands without it
+            result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
     return result
 
 
@@ -183,6 +182,14 @@ def _nothing_to_grade(exercise: Exercise, plugin: SuitePlugin, problem: str) -> 
     for check in checks:
         check.status, check.message = "missing", problem
     return ExerciseResult(exercise.id, exercise.title, exercise.points, checks)
+
+
+def _notes(cells: list[Cell]) -> list[str]:
+    """A note for each cell that Python cannot read; of very many the first ones."""
+    notes = [*newer_notes(cells), *(_syntax_note(cell) for cell in cells if cell.problem and not cell.needs)]
+    if len(notes) <= _MOST_NOTES:
+        return notes
+    return [*notes[:_MOST_NOTES], f"So it is with {len(notes) - _MOST_NOTES} more code cells."]
 
 
 def _syntax_note(cell: Cell) -> str:

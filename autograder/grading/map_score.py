@@ -17,12 +17,14 @@ from typing import Any
 
 import torch
 
+from autograder.checks.bounded import bounded_details, bounded_text
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import module_at
 from autograder.checks.student import Handle
 from autograder.course.assignment import Assignment
 from autograder.course.map_settings import MapSettings
 from autograder.intake.weights import Weights
+from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import Cell
 from autograder.parsing.slicing import make_slice
 from autograder.runtime.errors import KitError, StudentError, SubmissionError
@@ -77,7 +79,7 @@ def measure(assignment: Assignment, settings: MapSettings, cells: list[Cell], ho
     except SubmissionError as error:
         figure.status, figure.message = "refused", f"The weights are not read: {error}"
     except Exception:  # ours, and only the figure's
-        figure.status, figure.details = "grader_error", traceback.format_exc()
+        figure.status, figure.details = "grader_error", bounded_details(traceback.format_exc())
         figure.message = "Measuring it broke. That is our fault and costs you nothing; staff will look."
     figure.seconds = round(time.perf_counter() - started, 2)
     return figure
@@ -103,7 +105,8 @@ def _fill(
     seconds = settings.seconds
     limits = replace(assignment.limits, call_seconds=seconds, exercise_seconds=seconds, restarts=0)
     limits = replace(limits, submission_seconds=host.charged + 2 * seconds)  # a slow exercise costs no figure
-    piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
+    with reading_budget():
+        piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
     student = SandboxedStudent(replace(assignment, limits=limits), piece, host)
     shown = False  # whether its code has seen an image: from then on its own words stay with staff
     found: list[Any] = []
@@ -119,8 +122,8 @@ def _fill(
                 left_out += odd
     except StudentError as error:
         figure.status = "refused" if error.kind == "WeightsRefused" else error.status
-        figure.message = error.public_text if shown else error.message
-        figure.details = f"After {len(found)} of {len(images)} images: {error.message}" if shown else ""
+        figure.message = bounded_text(error.public_text if shown else error.message)
+        figure.details = f"After {len(found)} of {len(images)} images: {bounded_text(error.message)}" if shown else ""
         return
     finally:
         student.close()

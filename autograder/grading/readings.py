@@ -134,7 +134,7 @@ def _run_checks(
 ) -> list[CheckResult]:
     """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        return plugin.run(exercise.id, student, seed, guarded=bound.guarded, ours=bound.ours)
+        return plugin.run(exercise.id, student, seed, guarded=student.guard(bound.guarded), ours=bound.ours)
     finally:
         student.close()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from autograder.intake.untrusted import MAX_ENTRIES, SKIPPED, zip_parts
+from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
@@ -73,7 +74,7 @@ def found_in_zip(path: Path) -> list[Found]:
         KitError: It cannot be opened, or holds none.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading_budget(), zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except PermissionError as error:
         raise KitError(f"{path}: you may not read this file ({error.strerror}).") from error

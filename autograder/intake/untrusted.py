@@ -11,6 +11,8 @@ from autograder.runtime.errors import SubmissionError
 
 MAX_ENTRIES = 5000
 MAX_RATIO = 200
+MAX_PARTS = 32  # folders that one file of a zip lies in
+MAX_NAME = 512  # characters of its whole name
 SKIPPED = {".ipynb_checkpoints", "__MACOSX", "__pycache__"}
 
 
@@ -58,9 +60,12 @@ def read_member(path: Path, member: str, limit: int) -> bytes:
 def zip_parts(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     """The parts of an entry's name; empty for what is no plain file of a submission.
 
-    That is a folder, a symbolic link, a path that leads out of the zip, and what systems leave behind.
+    That is a folder, a symbolic link, a path that leads out of the zip or is as long as no student's, and what systems
+    leave behind.
     """
+    if len(entry.filename) > MAX_NAME:
+        return ()
     parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", "."))
     odd = entry.is_dir() or ".." in parts or entry.filename[:1] in ("/", "\\") or (entry.external_attr >> 28) == 0xA
     hidden = any(part.startswith(".") or part in SKIPPED for part in parts)
-    return () if odd or hidden else parts
+    return () if odd or hidden or len(parts) > MAX_PARTS else parts

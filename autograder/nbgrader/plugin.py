@@ -37,6 +37,7 @@ from autograder.intake.submissions import Submission, submission_in
 from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.nbgrader.rebuilt import rebuilt_notebook, unread
 from autograder.nbgrader.tools import own_tools_first
+from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import all_cells
 from autograder.report.files import write_report
 from autograder.report.html import exercise_panel
@@ -94,7 +95,8 @@ class TolerantExporter(NotebookExporter):  # type: ignore[misc]
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
         """See nbconvert."""
         try:
-            nbformat.read(filename, as_version=4)
+            with reading_budget():
+                nbformat.read(filename, as_version=4)
         except Exception:  # nbformat raises many kinds for what is no notebook
             path = Path(filename)
             resources = resources or {}
@@ -144,10 +146,11 @@ class RebuildFromRelease(_KitPreprocessor):
             if submission.problem:
                 raise SubmissionError(submission.problem)
             data = submission.read(assignment.limits.notebook_megabytes)
-            cells = all_cells(data, Path(submission.name).suffix.lower())
+            with reading_budget():
+                cells = all_cells(data, Path(submission.name).suffix.lower())
+                return rebuilt_notebook(assignment, cells), resources
         except SubmissionError as error:
-            cells = [unread(str(error))]
-        return rebuilt_notebook(assignment, cells), resources
+            return rebuilt_notebook(assignment, [unread(str(error))]), resources
 
 
 class GradeWithKit(_KitPreprocessor):

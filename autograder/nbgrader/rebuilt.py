@@ -42,12 +42,13 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     release = release_cells(assignment)
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
     made = [make.get(kind, nbformat.v4.new_raw_cell)(source) for kind, source in cells]
+    defined = {id(cell): _defined(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
     for cell in release:
         if utils.is_solution(cell):
-            _mark_solution(cell, made)
+            _mark_solution(cell, made, defined)
     for exercise in assignment.exercises:
         check = next(c for c in release if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.grade_id)
-        place = _place_of_check(exercise.id, exercise.names, made)
+        place = _place_of_check(exercise.id, exercise.names, made, defined)
         made[place[0] : place[1]] = [check]
     for index, cell in enumerate(made):
         cell["id"] = f"cell-{index:04d}"
@@ -56,22 +57,24 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     return notebook
 
 
-def _mark_solution(released: Any, made: list[Any]) -> None:
+def _mark_solution(released: Any, made: list[Any], defined: dict[int, set[str]]) -> None:
     """Give the release's metadata to the last student cell that defines the same names, for staff's comments."""
     names = _defined(released.source)
     for cell in reversed(made):
-        if cell.cell_type == "code" and "nbgrader" not in cell.metadata and names & _defined(cell.source):
+        if "nbgrader" not in cell.metadata and names & defined.get(id(cell), set()):
             cell.metadata["nbgrader"] = dict(released.metadata.nbgrader)
             return
 
 
-def _place_of_check(exercise: str, names: tuple[str, ...], made: list[Any]) -> tuple[int, int]:
+def _place_of_check(
+    exercise: str, names: tuple[str, ...], made: list[Any], defined: dict[int, set[str]]
+) -> tuple[int, int]:
     """Where the check cell goes: in place of the student's own, behind what it checks, or at the end."""
     calls = (f'check("{exercise}")', f"check('{exercise}')")
     for index, cell in enumerate(made):
         if cell.cell_type == "code" and cell.source.strip() in calls:
             return index, index + 1
-    behind = [i + 1 for i, c in enumerate(made) if c.cell_type == "code" and set(names) & _defined(c.source)]
+    behind = [i + 1 for i, cell in enumerate(made) if set(names) & defined.get(id(cell), set())]
     place = max(behind, default=len(made))
     return place, place
 

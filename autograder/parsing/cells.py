@@ -17,14 +17,18 @@ from typing import Any
 
 from autograder import RECORD
 from autograder.parsing.colab_script import colab_sources, is_colab_script
-from autograder.parsing.exported_script import exported_sources, is_exported, is_light
+from autograder.parsing.exported_script import exported_sources, is_exported, is_light, without_odd_head
 from autograder.parsing.magics import python_in
 from autograder.parsing.newer_grammar import needs_of
 from autograder.parsing.slips import why_unreadable
 from autograder.runtime.errors import Place, SubmissionError
 
 SUFFIXES = (".ipynb", ".py", ".md")
+_MARK = re.compile(r"^# ?(?:%%|\+)", re.MULTILINE)
+_LESS = "Keep what the exercises need and hand it in again."
 _FENCES = {"python", "python3", "py", "py3", "ipython", "ipython3", "{code-cell}", "{python}"}
+MAX_CELLS = 3000  # code cells; the released notebook has some dozens
+MAX_STATEMENTS = 5000  # outside of functions; the released notebook has some hundreds
 KNOWN_LENGTH = 8192  # characters; of longer cells nothing is remembered, so that nobody fills our memory with them
 
 
@@ -79,27 +83,52 @@ def sources_of(data: bytes, suffix: str, code_kilobytes: int = 2048) -> list[str
     size = sum(len(source) for source in sources)
     if size > code_kilobytes * 1024:
         raise SubmissionError(f"The notebook holds {size // 1024} kB of code; at most {code_kilobytes} are read.")
+    if len(sources) > MAX_CELLS:
+        raise SubmissionError(f"The notebook has {len(sources)} code cells; at most {MAX_CELLS} are read. {_LESS}")
     return sources
 
 
 def parsed(sources: Iterable[str]) -> list[Cell]:
-    """The cells of some sources, numbered from 1; those that this Python cannot read know which one could."""
+    """The cells of some sources, numbered from 1; those that this Python cannot read know which one could.
+
+    Raises:
+        SubmissionError: They hold more statements than are followed.
+    """
     cells = [parse_cell(number, source) for number, source in enumerate(sources, start=1)]
+    count = sum(_count(cell.tree.body) for cell in cells)
+    if count > MAX_STATEMENTS:
+        raise SubmissionError(
+            f"The notebook has {count} statements outside of functions; at most {MAX_STATEMENTS} are read. {_LESS}"
+        )
     unread = [cell for cell in cells if cell.problem]
     needs = dict(zip([cell.number for cell in unread], needs_of([cell.source for cell in unread]), strict=True))
     return [replace(cell, needs=needs[cell.number]) if needs.get(cell.number) else cell for cell in cells]
+
+
+def _count(body: list[ast.stmt]) -> int:
+    """Statements of a cell, those within its classes, `if`, `try`, `with` and loops too."""
+    todo, count = list(body), 0
+    while todo:
+        node = todo.pop()
+        count += isinstance(node, ast.stmt)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                todo += getattr(node, part, [])
+    return count
 
 
 def all_cells(data: bytes, suffix: str) -> list[tuple[str, str]]:
     """Every cell of a notebook file as kind and source, text included; an unreadable kind counts as "raw".
 
     Raises:
-        SubmissionError: It is no notebook.
+        SubmissionError: It is no notebook, or one of very many cells.
     """
     text = _decode(data)
     if suffix != ".ipynb":
         return [("code", cell.source) for cell in read_notebook(data, suffix)]
     cells = [cell for cell in _ipynb_cells(text) if isinstance(cell, dict)]
+    if len(cells) > 2 * MAX_CELLS:
+        raise SubmissionError(f"The notebook has {len(cells)} cells; at most {2 * MAX_CELLS} are read. {_LESS}")
     return [(str(cell.get("cell_type", "raw")), _joined(cell.get("source", ""))) for cell in cells]
 
 
@@ -210,8 +239,12 @@ def _script_sources(text: str) -> Iterator[str]:
 def _jupytext_sources(text: str) -> Iterator[str]:
     import jupytext
 
+    marks = len(_MARK.findall(text))
+    if marks > 2 * MAX_CELLS:  # jupytext takes long for each
+        raise SubmissionError(f"The file has {marks} marks of cells; at most {2 * MAX_CELLS} are read. {_LESS}")
+    form = "py:light" if is_light(text) else "py:percent"
     try:
-        notebook = jupytext.reads(text, fmt="py:light" if is_light(text) else "py:percent")
+        notebook = jupytext.reads(without_odd_head(text), fmt=form)
     except Exception as error:  # jupytext raises many kinds for headers it cannot read
         raise SubmissionError("The .py file cannot be read as a notebook: is a cell header damaged?") from error
     for cell in notebook.cells:

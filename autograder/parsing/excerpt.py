@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterable, Iterator
 
 from autograder.checks.result import Code
 from autograder.parsing.cells import Cell
@@ -27,18 +28,32 @@ def shown_code(piece: Slice, cells: list[Cell], others: frozenset[str], places: 
         others: Names that other exercises ask for.
         places: Code cell and line of where student code stopped; they may be forged.
     """
-    wanted = set(piece.wanted)
-    first = [s for s in piece.statements if wanted & (s.binds | s.patches)]
-    stopped = [s for s in piece.statements if s not in first and any(_holds(s, *place) for place in places)]
-    rest = [s for s in piece.statements if s not in first and s not in stopped and not _aside(s, others)]
+    return _bounded(_parts(piece, cells, others, places), places)
+
+
+def _parts(piece: Slice, cells: list[Cell], others: frozenset[str], places: set[tuple[int, int]]) -> Iterator[Code]:
+    """The pieces in the order in which they are shown; made as they are asked for, since a page holds but a few."""
     broken = {place.cell for place, _ in piece.broken.values()}
-    parts = [Code(cell.number, 1, cell.source) for cell in cells if cell.number in broken]
-    parts += [Code(s.cell, s.line, s.source) for s in [*first, *stopped, *rest]]
-    return _bounded(parts, places)
+    yield from (Code(cell.number, 1, cell.source) for cell in cells if cell.number in broken)
+    wanted = set(piece.wanted)
+    by_cell: dict[int, list[int]] = {}
+    for cell, line in places:
+        by_cell.setdefault(cell, []).append(line)
+    stopped: list[Statement] = []
+    rest: list[Statement] = []
+    for statement in piece.statements:
+        if not wanted.isdisjoint(statement.binds) or not wanted.isdisjoint(statement.patches):
+            yield Code(statement.cell, statement.line, statement.source)
+        elif any(_holds(statement, line) for line in by_cell.get(statement.cell, ())):
+            stopped.append(statement)
+        else:
+            rest.append(statement)
+    yield from (Code(s.cell, s.line, s.source) for s in stopped)
+    yield from (Code(s.cell, s.line, s.source) for s in rest if not _aside(s, others))
 
 
-def _holds(statement: Statement, cell: int, line: int) -> bool:
-    return statement.cell == cell and 0 <= line - statement.line <= statement.source.count("\n")
+def _holds(statement: Statement, line: int) -> bool:
+    return 0 <= line - statement.line <= statement.source.count("\n")
 
 
 def _aside(statement: Statement, others: frozenset[str]) -> bool:
@@ -54,7 +69,7 @@ def _aside(statement: Statement, others: frozenset[str]) -> bool:
     return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
 
 
-def _bounded(parts: list[Code], places: set[tuple[int, int]]) -> list[Code]:
+def _bounded(parts: Iterable[Code], places: set[tuple[int, int]]) -> list[Code]:
     """Cut what is long: around the place where it stopped, otherwise from the beginning."""
     kept: list[Code] = []
     lines_left, left = MAX_LINES, MAX_CHARACTERS

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 _PROMPT = re.compile(r"^# In ?\[[\d* ]*\]:?[ \t]*$", re.MULTILINE)
 _LIGHT = re.compile(r"^#\s+format_name: light\s*$|^# \+( .*)?$|^# -$", re.MULTILINE)
+_DASHES = re.compile(r"# ?---\s*$")
+_REFERRING = re.compile(r"[&*!]")  # YAML's anchors, what refers to them, and tags
+_HEAD = 4096  # characters
 _CALL = re.compile(
     r"^(?P<blank>[ \t]*)(?P<to>\w+ = )?get_ipython\(\)\.(?P<rest>\w+\(.*\))[ \t]*;?[ \t]*$", re.MULTILINE
 )
@@ -25,6 +28,22 @@ def is_exported(text: str) -> bool:
 def is_light(text: str) -> bool:
     """Whether a script is in jupytext's light format and not in the percent format."""
     return _LIGHT.search(text) is not None and re.search(r"^# %%( |$)", text, re.MULTILINE) is None
+
+
+def without_odd_head(text: str) -> str:
+    """A script without the YAML at its top, where that is long or holds what jupytext never writes.
+
+    A few lines of YAML that refer to one another stand for gigabytes; nothing in a head says anything about code.
+    """
+    lines = text.splitlines()  # as jupytext does, which takes other characters than "\n" for the end of one, too
+    above = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    dashes = [index for index in range(above) if _DASHES.match(lines[index])][:2]
+    if len(dashes) < 2:
+        return text
+    head = "\n".join(lines[dashes[0] : dashes[1]])
+    if len(head) <= _HEAD and not _REFERRING.search(head):
+        return text
+    return "\n".join([*lines[: dashes[0]], "", *lines[dashes[1] + 1 :]])
 
 
 def exported_sources(text: str) -> Iterator[str]:

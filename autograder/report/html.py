@@ -5,18 +5,26 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import jinja2
 import markupsafe
 
+from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.report.listing import excerpts, listings
 from autograder.report.model import Report
 from autograder.report.next_steps import begin, what_next
 from autograder.report.pictures import beyond, drawable, drawing
 from autograder.report.readings import how_read, unloaded
-from autograder.report.terminal import printable
+from autograder.report.terminal import printable, shortened
 
+MAX_PAGE = 2**20  # bytes; a page of this assignment has some tens of thousands
+_SHORT = 300  # characters of a message on a page that would be too long
+_FEW = 8  # notes on it
+_LEFT_OUT = (
+    "This page would have been too long: your code and the pictures are left out here, and long messages are cut."
+)
 MARKS = {
     "passed": ("✓", "passed"),
     "failed": ("✗", "not right yet"),
@@ -62,7 +70,40 @@ def page(template: str, style: str, **values: Any) -> str:
 
 
 def feedback_page(report: Report) -> str:
-    """The page of one student, as HTML."""
+    """The page of one student, as HTML of at most `MAX_PAGE` bytes: where it would be longer, code is left out."""
+    made = _feedback_page(report)
+    return made if _fits(made) else _feedback_page(_shorter(report))
+
+
+def _fits(page: str) -> bool:
+    return len(page) <= MAX_PAGE and len(page.encode("utf-8", "replace")) <= MAX_PAGE
+
+
+def _shorter(report: Report) -> Report:
+    """A report without what makes a page long, and a note that says so."""
+    notes = [_LEFT_OUT, *(shortened(note, _SHORT) for note in report.notes[:_FEW])]
+    return replace(
+        report,
+        student=shortened(report.student, _SHORT),
+        file=shortened(report.file, _SHORT),
+        problem=shortened(report.problem, _SHORT),
+        notes=notes,
+        exercises=[_shorter_exercise(exercise) for exercise in report.exercises],
+        figures=[replace(figure, message=shortened(figure.message, _SHORT)) for figure in report.figures],
+    )
+
+
+def _shorter_exercise(exercise: ExerciseResult) -> ExerciseResult:
+    checks = [_shorter_check(check) for check in exercise.checks]
+    return replace(exercise, code=[], unloaded=[], reason=shortened(exercise.reason, _SHORT), checks=checks)
+
+
+def _shorter_check(check: CheckResult) -> CheckResult:
+    message, diagnosis = shortened(check.message, _SHORT), shortened(check.diagnosis, _SHORT)
+    return replace(check, message=message, diagnosis=diagnosis, picture=None)
+
+
+def _feedback_page(report: Report) -> str:
     part = 100 * (report.score or 0) / report.max_score if report.max_score else 0
     share = f"{min(max(part, 0), 100):.1f}"
     return page(
@@ -79,9 +120,11 @@ def feedback_page(report: Report) -> str:
     )
 
 
-def exercise_panel(**values: Any) -> str:
-    """The panel of one exercise, as nbgrader's feedback shows it."""
-    return environment().get_template("exercise.html.j2").render(marks=MARKS, full=False, **values)
+def exercise_panel(exercise: ExerciseResult) -> str:
+    """The panel of one exercise, as nbgrader's feedback shows it; bounded like a page."""
+    template = environment().get_template("exercise.html.j2")
+    made = template.render(marks=MARKS, full=False, exercise=exercise)
+    return made if _fits(made) else template.render(marks=MARKS, full=False, exercise=_shorter_exercise(exercise))
 
 
 def _plain(value: Any) -> Any:

@@ -219,6 +219,7 @@ def _serve(
         from autograder.runs import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
         from autograder.checks.runner import SuitePlugin, collect
         from autograder.course import jupyter  # noqa: F401 (reads the solution)
+        from autograder.grading.engine import CHECK_SECONDS
         from autograder.grading.faults import FaultBook
         from autograder.grading.substitutes import load_solution
 
@@ -228,6 +229,7 @@ def _serve(
             lambda plugin: _loop(connection, assignment, plugin, host),
             lambda exercise: load_solution(assignment, assignment.exercise(exercise)),
             FaultBook(assignment).of,
+            CHECK_SECONDS,
         )
         collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
     except KitError as error:

@@ -8,6 +8,7 @@ everywhere. Objects of the student's classes never get through: what comes out i
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import torch
@@ -18,6 +19,10 @@ MAX_DEPTH = 16
 MAX_NODES = 200_000
 MAX_TEXT = 100_000
 MAX_BITS = 1023  # more would not fit into a float, where suites compute on
+MAX_DIMENSIONS = 16  # torch takes a time that grows with their square; no exercise has more than five
+MAX_KEY = 200  # characters of a key that is a string
+MAX_KEY_NUMBER = 2**53  # of a key that is a number: from 2**61 on there are as many as one likes with the same hash
+MAX_DEVICE = 40  # characters of a device's name
 DTYPES = {
     name: getattr(torch, name)
     for name in (
@@ -40,6 +45,10 @@ class ValueRefused(Exception):
     """A value that may not cross; the text says what it was and what is expected, for a student."""
 
 
+class ValueTooLarge(ValueRefused):
+    """A value of which each part may cross, but that is too deep or has too many parts."""
+
+
 def pack(value: object, *, copy: bool = True) -> tuple[Tree, list[torch.Tensor]]:
     """Take a value apart.
 
@@ -52,7 +61,8 @@ def pack(value: object, *, copy: bool = True) -> tuple[Tree, list[torch.Tensor]]
         their memory (see `copy`), of exactly the class `torch.Tensor`.
 
     Raises:
-        ValueRefused: Something in it may not cross, or it is too deep or too large.
+        ValueRefused: Something in it may not cross.
+        ValueTooLarge: It is too deep, or has too many parts.
     """
     tensors: list[torch.Tensor] = []
     packer = _Packer(tensors, copy)
@@ -81,8 +91,9 @@ def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
     """A dense, contiguous CPU copy of a tensor, of class `torch.Tensor`; without `copy`, itself where it is all that.
 
     Raises:
-        ValueRefused: It has no data (meta, fake) or a dtype that does not cross.
+        ValueRefused: It has no data (meta, fake), a dtype that does not cross, or more than `MAX_DIMENSIONS`.
     """
+    _hold_to_dimensions(tensor)
     if tensor.dtype not in _NAMES:
         raise ValueRefused(f"a tensor of dtype {tensor.dtype}, which no exercise asks for")
     if tensor.device.type == "meta":
@@ -102,6 +113,27 @@ def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
         raise ValueRefused(f"a tensor that cannot be copied ({reason})") from error
 
 
+def _hold_to_dimensions(tensor: torch.Tensor) -> None:
+    if tensor.ndim > MAX_DIMENSIONS:
+        raise ValueRefused(f"a tensor of more than {MAX_DIMENSIONS} dimensions")
+
+
+def _hold_to_keys(key: object) -> None:
+    """Refuse a key of a dict that no exercise asks for.
+
+    Raises:
+        ValueRefused: It is no string or number, or one that is long or large.
+    """
+    if isinstance(key, str):
+        if len(key) > MAX_KEY:
+            raise ValueRefused(f"a dict with a key of more than {MAX_KEY} characters")
+    elif isinstance(key, (int, float)):
+        if abs(key) > MAX_KEY_NUMBER and key not in (math.inf, -math.inf):
+            raise ValueRefused("a dict with a huge number for a key")
+    elif key is not None:
+        raise ValueRefused("a dict whose keys are not strings or numbers")
+
+
 class _Packer:
     def __init__(self, tensors: list[torch.Tensor], copy: bool) -> None:
         self.tensors = tensors
@@ -111,9 +143,9 @@ class _Packer:
     def tree(self, value: object, depth: int) -> Tree:
         self.nodes += 1
         if depth > MAX_DEPTH:
-            raise ValueRefused(f"a value nested more than {MAX_DEPTH} levels deep")
+            raise ValueTooLarge(f"a value nested more than {MAX_DEPTH} levels deep")
         if self.nodes > MAX_NODES:
-            raise ValueRefused(f"a value of more than {MAX_NODES} parts")
+            raise ValueTooLarge(f"a value of more than {MAX_NODES} parts")
         if value is None or value is True or value is False:
             return value
         if isinstance(value, torch.Tensor):
@@ -133,14 +165,18 @@ class _Packer:
         if isinstance(value, tuple):
             return {"t": "tuple", "v": [self.tree(item, depth + 1) for item in tuple.__iter__(value)]}
         if isinstance(value, dict):
-            items = [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in dict.items(value)]
-            return {"t": "dict", "v": items}
+            return {"t": "dict", "v": [self._item(k, v, depth) for k, v in dict.items(value)]}
         if isinstance(value, torch.dtype) and value in _NAMES:
             return {"t": "dtype", "v": _NAMES[value]}
         if isinstance(value, torch.device):
             return {"t": "device", "v": str(value)}
         kind = type(value).__name__[:80]
         raise ValueRefused(f"a `{kind}`, where a tensor (or numbers, lists, dicts of tensors) is expected")
+
+    def _item(self, key: object, value: object, depth: int) -> list[Tree]:
+        tree = self.tree(key, depth + 1)
+        _hold_to_keys(tree["v"] if type(tree) is dict and tree["t"] == "str" else tree)
+        return [tree, self.tree(value, depth + 1)]
 
 
 class _Unpacker:
@@ -152,7 +188,7 @@ class _Unpacker:
     def value(self, tree: Tree, depth: int) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            raise ValueRefused("a value that is too deep or too large")
+            raise ValueTooLarge("a value that is too deep or too large")
         if type(tree) is int and tree.bit_length() > MAX_BITS:
             raise ValueRefused("an integer of hundreds of digits")
         if tree is None or type(tree) in (bool, int, float):
@@ -171,7 +207,7 @@ class _Unpacker:
                 return dict(self._item(pair, depth) for pair in content)
             if kind == "dtype" and type(content) is str and content in DTYPES:
                 return DTYPES[content]
-            if kind == "device" and type(content) is str:
+            if kind == "device" and type(content) is str and len(content) <= MAX_DEVICE:
                 return _device(content)
         raise ValueRefused("an answer that is not of the agreed form")
 
@@ -182,6 +218,7 @@ class _Unpacker:
             raise ValueRefused("an answer that names its tensors out of order, or one of them twice")
         self.seen += 1
         tensor = self.tensors[index]
+        _hold_to_dimensions(tensor)
         if tensor.dtype not in _NAMES:
             raise ValueRefused("a tensor of a dtype that no exercise asks for")
         # A byte that is neither 0 nor 1 makes a truth value that is neither true nor false.
@@ -191,8 +228,7 @@ class _Unpacker:
         if type(pair) is not list or len(pair) != 2:
             raise ValueRefused("an answer that is not of the agreed form")
         key = self.value(pair[0], depth + 1)
-        if type(key) not in (str, int, bool, float, type(None)):
-            raise ValueRefused("a dict whose keys are not strings or numbers")
+        _hold_to_keys(key)
         return key, self.value(pair[1], depth + 1)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import secrets
+import time
 from typing import Any
 
 from autograder.checks.student import BaseStudent
 from autograder.course.assignment import Assignment, Limits
 from autograder.parsing.slicing import Slice
 from autograder.runtime.errors import Place, StudentError
-from autograder.runtime.values import ValueRefused, pack, unpack
+from autograder.runtime.values import ValueRefused, ValueTooLarge, pack, unpack
 from autograder.sandbox import meter as meters
 from autograder.sandbox.companion import Companion
 from autograder.sandbox.host import Connection, Host
@@ -19,6 +20,9 @@ from autograder.sandbox.inside import wire
 from autograder.sandbox.launch import SandboxFailed
 
 _STATUSES = {"error", "timeout", "memory", "missing"}
+_TOO_LARGE = (
+    "{what} cannot be asked for: what has to be handed over is too large. Does {whose} hold thousands of parts?"
+)
 
 
 class SandboxedStudent(BaseStudent):
@@ -68,15 +72,22 @@ class SandboxedStudent(BaseStudent):
             raise StudentError("timeout", f"{whole}, most of them by checks before this one.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
             raise self._deaths[-1]
+        try:
+            tree, tensors = pack(arguments, copy=False)
+        except ValueTooLarge as error:  # our own arguments are small: it is what the code itself gave before
+            raise StudentError("error", _TOO_LARGE.format(what="A call", whose="what your code gave")) from error
         if self._connection is None:
             self._load()
-        tree, tensors = pack(arguments, copy=False)
         name = arguments.get("name")
         what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
         seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
         if operation == "on_gpu":  # which runs the notebook's definitions anew
             seconds += self._limits.load_seconds
         return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)
+
+    def guard(self, guarded: bool) -> bool:
+        """Whether what the student reads has to be guarded, where that is known of the stand-ins of this run."""
+        return guarded
 
     def close(self) -> None:
         """End the worker, if there is one."""
@@ -111,10 +122,15 @@ class SandboxedStudent(BaseStudent):
             self._companion = None
 
     def _load(self) -> None:
-        """Start a worker and have it load the slice."""
+        """Start a worker and have it load the slice.
+
+        Raises:
+            StudentError: It does not load, or is too large to be sent.
+            SandboxFailed: Ours.
+        """
+        value = self._packed(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})
         self._take_companion()
         self._open()
-        value = self._packed(self._piece.to_json(self._assignment.globals) | {"stand_ins": self._stand_ins})
         message = {"op": "load", "value": value, "limits": self._packed_limits()}
         what = "loading the notebook's definitions"
         self.problems = self._texts(self._exchange(message, [], self._limits.load_seconds, what))
@@ -139,9 +155,16 @@ class SandboxedStudent(BaseStudent):
     def _packed_limits(self) -> Any:
         return self._packed(self._limits.whole_numbers())
 
-    @staticmethod
-    def _packed(value: Any) -> Any:
-        return pack(value)[0]
+    def _packed(self, value: Any) -> Any:
+        """What a worker is told of the notebook, as a tree.
+
+        Raises:
+            StudentError: It has too many parts.
+        """
+        try:
+            return pack(value)[0]
+        except ValueTooLarge as error:
+            raise self._died("error", _TOO_LARGE.format(what="Your code", whose="your notebook")) from error
 
     @staticmethod
     def _texts(value: Any) -> list[str]:
@@ -150,11 +173,15 @@ class SandboxedStudent(BaseStudent):
         return [text[:300] for text in lines if isinstance(text, str)][:50]
 
     def _exchange(self, message: dict[str, Any], tensors: list[Any], seconds: float, what: str) -> Any:
-        """Send a request and wait for its answer; whatever is not a proper answer ends the worker."""
+        """Send a request and wait for its answer; whatever is not a proper answer ends the worker.
+
+        What this process itself computes to read the answer is charged like the worker's seconds.
+        """
         assert self._connection is not None
         line = self._connection.socket
         number = secrets.token_hex(8)  # what was written before the question was asked cannot answer it
         meter = meters.Meter(line, self._host, self._cpu, seconds)
+        begun = time.thread_time()
         try:
             line.settimeout(meters.PATIENCE * seconds)
             wire.send(line, {"id": number, **message}, tensors)
@@ -166,6 +193,10 @@ class SandboxedStudent(BaseStudent):
                 reply, out = wire.receive(line, meter.wait, most)
             meter.settle()
             return _answered(reply, out, number, self._limits)
+        except wire.WireTooLarge as error:
+            self._end()
+            whose = "your notebook" if message["op"] in ("load", "run") else "what your code gave"
+            raise self._died("error", _TOO_LARGE.format(what=what.capitalize(), whose=whose)) from error
         except wire.WireTimeout as error:
             self._end()
             raise self._died("timeout", _stopped(what, meter.clock, seconds)) from error
@@ -178,6 +209,7 @@ class SandboxedStudent(BaseStudent):
         finally:
             self._cpu = meter.used
             charge = max(meter.charge, meter.clock / meters.PATIENCE)  # also for one that did not even read
+            charge += time.thread_time() - begun
             self._spent += charge
             self._host.charged += charge
 

@@ -36,6 +36,8 @@ class WholeNotebook:
         spent: Seconds that all runs were charged.
         worker: The worker that has run it; None where there is none just now.
         cpu: CPU seconds that the worker has used when last looked at.
+        guarded: Whether an exercise of it was guarded: what the notebook has started may have looked into its process,
+            and whatever comes later is guarded, too.
     """
 
     def __init__(self, assignment: Assignment, cells: list[tuple[int, str]], host: Host) -> None:
@@ -45,6 +47,7 @@ class WholeNotebook:
         self.spent = 0.0
         self.worker: Connection | None = None
         self.cpu = 0.0
+        self.guarded = False
 
     def request(self) -> dict[str, Any]:
         """What `run_notebook` asks for."""
@@ -87,6 +90,11 @@ class BranchedStudent(SandboxedStudent):
         super().__init__(whole.assignment, piece, whole.host, stand_ins, asked)
         self._whole = whole
         self._heard = 0  # bytes that the worker had printed before
+
+    def guard(self, guarded: bool) -> bool:
+        """See `SandboxedStudent.guard`: once is always, for the rest of this notebook."""
+        self._whole.guarded = self._whole.guarded or guarded
+        return self._whole.guarded
 
     def close(self) -> None:
         """Let the exercise's process leave; where it does not, the worker ends."""

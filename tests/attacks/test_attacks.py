@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from autograder.checks.bounded import MAX_TEXT
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.intake.submissions import Submission
 from autograder.report.files import write_report
-from autograder.report.html import feedback_page
+from autograder.report.html import MAX_PAGE, feedback_page
 from autograder.report.model import Report
 from autograder.runs.slots import Slot
 from autograder.runtime.errors import KitError
@@ -220,7 +221,9 @@ def test_attack(place: Range, attack: Attack) -> None:
     busy = attack.says == "computing" and BY_THE_CLOCK in said  # it loops, and did not get its processor time
     assert attack.says in said or busy, said[:600]
     assert all(check.message for check in exercise.checks if check.status != "passed")
+    assert all(len(check.message) <= 2 * MAX_TEXT and len(check.diagnosis) <= MAX_TEXT for check in exercise.checks)
     page = feedback_page(report)
+    assert len(page.encode()) <= MAX_PAGE
     assert not {c for c in page if unicodedata.category(c)[0] == "C"} - {"\n", "\t"}
     assert TELLS not in page
     assert not ACTIVE.search(page)

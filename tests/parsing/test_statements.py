@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import random
 import re
+import signal
 import warnings
 from types import SimpleNamespace
 
 import pytest
 
 from autograder.grading import engine
+from autograder.parsing import budget, cells
 from autograder.parsing.cells import parse_cell
-from autograder.parsing.cpu_limit import OutOfTimeError, cpu_limit
 from autograder.parsing.statements import Statement, collect_uses, statements_of
 from autograder.parsing.work import heavy_statements
 from autograder.report.blank import blank_report
+from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
 NOT_RUN = frozenset({"train", "load"})
 NAMES = ("a", "b", "c", "d", "e", "train", "load")
@@ -155,9 +158,20 @@ def test_a_quick_one_is_not():
     assert end > 0
 
 
+def test_nothing_is_left_of_a_limit():
+    """Whenever the seconds end, within or just as the code does, the timer is off and the handler is as it was."""
+    before = signal.getsignal(signal.SIGPROF)
+    for count in range(300):
+        with contextlib.suppress(OutOfTimeError), cpu_limit(0.0005):
+            sum(range(100 * count))
+        assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGPROF) is before
+
+
 def test_a_notebook_that_takes_too_long_to_read_is_the_students(assignment, monkeypatch):
     """It is graded as one that cannot be read, with a word on why; the slot goes on."""
-    monkeypatch.setattr(engine, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(budget, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(cells, "MAX_STATEMENTS", 10**6)
     report = blank_report(assignment, "ada", "fcos.py", "", 1)
     endless = "\n".join(f"a{n} = g(a{n - 1})" for n in range(40_000)).encode()
     engine.grade_notebook(assignment, _NoSuites(), report, b"# %%\n" + endless, ".py", _NoHost())

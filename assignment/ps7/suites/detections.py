@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from autograder.checks.bounded import numbers_text, shape_text
 from autograder.checks.compare import CheckFailed, expect_shape, expect_tensor
 from autograder.checks.drawings import drawn_boxes
 from autograder.checks.result import Picture
@@ -37,7 +38,7 @@ def expect_detections(
     expect_shape(boxes, (count, 4), "The boxes")
     for tensor, what in ((classes, "The classes"), (scores, "The scores")):
         if tensor.dim() != 1 or len(tensor) != count:
-            text = f"{what} have shape {tuple(tensor.shape)}, where there are {count} boxes: expected ({count},)."
+            text = f"{what} have shape {shape_text(tensor)}, where there are {count} boxes: expected ({count},)."
             raise CheckFailed(
                 text, "Boxes, classes and scores have to be filtered alike.", f"{what} have the wrong shape."
             )
@@ -122,4 +123,4 @@ def _picture(have: torch.Tensor, want: torch.Tensor, first: int, size: tuple[int
 
 def _show(row: torch.Tensor) -> str:
     score, label, *box = row.tolist()
-    return f"class {label:g}, score {score:.4g}, box ({', '.join(f'{v:.5g}' for v in box)})"
+    return f"class {label:g}, score {score:.4g}, box {numbers_text(box, '.5g')}"

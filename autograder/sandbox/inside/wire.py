@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from autograder.runtime.values import Tree
+from autograder.runtime.values import MAX_DIMENSIONS, Tree
 
 _HEADER = struct.Struct(">II")
 MAX_JSON = 16 * 1024 * 1024
@@ -32,6 +32,10 @@ class WireError(Exception):
 
 class WireGone(WireError):
     """The other side has hung up."""
+
+
+class WireTooLarge(WireError):
+    """A message of our own is larger than a frame may be: nothing of it was sent."""
 
 
 class WireTimeout(WireError):
@@ -48,12 +52,12 @@ def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch
 
     Raises:
         WireGone: The other side has hung up.
-        WireError: The message is too large.
+        WireTooLarge: The message is too large.
     """
     text = json.dumps(message).encode()
     blob = safetensors.serialize({str(i): _spec(t) for i, t in enumerate(tensors)}) if tensors else b""
     if len(text) > MAX_JSON or len(blob) >= 2**32:
-        raise WireError("the message is too large to send")
+        raise WireTooLarge("the message is too large to send")
     try:
         connection.sendall(_HEADER.pack(len(text), len(blob)) + text + blob)
     except TimeoutError as error:
@@ -106,10 +110,18 @@ def _spec(tensor: torch.Tensor) -> safetensors.TensorSpec:
 def _tensors(blob: bytes) -> list[torch.Tensor]:
     if not blob:
         return []
-    if int.from_bytes(blob[:8], "little") > MAX_NAMES:
+    length = int.from_bytes(blob[:8], "little")
+    if length > MAX_NAMES:
         raise WireError("an answer of too many tensors")
+    _hold_to_dimensions(json.loads(blob[8 : 8 + length]))
     named = safetensors.torch.load(blob)
     return [named[str(index)] for index in range(len(named))]
+
+
+def _hold_to_dimensions(header: dict[str, Any]) -> None:
+    """Look at shapes before anything is made of them: torch takes a time that grows with the square of dimensions."""
+    if any(len(entry["shape"]) > MAX_DIMENSIONS for entry in header.values()):
+        raise WireError(f"a tensor of more than {MAX_DIMENSIONS} dimensions")
 
 
 def _exactly(connection: socket.socket, count: int, wait: Callable[[], None] | None) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from autograder.checks.bounded import shapes_text
 from autograder.runtime.errors import StudentError
 from ps7_helpers.dataset import VOC2007Detection
 from ps7_helpers.evaluation import ImageDetections, ImageTruth, evaluate_detections
@@ -104,8 +105,9 @@ def checked(answer: Any, most: int) -> tuple[Detections, int]:
     shapes = [tuple(part.shape) for part in answer]
     count = answer[2].numel()
     if shapes != [(count, 4), (count,), (count,)] and any(part.numel() for part in answer):
-        told = ", ".join(map(str, shapes))
-        raise StudentError("error", f"In eval mode the detector must return {form}; the shapes are {told[:200]}.")
+        raise StudentError(
+            "error", f"In eval mode the detector must return {form}; the shapes are {shapes_text(shapes)}."
+        )
     boxes, classes, scores = (part.to(torch.float64) for part in answer)
     boxes, classes, scores = boxes.reshape(-1, 4), classes.reshape(-1), scores.reshape(-1)
     good = boxes.isfinite().all(dim=1) & scores.isfinite() & (classes >= 0) & (classes < len(VOC_CLASSES))

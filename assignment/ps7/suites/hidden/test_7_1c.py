@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape
 from autograder.checks.student import Student
 from suites.public.test_7_1c import KINDS, features, layers, three
@@ -67,10 +68,10 @@ def expected(parameters: dict[str, torch.Tensor], feature: torch.Tensor) -> list
 def _convolved(value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, name: str) -> torch.Tensor:
     """A 3 x 3 convolution; fail where the student's layers do not fit one another."""
     if weight.dim() == 4 and weight.shape[2:] != (3, 3):
-        text = f"`{name}` has a kernel of {tuple(weight.shape[2:])}, not (3, 3)."
+        text = f"`{name}` has a kernel of {shape_text(weight.shape[2:])}, not (3, 3)."
         raise CheckFailed(text, "The convolutions of the network have to be 3 x 3 with padding 1.", text)
     if weight.dim() != 4 or weight.shape[1] != value.shape[1]:
         reads = f"what it should read has {value.shape[1]} channels"
-        text = f"`{name}` does not fit: its weight is {tuple(weight.shape)}, {reads}."
+        text = f"`{name}` does not fit: its weight is {shape_text(weight)}, {reads}."
         raise CheckFailed(text, "A layer reads other channels than those that the layer before it makes.", text)
     return F.conv2d(value, weight, bias, padding=1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from autograder.checks.bounded import name_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -124,7 +125,8 @@ def test_the_output_convolutions_are_used(student: Student) -> None:
     changed = {name: moved(student)[name] for name in output}
     idle = [name for name, levels in changed.items() if not levels]
     if idle:
-        raise CheckFailed(f"The 3 x 3 convolution `{idle[0]}` changes nothing.", "An output convolution is never used.")
+        said = f"The 3 x 3 convolution `{name_text(idle[0])}` changes nothing."
+        raise CheckFailed(said, "An output convolution is never used.")
     bare = set(STRIDES) - set().union(*changed.values())
     if bare:
         level = min(bare)
@@ -140,7 +142,7 @@ def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator
     gradients = module.gradients(IMAGES.repeat(2, 1, 1, 1), first_of="backbone.")
     module.eval()
     for name in (*lateral.values(), *output):
-        expect_gradient(gradients.get(name), f"the convolution `{name}`")
+        expect_gradient(gradients.get(name), f"the convolution `{name_text(name)}`")
     first = next((name for name in gradients if name.startswith("backbone.")), "")
     expect_gradient(gradients.get(first), "the backbone")
     confirm("pyramid_gradients", module, rng)

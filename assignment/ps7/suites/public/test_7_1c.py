@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from autograder.checks.bounded import name_text, numbers_text, shapes_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -57,7 +58,7 @@ def test_stems(student: Student) -> None:
             got = convolutions(module, stem)
             if got != expected:
                 said = f"{stem} for in_channels 16 and stem_channels {stem_channels}: expected convolutions with "
-                raise CheckFailed(f"{said}weights {expected}, found {got}.")
+                raise CheckFailed(f"{said}weights {shapes_text(expected)}, found {shapes_text(got)}.")
 
 
 @pytest.mark.points(2)
@@ -69,9 +70,11 @@ def test_initialisation(student: Student) -> None:
         if not name.startswith(("stem_cls.", "stem_box.")):
             continue
         if p.dim() == 1 and bool((p != 0).any()):
-            raise CheckFailed(f"`{name}` should start from 0.", "The biases of the stems do not start from 0.")
+            raise CheckFailed(
+                f"`{name_text(name)}` should start from 0.", "The biases of the stems do not start from 0."
+            )
         if p.dim() == 4 and not (0.009 < float(p.std()) < 0.011 and abs(float(p.mean())) < 0.001):
-            said = f"`{name}` has mean {float(p.mean()):.4f} and standard deviation {float(p.std()):.4f}."
+            said = f"`{name_text(name)}` has mean {float(p.mean()):.4g} and standard deviation {float(p.std()):.4g}."
             raise CheckFailed(said, "The weights of the stems do not start from a normal distribution (0, 0.01).")
     bias = parameters.get("pred_cls.bias")
     if bias is None or bias.shape != (20,) or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
@@ -99,7 +102,8 @@ def test_row_order(student: Student) -> None:
                 diagnosis = "The rows run down the columns: height and width are swapped."
             if not rows:
                 diagnosis = "The features of this cell never reach the prediction: is a stem bypassed?"
-            said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not {rows[:6]}."
+            said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not rows "
+            said += f"{numbers_text(rows, 'd')}."
             raise CheckFailed(said, diagnosis)
 
 
@@ -132,7 +136,7 @@ def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm:
     module = pointwise(student)
     for name, gradient in module.gradients(features(16)).items():
         if name.startswith(("stem_cls.", "stem_box.", "pred_")):
-            expect_gradient(gradient, f"`{name}`")
+            expect_gradient(gradient, f"`{name_text(name)}`")
     confirm("network_gradients", module, rng)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
@@ -41,9 +42,8 @@ def test_three_tensors(student: Student, stored: dict[str, torch.Tensor]) -> Non
     """Inference returns boxes (N, 4), classes (N,) and scores (N,), of equal length."""
     boxes, classes, scores = expect_three(first_detections(student, stored))
     if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
-        text = (
-            f"Shapes {tuple(boxes.shape)}, {tuple(classes.shape)}, {tuple(scores.shape)}: expected (N, 4), (N,), (N,)."
-        )
+        found = ", ".join(map(shape_text, (boxes, classes, scores)))
+        text = f"Shapes {found}: expected (N, 4), (N,), (N,)."
         raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
 
 

@@ -8,13 +8,15 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+_AGAIN = 1.0  # seconds
+
 
 class OutOfTimeError(Exception):
     """The seconds are used up."""
 
 
-class _Stop(BaseException):
-    """Not an `Exception`: no library on the way may take it for one of its own."""
+class Stopped(BaseException):
+    """Raised where the seconds are used up. No `Exception`: nobody on the way may take it for one of their own."""
 
 
 @contextlib.contextmanager
@@ -30,14 +32,21 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
+    armed = True
+
     def stop(_: int, __: FrameType | None) -> None:
-        raise _Stop
+        if armed:
+            raise Stopped
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again and again, should somebody swallow the first
+    again = max(seconds, _AGAIN)  # should somebody swallow the first; never while we are still at putting all back
+    signal.setitimer(signal.ITIMER_PROF, seconds, again)
     try:
-        yield
-    except _Stop as error:
+        try:
+            yield
+        finally:
+            armed = False  # from here on nothing is raised, so that the rest is always done
+    except Stopped as error:
         raise OutOfTimeError(f"{seconds:g} s of computing are used up") from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
