@@ -71,8 +71,9 @@ class Trial:
         made = torch.zeros_like(parameter)
         if parameter.dim() == 4:
             middle = (..., parameter.shape[2] // 2, parameter.shape[3] // 2)
-            drawn = (0.5 + torch.rand(parameter.shape[:2], generator=self._rng)) / parameter.shape[1]
-            made[middle] = self._pairs.twice(self._deaf.twice(drawn.T).T)
+            drawn = 0.5 + torch.rand(parameter.shape[:2], generator=self._rng)
+            drawn = self._pairs.twice(self._deaf.twice(drawn.T).T)
+            made[middle] = drawn / drawn.sum(dim=1).mean()  # a layer gives about what it reads
         return made
 
     def _predicted(self, maps: Tensors) -> Tensors:

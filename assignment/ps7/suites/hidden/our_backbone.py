@@ -56,6 +56,15 @@ class OurBackbone:
             self._tensors = _drawn(self._full, self.pairs, rng)
             module.load(self._named())
 
+    @property
+    def last_layer(self) -> tuple[str, torch.Tensor]:
+        """Name and weight of a convolution that reads c4, on the way to c5."""
+        return next((n, t) for n, t in self._named().items() if "trunk_output.block4." in n and t.dim() == 4)
+
+    def put_into(self, module: Handle) -> None:
+        """Overwrite the backbone of another module of the same class."""
+        module.load(self._named())
+
     def settle(self, module: Handle) -> None:
         """Put the statistics of the module's normalisation back: a run in training mode moves them."""
         module.load({name: tensor for name, tensor in self._named().items() if ".running_" in name})

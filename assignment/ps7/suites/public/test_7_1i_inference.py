@@ -29,6 +29,16 @@ def first_detections(student: Student, inputs: dict[str, torch.Tensor]) -> objec
     return student.once("first detections", lambda: detect(student.new("FCOS", *NEW), inputs, 0.5, 0.5))
 
 
+def expect_alike(got: object) -> None:
+    """Fail unless there are boxes, classes and scores, as many of each."""
+    boxes, classes, scores = expect_three(got)
+    if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
+        text = (
+            f"Shapes {tuple(boxes.shape)}, {tuple(classes.shape)}, {tuple(scores.shape)}: expected (N, 4), (N,), (N,)."
+        )
+        raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
+
+
 def arguments(inputs: dict[str, torch.Tensor]) -> list[object]:
     """Images, and the stored predictions by level, as `inference` takes them."""
     parts = [{level: inputs[f"{kind}/{level}"] for level in LEVELS} for kind in ("where", "cls", "box", "ctr")]
@@ -45,12 +55,7 @@ def test_three_tensors(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
 ) -> None:
     """Inference returns boxes (N, 4), classes (N,) and scores (N,), of equal length."""
-    boxes, classes, scores = expect_three(first_detections(student, stored))
-    if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
-        text = (
-            f"Shapes {tuple(boxes.shape)}, {tuple(classes.shape)}, {tuple(scores.shape)}: expected (N, 4), (N,), (N,)."
-        )
-        raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
+    expect_alike(first_detections(student, stored))
     confirm("detections_in_form", student, rng)
 
 
