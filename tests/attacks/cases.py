@@ -10,6 +10,7 @@ To add one, write an entry into the file whose subject it is:
     code = '''...'''               the hostile code
     status = ["error"]             what the attacked exercise may come to; default ["failed"]
     says = "ended by itself"       words that the feedback must hold; default "", anything
+    stored = "7.1d"                an exercise whose tensors in the students' package the code has as `STORED`, typed in
     slow = false                   takes many seconds: marked slow
 
 A base is the solved notebook with a cell at its end that defines the name in `attacked` anew, wrongly but plainly.
@@ -28,8 +29,10 @@ Code stands between three apostrophes, where TOML takes a backslash as it is: on
 
 from __future__ import annotations
 
+import base64
 import textwrap
 import tomllib
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ from autograder.intake.submissions import Submission, safe_key
 from autograder.report.files import write_whole
 
 HERE = Path(__file__).parent
+STORED = HERE.parents[1] / "assignment" / "ps7" / "reference" / "public"  # what the students' package holds
 _CALL = """
 def attack(honest):
     import functools
@@ -50,6 +54,10 @@ def attack(honest):
 {code}
         return honest(*args, **kwargs)
     return hostile
+"""
+_TYPED_IN = """
+import base64, zlib, safetensors.torch
+STORED = safetensors.torch.load(zlib.decompress(base64.b85decode({text!r})))
 """
 _LOAD = """
 def attack(honest):
@@ -86,11 +94,19 @@ class Attack:
     on: str = "call"
     status: tuple[str, ...] = ("failed",)
     says: str = ""
+    stored: str = ""
     slow: bool = False
 
     @property
     def cell(self) -> str:
         """The hostile cell."""
+        if self.stored:
+            content = zlib.compress((STORED / f"{self.stored}.safetensors").read_bytes(), 9)
+            return _TYPED_IN.format(text=base64.b85encode(content).decode()) + self._plainly
+        return self._plainly
+
+    @property
+    def _plainly(self) -> str:
         if self.on == "text":
             return self.code
         shapes = {"call": (_CALL, 8), "load": (_LOAD, 4), "whole": ("{code}", 0)}

@@ -229,6 +229,15 @@ def test_attack(place: Range, attack: Attack) -> None:
     assert not ACTIVE.search(page)
 
 
+WORTHLESS = ("no-pyramid", "no-network", "no-locations", "no-deltas", "no-losses", "nothing-detected")
+
+
+@pytest.mark.parametrize("name", WORTHLESS)
+def test_an_empty_answer_of_the_right_form_is_worth_nothing(place: Range, name: str) -> None:
+    """Zeros, ones and empty tensors earn no point: what tables of stored answers are held to earns nothing itself."""
+    assert place.of_base(load_bases()[name]).score == 0
+
+
 FORGED_ACCOUNT = """
 def attack(honest):
     import sys

@@ -23,6 +23,21 @@ def fixed_boxes() -> torch.Tensor:
     return boxes
 
 
+def varied_scene(rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """The striped images in other colours, and the fixed boxes moved by a pixel here and there.
+
+    Args:
+        rng: What colours and moves are drawn from.
+
+    Returns:
+        Images `(2, 3, HEIGHT, WIDTH)` and boxes `(2, 40, 5)`, whose classes and padding are as they were.
+    """
+    boxes = fixed_boxes()
+    moves = torch.randint(-1, 2, boxes[..., :4].shape, generator=rng).float()
+    boxes[..., :4] += torch.where(boxes[..., 4:] >= 0, moves, torch.zeros(()))
+    return striped_images() + torch.rand(2, 3, 1, 1, generator=rng) - 0.5, boxes
+
+
 def random_boxes(rng: torch.Generator, batch: int, classes: int, height: int, width: int) -> torch.Tensor:
     """Boxes `(batch, 40, 5)`: one to four in each image, sizes from small to nearly the image's, off the diagonal."""
     boxes = torch.full((batch, 40, 5), -1.0)

@@ -10,34 +10,81 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torchvision.models import feature_extraction, regnet
 
 from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
-from autograder.runtime.shallow_backbone import shallow_models
 from suites.hidden import test_7_1b as pyramid
 from suites.hidden import test_7_1c as network
-from suites.hidden.learning import learned as learned
-from suites.hidden.learning import learned_in_part as learned_in_part
-from suites.public.test_7_1b import pyramid_weights
+from suites.hidden.learning import learned, learned_in_part
+from suites.hidden.network_runs import (
+    layers_are_run,
+    predictions_are_made,
+    rows_follow_cells,
+    stems_feed_predictions,
+)
+from suites.hidden.our_backbone import our_backbone
+from suites.hidden.pyramid_runs import convolutions_are_run, levels_are_made, maps_reach_levels, outputs_are_run
+from suites.hidden.twins import (
+    all_locations,
+    boxes_of_deltas,
+    boxes_of_negative_deltas,
+    deltas_and_boxes,
+    deltas_of_background,
+    deltas_of_boxes,
+    deltas_with_a_class,
+    detections_in_form,
+    detections_of_others,
+    first_locations,
+    location_rows,
+    loss_value,
+    loss_values,
+    losses_differ,
+    something_found,
+)
+from suites.public.test_7_1b import made, pyramid_weights
 from suites.public.test_7_1c import features, layers
 from suites.public.test_7_1i_losses import PARTS
-from suites.scenes import fixed_boxes, striped_images
+
+__all__ = [  # what public checks ask for by name
+    "all_locations",
+    "boxes_of_deltas",
+    "boxes_of_negative_deltas",
+    "convolutions_are_run",
+    "deltas_and_boxes",
+    "deltas_of_background",
+    "deltas_of_boxes",
+    "deltas_with_a_class",
+    "detections_in_form",
+    "detections_of_others",
+    "first_locations",
+    "layers_are_run",
+    "learned",
+    "learned_in_part",
+    "levels_are_made",
+    "location_rows",
+    "loss_gradients",
+    "loss_value",
+    "loss_values",
+    "losses_differ",
+    "maps_reach_levels",
+    "network_gradients",
+    "outputs_are_run",
+    "predictions_are_made",
+    "pyramid_gradients",
+    "rows_follow_cells",
+    "something_found",
+    "stems_feed_predictions",
+]
 
 Tensors = dict[str, torch.Tensor]
 Gradients = dict[str, torch.Tensor | None]
 DRAWS = 4
-_NODES = {"trunk_output.block2": "c3", "trunk_output.block3": "c4", "trunk_output.block4": "c5"}
 
-
-_LOSS_GRADIENTS: weakref.WeakKeyDictionary[Student, dict[str, Gradients]] = weakref.WeakKeyDictionary()
-
-Confirm = Callable[[Student, Handle, torch.Generator], None]
+Confirm = Callable[[Student, Any, torch.Generator], None]
 
 
 def with_other_numbers(confirm: Confirm) -> Confirm:
@@ -48,27 +95,28 @@ def with_other_numbers(confirm: Confirm) -> Confirm:
     """
 
     @functools.wraps(confirm)
-    def repeated(solution: Student, module: Handle, rng: torch.Generator) -> None:
+    def repeated(solution: Student, whose: Any, rng: torch.Generator) -> None:
         for _ in range(DRAWS - 1):
             with contextlib.suppress(CheckFailed):
-                return confirm(solution, module, rng)
-        return confirm(solution, module, rng)
+                return confirm(solution, whose, rng)
+        return confirm(solution, whose, rng)
 
     return repeated
 
 
 @with_other_numbers
-def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
+def pyramid_gradients(_: Student, student: Student, rng: torch.Generator) -> None:
     """Hold the gradients of a pyramid with random weights to those of every usual one, the backbone's too."""
+    module = made(student)
+    backbone = our_backbone(student, module, rng)
     known = pyramid.known_weights(module, rng)
     lateral, output = pyramid_weights(module)
     images = torch.randn(2, 3, 64, 96, generator=rng)
     module.train()
-    maps = module.call("backbone", images)
+    maps = backbone.maps(images, train=True)
     told = module.gradients(images, first_of="backbone.")
     module.eval()
     module.load(module.found(skip="backbone."))
-    backbone = {name: p for name, p in module.found().items() if name.startswith("backbone.")}
     got: list[Any] = [told[lateral[source]] for source in maps]
     got.append(sum(told[name] for name in output))
     for how, after in itertools.product(pyramid.MODES, (False, True)):
@@ -77,8 +125,8 @@ def pyramid_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
         _sum(levels.values()).backward()  # type: ignore[no-untyped-call]
         if all(_alike(a, weights[name].grad) for a, name in zip(got, [*maps, "output"], strict=True)):
             through = {source: tensor.grad for source, tensor in inputs.items()}
-            first = next(iter(backbone))
-            _expect_alike(told[first], _backbone_gradient(backbone, images, through), "The gradient of the backbone")
+            first = next((name for name in told if name.startswith("backbone.")), "")
+            _expect_alike(told.get(first), backbone.first_gradient(images, through), "The gradient of the backbone")
             return
     raise _refused("The gradients of the six convolutions")
 
@@ -96,21 +144,15 @@ def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
             _expect_alike(told[name], leaf.grad, f"The gradient of `{name}`")
 
 
-def loss_gradients(solution: Student, told: dict[str, Gradients]) -> None:
+def loss_gradients(solution: Student, images: torch.Tensor, boxes: torch.Tensor, told: dict[str, Gradients]) -> None:
     """Hold the gradients of the three losses, asked for one after the other, to the solution's."""
-    if solution not in _LOSS_GRADIENTS:
-        _LOSS_GRADIENTS[solution] = _loss_gradients(solution)
-    for loss, part in PARTS.items():
-        for tail in (f"{part}_offset", "scale"):
-            ours, theirs = (_ending(gradients[loss], tail) for gradients in (_LOSS_GRADIENTS[solution], told))
-            _expect_alike(theirs, ours, f"The gradient of {loss}")
-
-
-def _loss_gradients(solution: Student) -> dict[str, Gradients]:
-    """The solution's, which are the same for all submissions: nothing in them is drawn at random."""
     module = solution.new("FCOS", 20, 16, [16])
     module.train()
-    return {loss: module.gradients(striped_images(), fixed_boxes(), of=[loss]) for loss in PARTS}
+    for loss, part in PARTS.items():
+        right = module.gradients(images, boxes, of=[loss])
+        for tail in (f"{part}_offset", "scale"):
+            ours, theirs = (_ending(gradients, tail) for gradients in (right, told[loss]))
+            _expect_alike(theirs, ours, f"The gradient of {loss}")
 
 
 def _leaves(tensors: Tensors) -> Tensors:
@@ -141,22 +183,3 @@ def _refused(what: str) -> CheckFailed:
 
 def _ending(gradients: Gradients, tail: str) -> torch.Tensor | None:
     return next((gradient for name, gradient in gradients.items() if name.endswith(tail)), None)
-
-
-def _backbone_gradient(parameters: Tensors, images: torch.Tensor, upstream: dict[str, Any]) -> torch.Tensor | None:
-    """Gradient of the backbone's first weight, given those of its maps."""
-    module = _backbone(any(name.startswith("backbone.trunk_output.block4.block4-1.") for name in parameters))
-    module.load_state_dict({name.removeprefix("backbone."): p for name, p in parameters.items()}, strict=False)
-    module.zero_grad()
-    maps = module(images)
-    torch.autograd.backward([maps[source] for source in upstream], list(upstream.values()))
-    return next(module.parameters()).grad
-
-
-@functools.lru_cache(maxsize=2)
-def _backbone(full: bool) -> torch.nn.Module:
-    """RegNetX-400MF as a whole, or as checks make it: shallow."""
-    with contextlib.nullcontext() if full else shallow_models():
-        made = regnet.regnet_x_400mf(weights=None)
-    extractor: torch.nn.Module = feature_extraction.create_feature_extractor(made, _NODES)
-    return extractor.train()

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from autograder.checks.compare import CheckFailed, expect_levels, expect_shape
 from autograder.checks.student import Student
+from suites.hidden.our_backbone import our_backbone
 from suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, made, pyramid_weights
 
 pytestmark = pytest.mark.exercise("7.1b")
@@ -21,8 +22,10 @@ def test_values(student: Student, rng: torch.Generator) -> None:
     """Each level is the output convolution of the lateral map plus the enlarged coarser one."""
     module = made(student)
     weights = known_weights(module, rng)
+    backbone = our_backbone(student, module, rng)
+    backbone.settle(module)
     images = torch.randn(3, 3, 64, 96, generator=rng)
-    maps = module.call("backbone", images)
+    maps = backbone.maps(images)
     got = expect_levels(module(images), STRIDES, "The result")
     module.load(module.found(skip="backbone."))
     for level, stride in STRIDES.items():

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape
 from autograder.checks.student import Student
+from suites.hidden.network_runs import predictions_are_made
 from suites.public.test_7_1c import KINDS, features, layers, three
 
 pytestmark = pytest.mark.exercise("7.1c")
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.exercise("7.1c")
 
 @pytest.mark.points(1)
 @pytest.mark.hint("The network predicts logits; the losses apply the sigmoid themselves.")
-def test_logits(student: Student) -> None:
+def test_logits(student: Student, solution: Student, rng: torch.Generator) -> None:
     """Class and centerness predictions are logits: they are not squeezed between 0 and 1."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16])
     biases = {n: p for n, p in layers(module).items() if p.dim() == 1 and not n.startswith("stem_")}
@@ -23,6 +24,7 @@ def test_logits(student: Student) -> None:
         if not bool((part["p3"] > 3).all()):
             said = f"{what} do not follow the bias of their convolution."
             raise CheckFailed(said, "A sigmoid (or another function) is applied within the network.", said)
+    predictions_are_made(solution, student, rng)
 
 
 @pytest.mark.points(3)

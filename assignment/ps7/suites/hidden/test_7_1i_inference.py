@@ -16,7 +16,7 @@ STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 CLASSES = 4
 
 
-def _locations(height: int, width: int) -> dict[str, torch.Tensor]:
+def locations_of(height: int, width: int) -> dict[str, torch.Tensor]:
     """Locations of an image, written out without the exercise's function."""
     return {
         level: torch.tensor(
@@ -32,10 +32,10 @@ def test_random_predictions(student: Student, solution: Student, rng: torch.Gene
     """The detections are right for images of either shape and other thresholds."""
     module = student.new("FCOS", CLASSES, 8, [8])  # the same for both images: nothing may be left of the first
     for height, width, score, nms in ((64, 160, 0.4, 0.5), (160, 64, 0.6, 0.3)):
-        where = _locations(height, width)
-        parts = [where, *_clear_predictions(where, (height, width), score, nms, rng)]
-        got = _detect(module, torch.zeros(1, 3, height, width), parts, score, nms)
-        expect_detections(got, _right(solution, parts, (height, width), score, nms))
+        where = locations_of(height, width)
+        parts = [where, *clear_predictions(where, (height, width), score, nms, rng, CLASSES)]
+        got = detect(module, torch.zeros(1, 3, height, width), parts, score, nms)
+        expect_detections(got, right_detections(solution, parts, (height, width), score, nms))
 
 
 @pytest.mark.points(2)
@@ -46,34 +46,36 @@ def test_forward_in_evaluation(student: Student, solution: Student) -> None:
     images = striped_images(1, *size)
     networks = solution.new("FCOS", CLASSES, 8, [8])
     networks.eval()
-    parts = [_locations(*size), *networks.call("pred_net", networks.call("backbone", images))]
+    parts = [locations_of(*size), *networks.call("pred_net", networks.call("backbone", images))]
     for score, nms in ((0.5, 0.5), (0.7, 0.2)):
         module = student.new("FCOS", CLASSES, 8, [8])
         module.eval()
-        expect_detections(module(images, None, score, nms), _right(solution, parts, size, score, nms))
+        expect_detections(module(images, None, score, nms), right_detections(solution, parts, size, score, nms))
 
 
-def _detect(module: Handle, images: torch.Tensor, parts: list[Any], score: float, nms: float) -> Any:
+def detect(module: Handle, images: torch.Tensor, parts: list[Any], score: float, nms: float) -> Any:
     """Run `inference` on copies of predictions, which older notebooks change in place."""
     module.eval()
     copies = [{level: tensor.clone() for level, tensor in part.items()} for part in parts]
     return module.call("inference", images, *copies, test_score_thresh=score, test_nms_thresh=nms)
 
 
-def _right(solution: Student, parts: list[Any], size: tuple[int, int], score: float, nms: float) -> list[Detections]:
+def right_detections(
+    solution: Student, parts: list[Any], size: tuple[int, int], score: float, nms: float
+) -> list[Detections]:
     """The right detections: clipped to the image's edge, or to its last pixel, which is as right."""
     module = solution.new("FCOS", CLASSES, 8, [8])
-    return [_detect(module, torch.zeros(1, 3, size[0] - n, size[1] - n), parts, score, nms) for n in (0, 1)]
+    return [detect(module, torch.zeros(1, 3, size[0] - n, size[1] - n), parts, score, nms) for n in (0, 1)]
 
 
-def _clear_predictions(
-    where: dict[str, torch.Tensor], size: tuple[int, int], score: float, nms: float, rng: torch.Generator
+def clear_predictions(
+    where: dict[str, torch.Tensor], size: tuple[int, int], score: float, nms: float, rng: torch.Generator, classes: int
 ) -> tuple[dict[str, torch.Tensor], ...]:
     """Random predictions in which no score and no overlap is so near its threshold that rounding decides."""
     while True:
-        parts = predictions(where, CLASSES, rng)
+        parts = predictions(where, classes, rng)
         cls, deltas, ctr = (torch.cat([part[level][0] for level in STRIDES]) for part in parts)  # (cells, ...)
-        scores, classes = (cls.sigmoid() * ctr.sigmoid()).sqrt().max(dim=1)
+        scores, labels = (cls.sigmoid() * ctr.sigmoid()).sqrt().max(dim=1)
         strides = torch.cat([torch.full((len(where[level]), 1), float(s)) for level, s in STRIDES.items()])
         centre = torch.cat([where[level] for level in STRIDES])
         reach = deltas.clamp(min=0) * strides
@@ -84,7 +86,7 @@ def _clear_predictions(
         for less in (0, 1):
             edge = torch.tensor([size[1], size[0], size[1], size[0]]) - less
             kept = torch.minimum(boxes.clamp(min=0), edge)[scores > score]
-            same = classes[scores > score][:, None] == classes[scores > score]
+            same = labels[scores > score][:, None] == labels[scores > score]
             near |= bool((same & ((box_iou(kept, kept) - nms).abs() < 1e-5)).any())
         if not near:
             return parts

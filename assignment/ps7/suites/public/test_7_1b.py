@@ -14,6 +14,7 @@ pytestmark = pytest.mark.exercise("7.1b")
 CHANNELS = 24
 IN_CHANNELS = {"c3": 64, "c4": 160, "c5": 400}
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
+REACHES = {"c5": {"p3", "p4", "p5"}, "c4": {"p3", "p4"}, "c3": {"p3"}}  # the levels that each map has a part in
 
 
 def made(student: Student) -> Handle:
@@ -73,16 +74,17 @@ def _moved(module: Handle) -> dict[str, set[str]]:
 
 
 @pytest.mark.points(3)
-def test_shapes_of_the_levels(student: Student) -> None:
+def test_shapes_of_the_levels(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The result has levels p3, p4 and p5 of shape (B, out_channels, H / stride, W / stride)."""
     module = made(student)
     got = expect_levels(module(torch.zeros(2, 3, 64, 32)), STRIDES, "The result")
     for level, stride in STRIDES.items():
         expect_shape(got[level], (2, CHANNELS, 64 // stride, 32 // stride), f"Level {level}")
+    confirm("levels_are_made", student, rng)
 
 
 @pytest.mark.points(2)
-def test_the_six_convolutions(student: Student) -> None:
+def test_the_six_convolutions(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """There are three 1 x 1 convolutions, one for each of c3, c4 and c5, and three 3 x 3 ones."""
     lateral, output = pyramid_weights(made(student))
     absent = [level for level in IN_CHANNELS if level not in lateral]
@@ -91,18 +93,18 @@ def test_the_six_convolutions(student: Student) -> None:
         raise CheckFailed(f"There is no 1 x 1 convolution from the {channels} channels of {absent[0]} to out_channels.")
     if len(output) != 3:
         raise CheckFailed(f"Expected three 3 x 3 convolutions from out_channels to out_channels, found {len(output)}.")
+    confirm("convolutions_are_run", student, rng)
 
 
 @pytest.mark.points(3)
-def test_which_level_depends_on_which_map(student: Student) -> None:
+def test_which_level_depends_on_which_map(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
     lateral, _ = pyramid_weights(made(student))
-    expected = {"c5": {"p3", "p4", "p5"}, "c4": {"p3", "p4"}, "c3": {"p3"}}
-    absent = [source for source in expected if source not in lateral]
+    absent = [source for source in REACHES if source not in lateral]
     if absent:
         raise CheckFailed(f"There is no 1 x 1 convolution for {absent[0]}.")
     changed = moved(student)
-    for source, levels in expected.items():
+    for source, levels in REACHES.items():
         got = changed[lateral[source]]
         if got == levels:
             continue
@@ -116,10 +118,11 @@ def test_which_level_depends_on_which_map(student: Student) -> None:
             )
         said = f"A change of what {source} contributes should change {sorted(levels)}, but changed {sorted(got)}."
         raise CheckFailed(said, diagnosis)
+    confirm("maps_reach_levels", student, rng)
 
 
 @pytest.mark.points(2)
-def test_the_output_convolutions_are_used(student: Student) -> None:
+def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
     _, output = pyramid_weights(made(student))
     changed = {name: moved(student)[name] for name in output}
@@ -131,6 +134,7 @@ def test_the_output_convolutions_are_used(student: Student) -> None:
     if bare:
         level = min(bare)
         raise CheckFailed(f"No 3 x 3 convolution changes {level}.", f"{level} leaves without its output convolution.")
+    confirm("outputs_are_run", student, rng)
 
 
 @pytest.mark.points(1)
@@ -145,4 +149,4 @@ def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator
         expect_gradient(gradients.get(name), f"the convolution `{name_text(name)}`")
     first = next((name for name in gradients if name.startswith("backbone.")), "")
     expect_gradient(gradients.get(first), "the backbone")
-    confirm("pyramid_gradients", module, rng)
+    confirm("pyramid_gradients", student, rng)

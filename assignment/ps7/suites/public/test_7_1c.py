@@ -13,6 +13,7 @@ from autograder.checks.student import Handle, Student
 pytestmark = pytest.mark.exercise("7.1c")
 
 KINDS = ("The class logits", "The box deltas", "The centerness logits")
+FEEDS = {"stem_cls": {0}, "stem_box": {1, 2}}  # numbers of the kinds that each stem is read for
 
 
 def features(channels: int, batch: int = 2) -> dict[str, torch.Tensor]:
@@ -38,7 +39,7 @@ def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.points(2)
-def test_shapes(student: Student) -> None:
+def test_shapes(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """For each level there is one row a cell: (B, H * W, C), with C = num_classes, 4 and 1."""
     module = student.new("FCOSPredictionNetwork", 20, 16, [12, 16])
     maps = features(16)
@@ -46,10 +47,11 @@ def test_shapes(student: Student) -> None:
         for level, feature in maps.items():
             cells = feature.shape[2] * feature.shape[3]
             expect_shape(part[level], (2, cells, count), f"{what} of {level}")
+    confirm("predictions_are_made", student, rng)
 
 
 @pytest.mark.points(2)
-def test_stems(student: Student) -> None:
+def test_stems(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Each stem has a 3 x 3 convolution for every entry of stem_channels, of the channels asked for."""
     for stem_channels in ([12, 8], [8, 12, 20]):
         module = student.new("FCOSPredictionNetwork", 5, 16, stem_channels)
@@ -59,10 +61,11 @@ def test_stems(student: Student) -> None:
             if got != expected:
                 said = f"{stem} for in_channels 16 and stem_channels {stem_channels}: expected convolutions with "
                 raise CheckFailed(f"{said}weights {shapes_text(expected)}, found {shapes_text(got)}.")
+    confirm("layers_are_run", student, rng)
 
 
 @pytest.mark.points(2)
-def test_initialisation(student: Student) -> None:
+def test_initialisation(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Stem weights start from N(0, 0.01), their biases from 0, and pred_cls starts from a score of 0.01."""
     module = student.new("FCOSPredictionNetwork", 20, 64, [64, 64])
     parameters = module.parameters()
@@ -79,10 +82,11 @@ def test_initialisation(student: Student) -> None:
     bias = parameters.get("pred_cls.bias")
     if bias is None or bias.shape != (20,) or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
         raise CheckFailed("pred_cls.bias should be -log(99): is the given last line of __init__ still there?")
+    confirm("layers_are_run", student, rng)
 
 
 @pytest.mark.points(2)
-def test_row_order(student: Student) -> None:
+def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Row i * W + j of the result is the cell in row i and column j."""
     module = pointwise(student)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
@@ -105,16 +109,19 @@ def test_row_order(student: Student) -> None:
             said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not rows "
             said += f"{numbers_text(rows, 'd')}."
             raise CheckFailed(said, diagnosis)
+    confirm("rows_follow_cells", student, rng)
 
 
 @pytest.mark.points(2)
-def test_which_stem_feeds_which_prediction(student: Student) -> None:
+def test_which_stem_feeds_which_prediction(
+    student: Student, rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """Class scores are read from stem_cls, box and centerness from stem_box."""
     module = pointwise(student)
     weights = pointwise_weights(module)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
     before = three(module(maps))
-    for stem, expected in {"stem_cls": {0}, "stem_box": {1, 2}}.items():
+    for stem, expected in FEEDS.items():
         biases = {n: p for n, p in weights.items() if n.startswith(f"{stem}.") and p.dim() == 1}
         if not biases:
             raise CheckFailed(f"{stem} has no convolution with a bias.")
@@ -128,6 +135,7 @@ def test_which_stem_feeds_which_prediction(student: Student) -> None:
             want, have = ([names[k] for k in sorted(kinds)] for kinds in (expected, got))
             said = f"{stem} should feed {want}, but feeds {have}."
             raise CheckFailed(said, "The stems are mixed up, or one is never used.")
+    confirm("stems_feed_predictions", student, rng)
 
 
 @pytest.mark.points(1)

@@ -1,5 +1,7 @@
 """7.1 (i), inference: from given predictions to detections, with canned networks in place of (b) and (c)."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ pytestmark = pytest.mark.exercise("7.1i-inference")
 
 LEVELS = ("p3", "p4", "p5")
 SIZE = (96, 128)  # height, width
+CLASSES = 6
+NEW = [CLASSES, 16, [16]]  # the detector's arguments
 
 
 def detect(module: Handle, inputs: dict[str, torch.Tensor], score: float, nms: float) -> object:
@@ -23,7 +27,16 @@ def detect(module: Handle, inputs: dict[str, torch.Tensor], score: float, nms: f
 
 def first_detections(student: Student, inputs: dict[str, torch.Tensor]) -> object:
     """What the student's `inference` makes of the stored predictions, with both thresholds 0.5."""
-    return student.once("first detections", lambda: detect(student.new("FCOS", 6, 16, [16]), inputs, 0.5, 0.5))
+    return student.once("first detections", lambda: detect(student.new("FCOS", *NEW), inputs, 0.5, 0.5))
+
+
+def expect_alike(got: object) -> None:
+    """Fail unless there are boxes, classes and scores, as many of each."""
+    boxes, classes, scores = expect_three(got)
+    if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
+        found = ", ".join(map(shape_text, (boxes, classes, scores)))
+        text = f"Shapes {found}: expected (N, 4), (N,), (N,)."
+        raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
 
 
 def arguments(inputs: dict[str, torch.Tensor]) -> list[object]:
@@ -38,22 +51,24 @@ def answer(stored: dict[str, torch.Tensor], name: str) -> tuple[torch.Tensor, to
 
 
 @pytest.mark.points(2)
-def test_three_tensors(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_three_tensors(
+    student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """Inference returns boxes (N, 4), classes (N,) and scores (N,), of equal length."""
-    boxes, classes, scores = expect_three(first_detections(student, stored))
-    if not (boxes.dim() == 2 and boxes.shape[1] == 4 and len(boxes) == len(classes) == len(scores)):
-        found = ", ".join(map(shape_text, (boxes, classes, scores)))
-        text = f"Shapes {found}: expected (N, 4), (N,), (N,)."
-        raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
+    expect_alike(first_detections(student, stored))
+    confirm("detections_in_form", student, rng)
 
 
 @pytest.mark.points(4)
-def test_detections(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_detections(
+    student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """The detections of a stored example, an image that is wider than high, are right."""
     got = first_detections(student, stored)
     accepted = [answer(stored, name) for name in ("right", "right-minus-one")]
     faults = [(text, answer(stored, name)) for name, text in FAULTS.items()]
     expect_detections(got, accepted, faults, size=SIZE)
+    confirm("detections_of_others", student, rng)
 
 
 FAULTS = {
@@ -67,20 +82,25 @@ FAULTS = {
 
 
 @pytest.mark.points(2)
-def test_nothing_found(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_nothing_found(
+    student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """An image in which nothing is found gives empty tensors, not an error."""
-    boxes, classes, scores = expect_three(detect(student.new("FCOS", 6, 16, [16]), stored, 0.999, 0.5))
+    boxes, classes, scores = expect_three(detect(student.new("FCOS", *NEW), stored, 0.999, 0.5))
     if len(boxes) or len(classes) or len(scores):
         text = f"With a score threshold of 0.999 nothing should be left, but there are {len(boxes)} boxes."
         raise CheckFailed(text, "The scores are not filtered by the threshold.", text)
+    confirm("something_found", student, rng)
 
 
 @pytest.mark.points(1)
-def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_runs_on_a_gpu(
+    student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """With predictions on a GPU, inference works (checked without one)."""
-    new = [6, 16, [16]]
     got = expect_three(first_detections(student, stored))
     thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}
-    expect_runs_on_gpu(student, "FCOS", arguments(stored), thresholds, new=new, method="inference")
+    expect_runs_on_gpu(student, "FCOS", arguments(stored), thresholds, new=NEW, method="inference")
     accepted = [answer(stored, name) for name in ("right", "right-minus-one")]
     expect_right(are_detections(got, accepted), "the detections")
+    confirm("detections_of_others", student, rng)

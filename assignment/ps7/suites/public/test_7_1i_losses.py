@@ -9,7 +9,7 @@ import torch
 from autograder.checks.compare import CheckFailed
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
-from suites.scenes import fixed_boxes, striped_images
+from suites.scenes import fixed_boxes, striped_images, varied_scene
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
 
@@ -50,19 +50,22 @@ def close(got: float, expected: float) -> bool:
 
 
 @pytest.mark.points(1)
-def test_three_losses(student: Student) -> None:
+def test_three_losses(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """In training, forward returns loss_cls, loss_box and loss_ctr, each a single finite number."""
     first_losses(student)
+    confirm("losses_differ", student, rng)
 
 
 @pytest.mark.points(3)
 @pytest.mark.parametrize("name", LOSSES)
-def test_value(student: Student, stored: dict[str, torch.Tensor], name: str) -> None:
+def test_value(
+    student: Student, stored: dict[str, torch.Tensor], name: str, rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """Each of the three losses of a batch of two images has the right value."""
     got = first_losses(student)[name]
     expected = float(stored[name])
     if close(got, expected):
-        return
+        return confirm("loss_value", student, rng, name)
     faults = {key: float(value) for key, value in stored.items() if key.startswith(f"{name}/")}
     diagnosis = next((FAULTS[key.partition("/")[2]] for key, wrong in faults.items() if close(got, wrong)), "")
     text = f"{name}: expected {expected:.4f}, got {got:.4f}."
@@ -81,13 +84,14 @@ FAULTS = {
 
 
 @pytest.mark.points(2)
-def test_gradients(student: Student, confirm: Callable[..., None]) -> None:
+def test_gradients(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The gradients of each loss reach the predictions it is about, and pass on into the backbone."""
     module = student.new("FCOS", 20, 16, [16])
     module.train()
+    images, boxes = varied_scene(rng)
     told = {}
     for loss, part in PARTS.items():
-        told[loss] = module.gradients(striped_images(), fixed_boxes(), of=[loss])
+        told[loss] = module.gradients(images, boxes, of=[loss])
         for name, gradient in told[loss].items():
             wanted = name.endswith(f"{part}_offset") or name.endswith("scale")
             if wanted and (gradient is None or not bool((gradient != 0).any())):
@@ -95,13 +99,16 @@ def test_gradients(student: Student, confirm: Callable[..., None]) -> None:
                 raise CheckFailed(
                     text, "Something on the way is detached, rounded or computed without gradients.", text
                 )
-    confirm("loss_gradients", told)
+    confirm("loss_gradients", images, boxes, told)
 
 
 @pytest.mark.points(1)
-def test_runs_on_a_gpu(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_runs_on_a_gpu(
+    student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
+) -> None:
     """With the detector, images and boxes on a GPU, the losses are computed there (checked without one)."""
     new = [20, 16, [16]]
     got = first_losses(student)
     expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)
     expect_right(all(close(got[name], float(stored[name])) for name in LOSSES), "the losses")
+    confirm("loss_values", student, rng)

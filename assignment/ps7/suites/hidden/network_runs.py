@@ -1,0 +1,208 @@
+"""7.1 (c): whether the predictions are made from the features by the network's layers.
+
+What the public checks see, rows that move with a cell and predictions that move with a stem's bias, code can pretend
+that runs no layer. On staff's machines a network is tried on weights and features of ours, see `nudges.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from autograder.checks.compare import CheckFailed
+from autograder.checks.student import Handle, Student
+from autograder.runtime.errors import StudentError
+from suites.hidden.elsewhere import quietly, refuse
+from suites.hidden.nudges import Pairs, changes, pretended, seen, unseen, visible
+from suites.public.test_7_1c import FEEDS, features, layers, three
+
+Tensors = dict[str, torch.Tensor]
+_CHANNELS = 16
+_NARROWEST = 12
+_IDLE = (
+    "With other weights and features the predictions do not follow from what the layers make of the features: are the "
+    "layers run?"
+)
+_KINDS: tuple[list[Any], ...] = ([3, _CHANNELS, [16, 16]], [20, _CHANNELS, [_NARROWEST, 16]])  # as in public checks
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer was seen to do: whether a change that cannot show does, and what moves with it and the features."""
+
+    pretends: bool
+    moves: set[int]
+
+
+class Trial:
+    """A network with random weights and features: of whatever its layers read, each second channel is twice another.
+
+    Its convolutions look at one cell each. Their weights are in pairs as well, others: of the features of a cell, so
+    much can be taken from one channel and put into another that no convolution sees it.
+
+    Args:
+        student: Whose.
+        arguments: What the network is made with.
+        rng: What numbers are drawn from.
+    """
+
+    def __init__(self, student: Student, arguments: list[Any], rng: torch.Generator) -> None:
+        self._rng = rng
+        self._module: Handle = student.new("FCOSPredictionNetwork", *arguments)
+        self._module.eval()
+        self._pairs, self._deaf = (Pairs(rng, _NARROWEST, _CHANNELS - _NARROWEST) for _ in range(2))
+        self._shapes = {name: p for name, p in layers(self._module).items() if p.dim() == 4}
+        self._weights = {name: self._drawn(p) for name, p in layers(self._module).items()}
+        self._maps = self._features()
+        self._module.load(self._weights)
+        self._before = self._predicted(self._maps)
+        self._follow = visible(changes(self._before, self._predicted(self._features())))
+
+    def _features(self) -> Tensors:
+        """Positive maps `(1, 16, H, W)`."""
+        drawn = {k: torch.rand(f.shape, generator=self._rng) + 0.5 for k, f in features(_CHANNELS, batch=1).items()}
+        return {level: self._pairs.twice(f.transpose(0, 1)).transpose(0, 1) for level, f in drawn.items()}
+
+    def _drawn(self, parameter: torch.Tensor) -> torch.Tensor:
+        """Positive weights, so that no ReLU hides anything, of the middle cell alone; no biases."""
+        made = torch.zeros_like(parameter)
+        if parameter.dim() == 4:
+            middle = (..., parameter.shape[2] // 2, parameter.shape[3] // 2)
+            drawn = 0.5 + torch.rand(parameter.shape[:2], generator=self._rng)
+            drawn = self._pairs.twice(self._deaf.twice(drawn.T).T)
+            made[middle] = drawn / drawn.sum(dim=1).mean()  # a layer gives about what it reads
+        return made
+
+    def _predicted(self, maps: Tensors) -> Tensors:
+        """The predictions for some features, by "kind/level"."""
+        got = three(self._module(maps))
+        return {f"{kind}/{level}": got[kind][level] for kind in range(3) for level in maps}
+
+    def convolutions(self) -> list[str]:
+        """Names of the weights of convolutions, in order."""
+        return list(self._shapes)
+
+    def layer(self, name: str) -> Layer:
+        """What a layer does."""
+        weight = self._weights[name]
+        try:
+            shown, hidden = (self._changed({name: to}) for to in self._two(weight))
+        finally:
+            self._module.load({name: weight})
+        shown = {key: much for key, much in visible(shown).items() if key in self._follow}
+        return Layer(pretended(hidden, shown), {int(key[0]) for key in shown})
+
+    def _two(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return seen(weight, self._rng), unseen(weight, self._pairs, self._rng)
+
+    def _changed(self, weights: Tensors) -> dict[str, float]:
+        self._module.load(weights)
+        return changes(self._before, self._predicted(self._maps))
+
+    def rows(self, cells: dict[str, tuple[int, int]], *, visibly: bool) -> dict[str, list[int]]:
+        """Rows of each prediction, by "kind/level", that change with a cell of each of some levels."""
+        maps = {level: feature.clone() for level, feature in self._maps.items()}
+        for level, (i, j) in cells.items():
+            if visibly:
+                maps[level][0, :, i, j] += 1 + torch.rand(_CHANNELS, generator=self._rng)
+            else:
+                first, second = self._deaf.among(_CHANNELS)
+                less = 1 + torch.rand(len(first), generator=self._rng)
+                maps[level][0, first, i, j] += 2 * less
+                maps[level][0, second, i, j] -= less
+        found = {}
+        for key, after in self._predicted(maps).items():
+            before = self._before[key]
+            shape = before.shape == after.shape and before.dim() == 3
+            least = 1e-4 * float(before.abs().max()) if shape else 0.0
+            found[key] = ((after - before).abs().sum(dim=-1)[0] > least).nonzero().flatten().tolist() if shape else [-1]
+        return found
+
+
+def trial(student: Student, rng: torch.Generator) -> Trial:
+    """The network of three classes; made once."""
+    return student.once("network trial", lambda: Trial(student, _KINDS[0], rng))
+
+
+def _last_of_stem(student: Student, rng: torch.Generator, stem: str) -> Layer:
+    """What the last layer of a stem does; asked once."""
+
+    def look() -> Layer:
+        tried = trial(student, rng)
+        names = [name for name in tried.convolutions() if name.startswith(f"{stem}.")]
+        if not names:
+            raise refuse(_IDLE)
+        return tried.layer(names[-1])
+
+    return student.once(f"last of {stem}", look)
+
+
+def _runs(student: Student, rng: torch.Generator) -> bool:
+    """Whether one convolution at least is run on the features, or on what came of them; asked once.
+
+    Raises:
+        CheckFailed, StudentError: It gives no predictions, however it is made.
+    """
+    return student.once("network runs", lambda: _any_runs(student, rng))
+
+
+def _any_runs(student: Student, rng: torch.Generator) -> bool:
+    given: list[bool] = []
+    problem: Exception | None = None
+    for arguments in _KINDS:
+        try:
+            tried = trial(student, rng) if arguments is _KINDS[0] else Trial(student, arguments, rng)
+            given.append(True)
+            if any(layer.moves and not layer.pretends for layer in map(tried.layer, tried.convolutions())):
+                return True
+        except (CheckFailed, StudentError) as error:
+            problem = error
+    if problem is not None and not given:
+        raise problem
+    return False
+
+
+# What public checks confirm.
+
+
+def predictions_are_made(_: Student, student: Student, rng: torch.Generator) -> None:
+    """Predictions of the right shapes, and logits, count where some layer makes them."""
+    with quietly(_IDLE):
+        if not _runs(student, rng):
+            raise refuse(_IDLE)
+
+
+def layers_are_run(_: Student, student: Student, rng: torch.Generator) -> None:
+    """Layers count also where `forward` is not done, but not where it passes them by."""
+    try:
+        found = _runs(student, rng)
+    except (CheckFailed, StudentError):
+        return
+    if not found:
+        raise refuse(_IDLE)
+
+
+def rows_follow_cells(_: Student, student: Student, rng: torch.Generator) -> None:
+    """The row of another cell is where it belongs, and it moves with what the layers see of the cell."""
+    with quietly(_IDLE):
+        tried = trial(student, rng)
+        sizes = {level: tuple(feature.shape[2:]) for level, feature in features(1).items() if level != "p5"}
+        cells = {level: tuple(int(torch.randint(n, (), generator=rng)) for n in size) for level, size in sizes.items()}
+        wanted = {level: [cells[level][0] * sizes[level][1] + cells[level][1]] for level in cells}
+        found = tried.rows(cells, visibly=True)  # type: ignore[arg-type]
+        hidden = tried.rows(cells, visibly=False)  # type: ignore[arg-type]
+        for kind, level in itertools.product(range(3), cells):
+            if found[f"{kind}/{level}"] != wanted[level] or hidden[f"{kind}/{level}"]:
+                raise refuse(_IDLE)
+
+
+def stems_feed_predictions(_: Student, student: Student, rng: torch.Generator) -> None:
+    """What each stem feeds, it feeds through its layers."""
+    with quietly(_IDLE):
+        for stem, kinds in FEEDS.items():
+            layer = _last_of_stem(student, rng, stem)
+            if layer.pretends or layer.moves != kinds:
+                raise refuse(_IDLE)
