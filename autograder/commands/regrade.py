@@ -16,6 +16,7 @@ from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.course.digests import suites_digest
 from autograder.intake.submissions import Submission, safe_key, with_weights
+from autograder.intake.untrusted import shown_member
 from autograder.report.files import read_report, read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import STYLES, printable, shown_figure
@@ -67,7 +68,8 @@ def explain(
     now = next(e for e in again.exercises if e.id == exercise_id)
     before = next((e for e in report.exercises if e.id == exercise_id), None)
     console.print(f"{exercise.id} {exercise.title}: {printable(report.student, line=True)}", style="bold", markup=False)
-    console.print(f"{submission.path} {submission.member}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+    where_from = printable(shown_member(submission.path, submission.member), line=True)
+    console.print(where_from, markup=False, highlight=False, soft_wrap=True)
     same = "the same suites" if report.suites == suites_digest(assignment) else "the suites have changed since"
     console.print(f"seed {report.seed}, graded {report.started}, {same}\n", markup=False, highlight=False)
     for check in now.checks:

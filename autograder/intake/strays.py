@@ -6,14 +6,21 @@ in a student's own folder is that student's business.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from autograder.intake.found import ZIP, Found, class_below, found_below, found_in_zip, is_everybodys, is_hidden
-from autograder.intake.submissions import RESERVED, Submission
-from autograder.intake.untrusted import zip_parts
+from autograder.intake.found import (
+    ZIP,
+    Found,
+    class_below,
+    files_in_zip,
+    found_below,
+    handed_in,
+    is_everybodys,
+    is_hidden,
+)
+from autograder.intake.submissions import RESERVED, Submission, hand_ins_by_name, is_class
 from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
@@ -60,13 +67,14 @@ def find_strays(paths: Iterable[Path], submissions: Iterable[Submission], notebo
         notebook: Stem of the released notebook.
         assignment_id: Name of nbgrader's folder within a student's.
     """
-    strays, found = Strays(), list(submissions)
+    strays, found, paths = Strays(), list(submissions), list(paths)
+    one_each = hand_ins_by_name(paths, notebook, assignment_id)
     for path in paths:
         try:
             if path.is_dir() and not path.is_symlink():
                 _in_folder(path, found, notebook, assignment_id, strays)
             elif path.is_file() and path.suffix.lower() == ZIP:
-                _in_zip(path, notebook, assignment_id, strays)
+                _in_zip(path, notebook, assignment_id, one_each, strays)
         except (OSError, KitError):
             continue  # `find_submissions` has a line for a path that cannot be read
     return strays
@@ -92,19 +100,18 @@ def _in_folder(path: Path, found: list[Submission], notebook: str, assignment_id
         strays.left_out += _few(_lines([entry for entry in listed if entry.name not in held], students), path)
 
 
-def _in_zip(path: Path, notebook: str, assignment_id: str, strays: Strays) -> None:
-    files = found_in_zip(path)
+def _in_zip(path: Path, notebook: str, assignment_id: str, one_each: bool, strays: Strays) -> None:
+    files = handed_in(files_in_zip(path))
     below = class_below(files, assignment_id, notebook)
     level = 1 if below is files else 2
-    at_top = [file for file in files if len(file.parts) == 1]
-    if below is files and any(is_everybodys(file, notebook, assignment_id) for file in at_top):
-        others = [file.shown for file in files if not is_everybodys(file, notebook, assignment_id)]
-        strays.notes += [_one_students(path, others, notebook)] if others else []
-    elif below is not files or (len(files) > 1 and (at_top or len({file.parts[0] for file in files}) > 1)):
+    if not one_each and is_class(files, below, notebook, assignment_id):
         held = {file.parts[:level] for file in files}
         students = {file.stem if len(file.parts) == level else file.parts[level - 1] for file in files}
         entries = [entry for parts, entry in _listed_in_zip(path, level).items() if parts not in held]
         strays.left_out += _few(_lines(entries, students), path)
+    elif any(len(file.parts) == 1 and is_everybodys(file, notebook, assignment_id) for file in files):
+        others = [file.shown for file in files if not is_everybodys(file, notebook, assignment_id)]
+        strays.notes += [_one_students(path, others, notebook)] if others else []
 
 
 def _listed(folder: Path) -> list[_Entry]:
@@ -122,8 +129,7 @@ def _listed(folder: Path) -> list[_Entry]:
 
 def _listed_in_zip(path: Path, level: int) -> dict[tuple[str, ...], _Entry]:
     """What a zip holds in a folder that is so deep, by its parts; what lies above is there, too."""
-    with zipfile.ZipFile(path) as archive:
-        members = sorted({parts for entry in archive.infolist() if (parts := zip_parts(entry))})
+    members = sorted({file.parts for file in files_in_zip(path)})
     entries = {}
     for parts in members:
         shown = f"{path}: {'/'.join(parts[:level])}"
@@ -157,14 +163,11 @@ def _named_after(name: str, students: set[str]) -> bool:
 def _why(entry: _Entry) -> str:
     """Why it is no submission, and what to do."""
     if "folder" in entry.kind:
-        nested = " Zips within a zip are not opened: unpack it and grade the folder." if entry.kind != "folder" else ""
-        return f"a folder without a notebook. Is it a student's?{nested}"
+        return "a folder without a notebook. Is it a student's?"
     if entry.kind == "link":
         return "a symbolic link, not followed. Put the file itself there."
     name = PurePosixPath(entry.name)
-    if name.suffix.lower() == ZIP:
-        return "a zip within a zip, which is not opened: unpack the outer one and grade the folder."
-    if name.suffix.lower() in SUFFIXES:
+    if name.suffix.lower() in (*SUFFIXES, ZIP):
         return "not a regular file."
     inner = PurePosixPath(name.stem).suffix
     if inner.lower() in (*SUFFIXES, ZIP):
