@@ -7,20 +7,24 @@ in a student's own folder is that student's business.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from autograder.intake.found import (
     ZIP,
     Found,
     class_below,
+    files_below,
     files_in_zip,
     found_below,
     handed_in,
     is_everybodys,
     is_hidden,
 )
-from autograder.intake.submissions import RESERVED, Submission, hand_ins_by_name, is_class
+from autograder.intake.kinds import kind_by_name
+from autograder.intake.labelled import labels_of
+from autograder.intake.platforms import Labels
+from autograder.intake.submissions import RESERVED, Names, Submission, hand_ins_by_name, is_class
 from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
@@ -68,13 +72,14 @@ def find_strays(paths: Iterable[Path], submissions: Iterable[Submission], notebo
         assignment_id: Name of nbgrader's folder within a student's.
     """
     strays, found, paths = Strays(), list(submissions), list(paths)
-    one_each = hand_ins_by_name(paths, notebook, assignment_id)
+    names = Names(notebook, assignment_id)
+    one_each = hand_ins_by_name(paths, names)
     for path in paths:
         try:
             if path.is_dir() and not path.is_symlink():
                 _in_folder(path, found, notebook, assignment_id, strays)
             elif path.is_file() and path.suffix.lower() == ZIP:
-                _in_zip(path, notebook, assignment_id, one_each, strays)
+                _in_zip(path, names, one_each, strays)
         except (OSError, KitError):
             continue  # `find_submissions` has a line for a path that cannot be read
     return strays
@@ -97,21 +102,33 @@ def _in_folder(path: Path, found: list[Submission], notebook: str, assignment_id
         listed = [
             entry for folder in dict.fromkeys((path, root)) for entry in _listed(folder) if folder / entry.name != root
         ]
-        strays.left_out += _few(_lines([entry for entry in listed if entry.name not in held], students), path)
+        labels = labels_of(files_below(root, 1), root.resolve().name)
+        entries = [entry for entry in listed if entry.name not in held and not _labelled(entry, labels)]
+        strays.left_out += _few(_lines(entries, students), path)
 
 
-def _in_zip(path: Path, notebook: str, assignment_id: str, one_each: bool, strays: Strays) -> None:
-    files = handed_in(files_in_zip(path))
+def _in_zip(path: Path, names: Names, one_each: bool, strays: Strays) -> None:
+    notebook, assignment_id = names.notebook, names.assignment_id
+    every = files_in_zip(path)
+    files = handed_in(every)
     below = class_below(files, assignment_id, notebook)
     level = 1 if below is files else 2
-    if not one_each and is_class(files, below, notebook, assignment_id):
+    if not one_each and is_class(files, below, names):
         held = {file.parts[:level] for file in files}
         students = {file.stem if len(file.parts) == level else file.parts[level - 1] for file in files}
-        entries = [entry for parts, entry in _listed_in_zip(path, level).items() if parts not in held]
+        inside = [replace(file, parts=file.parts[level - 1 :]) for file in every if len(file.parts) >= level]
+        labels, listed = labels_of(inside, ""), _listed_in_zip(path, level)
+        entries = [entry for parts, entry in listed.items() if parts not in held and not _labelled(entry, labels)]
         strays.left_out += _few(_lines(entries, students), path)
     elif any(len(file.parts) == 1 and is_everybodys(file, notebook, assignment_id) for file in files):
         others = [file.shown for file in files if not is_everybodys(file, notebook, assignment_id)]
         strays.notes += [_one_students(path, others, notebook)] if others else []
+
+
+def _labelled(entry: _Entry, labels: Labels) -> bool:
+    """Whether a platform's own name says whose it is: then it is in a submission, or a row says what it is."""
+    folder = "folder" in entry.kind
+    return bool(labels.of_folder(entry.name) if folder else labels.of_file(entry.name))
 
 
 def _listed(folder: Path) -> list[_Entry]:
@@ -174,7 +191,9 @@ def _why(entry: _Entry) -> str:
         return f"its name ends in {name.suffix}. If it is a notebook all the same, call it <student>{inner}."
     if name.suffix.lower() in _ARCHIVES:
         return "an archive that is not opened. Unpack it, or ask for a zip, and grade again."
-    return "not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder."
+    kind = kind_by_name(entry.name)
+    what = "not a notebook" if kind.startswith("a file") else f"{kind}, not a notebook"
+    return f"{what}. A submission is an .ipynb, .py or .md file, a zip or a folder."
 
 
 def _by_the_folder(file: Found, root: Path) -> str:

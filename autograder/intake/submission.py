@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autograder.course.origin import Origin
+from autograder.intake.found import Found
 from autograder.intake.untrusted import last_name, read_member
 from autograder.intake.weights import Weights
 from autograder.runtime.errors import SubmissionError
@@ -28,6 +30,8 @@ class Submission:
         candidates: Files of which one has to be chosen, where the problem is that there are several.
         skip: Ids of exercises that are not graded: a proof needs only some. Always empty for students.
         weights: Handed in beside the notebook, where the assignment asks for them.
+        origin: What the platform's own name of it says; None where no platform named it.
+        beside: Files that a platform put side by side with the notebook, by the names that the student gave them.
     """
 
     student: str
@@ -38,6 +42,8 @@ class Submission:
     candidates: tuple[str, ...] = field(default=())
     skip: tuple[str, ...] = ()
     weights: Weights | None = None
+    origin: Origin | None = None
+    beside: tuple[Found, ...] = ()
 
     @property
     def name(self) -> str:

@@ -72,6 +72,21 @@ def _read(source: io.BytesIO | Path, member: str, limit: int, zip_name: str) -> 
     return data
 
 
+def head_of(path: Path, member: str, size: int) -> bytes:
+    """The first bytes of a file, or of one in a zip; none where it cannot be read: whoever reads all of it says why."""
+    outer, _, inner = member.partition(INNER)
+    try:
+        if not member:
+            if not path.is_file() or path.is_symlink():
+                return b""
+            with path.open("rb") as stream:
+                return stream.read(size)
+        with opened(path, outer if inner else "") as archive, archive.open(inner or outer) as packed:
+            return packed.read(size)
+    except Exception:  # zipfile raises many kinds for damaged or encrypted members
+        return b""
+
+
 @contextlib.contextmanager
 def opened(path: Path, member: str = "") -> Iterator[zipfile.ZipFile]:
     """A zip, to be listed.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autograder.checks.result import FIGURE_STATUSES, STATUSES, ExerciseResult, Figure
+from autograder.course.origin import Origin
 
 FORMAT = 1
 UNREAD = "Python cannot read"  # begins the note about a cell
@@ -37,6 +38,7 @@ class Report:
         path: The file that it was read from; for staff alone.
         member: Its name within that file, if it is a zip.
         figures: What was measured besides the points.
+        origin: What the platform that the hand-in comes from says of it; None where no platform named it.
     """
 
     assignment: str
@@ -57,6 +59,7 @@ class Report:
     path: str = ""
     member: str = ""
     figures: list[Figure] = field(default_factory=list)
+    origin: Origin | None = None
 
     @property
     def status(self) -> str:
@@ -79,11 +82,12 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """For `report.json`: staff's copy, everything in it."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("exercises", "figures")}
+        plain = {key: value for key, value in vars(self).items() if key not in ("exercises", "figures", "origin")}
         exercises = [exercise.to_json() for exercise in self.exercises]
         figures = [asdict(figure) for figure in self.figures]
         head = {"format": FORMAT, "score": self.score, "status": self.status}
-        return {**head, **plain, "exercises": exercises, "figures": figures}
+        origin = {"origin": self.origin.to_json()} if self.origin else {}
+        return {**head, **plain, "exercises": exercises, "figures": figures, **origin}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Report:
@@ -96,11 +100,12 @@ class Report:
             raise ValueError("not a report: its JSON is no object")
         if content.get("format") != FORMAT:
             raise ValueError(f"a report of format {content.get('format')!r}, this kit reads {FORMAT}")
-        nested = ("format", "score", "status", "exercises", "figures")
+        nested = ("format", "score", "status", "exercises", "figures", "origin")
         plain = {k: v for k, v in content.items() if k not in nested}
         try:
             report = cls(**plain, exercises=[ExerciseResult.from_json(entry) for entry in content["exercises"]])
             report.figures = [Figure(**entry) for entry in content.get("figures", [])]
+            report.origin = Origin.from_json(content.get("origin"))
         except AttributeError as error:
             raise ValueError("not a report: an exercise or check in it is no object") from error
         _hold_to_types(report)

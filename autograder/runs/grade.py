@@ -126,6 +126,7 @@ def _grade_into(
 
     def keep(submission: Submission, report: Report) -> None:
         apply_by_hand(report, by_hand)
+        report.origin = submission.origin
         write_report(out / submission.key, report)
         run.reports[submission.key] = report
         progress(report, False)
@@ -135,7 +136,8 @@ def _grade_into(
         if report is None:
             todo.append(submission)
             continue
-        changed = apply_by_hand(report, by_hand)
+        changed = apply_by_hand(report, by_hand) or report.origin != submission.origin
+        report.origin = submission.origin
         if changed or not known:
             write_report(out / submission.key, report)
         run.reports[submission.key] = report
@@ -169,6 +171,7 @@ def _without_grading(
         stored = read_report(out / submission.key)
     except (OSError, ValueError, KeyError, TypeError):
         return report, False
+    report.origin = submission.origin
     return report, report.score is not None and replace(stored, started=report.started) == report
 
 
