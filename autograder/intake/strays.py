@@ -192,7 +192,7 @@ def _why(entry: _Entry) -> str:
     if name.suffix.lower() in _ARCHIVES:
         return "an archive that is not opened. Unpack it, or ask for a zip, and grade again."
     kind = kind_by_name(entry.name)
-    what = "not a notebook" if kind.startswith("a file") else f"{kind}, not a notebook"
+    what = "not a notebook" if kind.startswith("a file") else f"not a notebook but {kind}"
     return f"{what}. A submission is an .ipynb, .py or .md file, a zip or a folder."
 
 

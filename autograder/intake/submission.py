@@ -14,6 +14,7 @@ from autograder.intake.weights import Weights
 from autograder.runtime.errors import SubmissionError
 
 RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
+RESERVED |= {"late.csv", "hand-out"}
 RESERVED |= {"class.html", "class.csv", "canvas.csv", "anonymous", "pseudonyms.key", "map.csv", "map.seed"}
 
 

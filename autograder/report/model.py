@@ -39,6 +39,8 @@ class Report:
         member: Its name within that file, if it is a zip.
         figures: What was measured besides the points.
         origin: What the platform that the hand-in comes from says of it; None where no platform named it.
+        late_days: How late it came, as far as that is known and costs something.
+        late_per_cent: What that costs, of the points.
     """
 
     assignment: str
@@ -60,6 +62,8 @@ class Report:
     member: str = ""
     figures: list[Figure] = field(default_factory=list)
     origin: Origin | None = None
+    late_days: float = 0.0
+    late_per_cent: float = 0.0
 
     @property
     def status(self) -> str:
@@ -79,6 +83,16 @@ class Report:
         if self.status in ("grader_error", "undecided"):
             return None
         return sum(exercise.points for exercise in self.exercises)
+
+    @property
+    def deducted(self) -> float:
+        """Points that lateness costs."""
+        return round((self.score or 0.0) * self.late_per_cent / 100, 6)
+
+    @property
+    def final(self) -> float | None:
+        """Points that count, after lateness; None where there is no verdict."""
+        return None if self.score is None else self.score - self.deducted
 
     def to_json(self) -> dict[str, Any]:
         """For `report.json`: staff's copy, everything in it."""
@@ -121,7 +135,7 @@ def _list(value: Any) -> list[Any]:
 def _hold_to_types(report: Report) -> None:
     """Refuse what would break whoever adds points up; a damaged file must cost its own report alone."""
     checks = [check for exercise in report.exercises for check in exercise.checks]
-    numbers: list[Any] = [report.max_score, report.seconds]
+    numbers: list[Any] = [report.max_score, report.seconds, report.late_days, report.late_per_cent]
     numbers += [
         n for e in report.exercises for n in (e.max_points, e.peak_megabytes, 0 if e.by_hand is None else e.by_hand)
     ]

@@ -28,6 +28,7 @@ from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
 from autograder.runs.by_hand import apply_by_hand, read_by_hand
 from autograder.runs.cluster.dispatch import open_cluster
+from autograder.runs.lateness import apply_late, read_late
 from autograder.runs.run_folder import FIGURE_SEED, LOG, held
 from autograder.runs.slot_pool import Keep, Seeds, SlotPool, grade_in, open_slots
 from autograder.runtime.errors import KitError, SubmissionError
@@ -119,7 +120,7 @@ def _grade_into(
     grade_all: Callable[[list[Submission], Keep], None],
     progress: Progress,
 ) -> Run:
-    by_hand = read_by_hand(out, assignment)
+    by_hand, late = read_by_hand(out, assignment), read_late(out)
     run = Run(out)
     suites = suites_digest(assignment)
     todo: list[Submission] = []
@@ -127,6 +128,7 @@ def _grade_into(
     def keep(submission: Submission, report: Report) -> None:
         apply_by_hand(report, by_hand)
         report.origin = submission.origin
+        apply_late(report, assignment.late, late)
         write_report(out / submission.key, report)
         run.reports[submission.key] = report
         progress(report, False)
@@ -138,6 +140,7 @@ def _grade_into(
             continue
         changed = apply_by_hand(report, by_hand) or report.origin != submission.origin
         report.origin = submission.origin
+        changed |= apply_late(report, assignment.late, late)
         if changed or not known:
             write_report(out / submission.key, report)
         run.reports[submission.key] = report
@@ -172,7 +175,9 @@ def _without_grading(
     except (OSError, ValueError, KeyError, TypeError):
         return report, False
     report.origin = submission.origin
-    return report, report.score is not None and replace(stored, started=report.started) == report
+    same = replace(stored, started=report.started, late_days=0.0, late_per_cent=0.0) == report
+    report.late_days, report.late_per_cent = stored.late_days, stored.late_per_cent
+    return report, report.score is not None and same
 
 
 def write_leaderboard(out: Path, settings: MapSettings, reports: list[Report]) -> None:
