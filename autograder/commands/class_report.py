@@ -63,7 +63,9 @@ def report_class(
     links = {report.student: name for name, report in found} if out is None else {}
     canvas = canvas_csv(reports, summary, known, column)
     target = out or folder
-    _write(target, {PAGE: class_page(summary, links), CHECKS: checks_csv(summary), CANVAS: canvas.text}, _STAFF)
+    _write(
+        target, {PAGE: class_page(summary, links, reports), CHECKS: checks_csv(summary), CANVAS: canvas.text}, _STAFF
+    )
     _say(summary, console)
     say_canvas(canvas, console)
     for name in (PAGE, CHECKS, CANVAS):

@@ -146,7 +146,7 @@ def report(
     from autograder.commands.class_report import report_class, share_class
 
     if against is not None:
-        from autograder.commands.regrade import show_changes
+        from autograder.commands.against import show_changes
 
         if out or roster or column or anonymous or key:
             raise KitError("--against compares two runs and prints it: it takes no other option.")
