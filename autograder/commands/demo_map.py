@@ -55,7 +55,7 @@ def beside(assignment: Assignment, printed: list[str], folder: Path, out: Path, 
 
 def own_figure(printed: list[str]) -> float | None:
     """The last mAP that a notebook printed, from 0 to 1."""
-    found = [match for line in printed if (match := re.search(r"mAP\D*(\d+(?:\.\d+)?)\s*%", line))]
+    found = [match for line in printed if (match := re.search(r"mAP\b.*?(\d+(?:\.\d+)?)\s*%", line))]
     return float(found[-1][1]) / 100 if found else None
 
 
