@@ -25,6 +25,7 @@ from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.runs.by_hand import read_by_hand, unused
 from autograder.runs.grade import LEADERBOARD, Run, grade_submissions, sandbox_line
+from autograder.runs.lateness import read_late, unused_late
 from autograder.runs.slot_pool import SlotPool
 
 
@@ -83,6 +84,7 @@ def grade_paths(
         newer_python_line(run.reports),
         old_pages_line(out),
         *unused(read_by_hand(out, assignment), [report for _, report in there]),
+        *unused_late(read_late(out), [report for _, report in there]),
     ]
     for line in filter(None, lines_after):
         _warn(line, console)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from autograder.course.origin import CANVAS, GITHUB, GRADESCOPE, MOODLE
+from autograder.course.origin import CANVAS, GITHUB, MOODLE
 from autograder.report.files import csv_text
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
@@ -58,7 +58,8 @@ def pages_zip(named: Sequence[tuple[str, Report]]) -> Pages:
     Args:
         named: Reports with the names of their folders, which are safe.
     """
-    names, unnamed = {}, []
+    names: dict[str, str] = {}
+    unnamed: list[str] = []
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, report in named:
@@ -67,6 +68,7 @@ def pages_zip(named: Sequence[tuple[str, Report]]) -> Pages:
                 continue
             if not name:
                 unnamed.append(report.student)
+            if not name or name in names.values():
                 name = f"{key}.html"
             names[report.student] = name
             entry = zipfile.ZipInfo(name, _EPOCH)
@@ -87,7 +89,7 @@ def page_name(report: Report, key: str) -> str:
     if origin.platform == CANVAS:
         ids = re.match(r"(?:LATE_)?anon_[A-Za-z0-9]{5}_\d+_|.+?_(?:LATE_)?\d+_\d+_", origin.handle)
         return f"{_one_name(ids[0])}{PAGE}" if ids else ""
-    if origin.platform in (MOODLE, GRADESCOPE, GITHUB):
+    if origin.platform in (MOODLE, GITHUB):
         return f"{_one_name(origin.handle)}/{PAGE}"
     return f"{key}.html"
 

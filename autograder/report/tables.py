@@ -49,6 +49,20 @@ def read_table(path: Path) -> Table:
     Raises:
         KitError: It cannot be read, is a workbook, or has no headings.
     """
+    rows, encoding = read_rows(path)
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if not rows or len(rows[0]) < 2:
+        raise KitError(f"{path} is no table: its first line has to hold headings with , ; or tabs between them.")
+    head = tuple(cell.strip() for cell in rows[0])
+    return Table(head, tuple(tuple((*row, *[""] * len(head))[: len(head)]) for row in rows[1:]), encoding)
+
+
+def read_rows(path: Path) -> tuple[list[list[str]], str]:
+    """All lines of a table, blank ones too, and what it was read as.
+
+    Raises:
+        KitError: It cannot be read, or is a workbook.
+    """
     try:
         size, data = path.stat().st_size, path.read_bytes() if path.is_file() else None
     except OSError as error:
@@ -58,12 +72,7 @@ def read_table(path: Path) -> Table:
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise KitError(f"{path} is a workbook. Save the sheet as CSV, and give that file.")
     text, encoding = decoded(data, path)
-    rows = _split(text)
-    if not rows or len(rows[0]) < 2:
-        raise KitError(f"{path} is no table: its first line has to hold headings with , ; or tabs between them.")
-    head = tuple(cell.strip() for cell in rows[0])
-    filled = [row for row in rows[1:] if any(cell.strip() for cell in row)]
-    return Table(head, tuple(tuple((*row, *[""] * len(head))[: len(head)]) for row in filled), encoding)
+    return _split(text), encoding
 
 
 def decoded(data: bytes, path: Path) -> tuple[str, str]:
@@ -118,7 +127,7 @@ def _split(text: str) -> list[list[str]]:
     start = text.lstrip("\r\n\t ;,")
     line = start.partition("\n")[0]
     best = max(_SEPARATORS, key=lambda mark: len(next(iter(_rows(line, mark)), [])))
-    return [row for row in _rows(text, best) if any(cell.strip() for cell in row)]
+    return _rows(text, best)
 
 
 def _rows(text: str, separator: str) -> list[list[str]]:
