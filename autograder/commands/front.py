@@ -18,6 +18,7 @@ from rich.text import Text
 
 from autograder.commands.follow_up import earlier_line, newer_python_line, old_pages_line, unreadable_line
 from autograder.course.assignment import Assignment
+from autograder.intake.found import ZIP
 from autograder.intake.strays import find_strays
 from autograder.intake.submissions import find_submissions
 from autograder.report.files import read_class
@@ -56,6 +57,10 @@ def grade_paths(
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
+    for path in paths:
+        held = sum(submission.path == path for submission in submissions)
+        if held > 1 and path.suffix.lower() == ZIP:
+            say(f"{path.name} was opened as a class's, with {held} hand-ins. One student's is graded from a folder.")
     if not scheduler:
         say(sandbox_line(sandbox))
     with progress_bar(console) as bar:
