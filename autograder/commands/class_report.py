@@ -14,6 +14,7 @@ from autograder.report.class_page import class_page, shared_page
 from autograder.report.files import CANVAS, CHECKS, PAGE, read_class, write_whole
 from autograder.report.model import Report
 from autograder.report.spreadsheets import (
+    CanvasFile,
     canvas_csv,
     checks_csv,
     read_roster,
@@ -32,7 +33,14 @@ SHARED, KEY = "anonymous", "pseudonyms.key"
 _STAFF, _ALL = 0o600, 0o644  # who may read what is written
 
 
-def report_class(folder: Path, console: Console, *, out: Path | None = None, roster: Path | None = None) -> int:
+def report_class(
+    folder: Path,
+    console: Console,
+    *,
+    out: Path | None = None,
+    roster: Path | None = None,
+    column: str | None = None,
+) -> int:
     """Write `class.html`, `class.csv` and `canvas.csv`.
 
     Args:
@@ -40,6 +48,7 @@ def report_class(folder: Path, console: Console, *, out: Path | None = None, ros
         console: To print on.
         out: Where the files go; the run's folder if None.
         roster: A gradebook that Canvas exported, to take its names and numbers from.
+        column: Heading of the assignment's column in it; found by the title if None.
 
     Returns:
         Exit code: 0, or 1 if a report could not be read or a student has no row in the roster.
@@ -48,21 +57,30 @@ def report_class(folder: Path, console: Console, *, out: Path | None = None, ros
         KitError: There are no reports, or a file cannot be read or written.
     """
     known = read_roster(roster) if roster else None
-    found, warnings, broken = _class(folder)
+    found, warnings, broken = the_class(folder)
     reports = [report for _, report in found]
     summary = with_warnings(summarise(reports), [*warnings, *_notes(folder, reports)])
     links = {report.student: name for name, report in found} if out is None else {}
-    canvas = canvas_csv(reports, summary, known)
+    canvas = canvas_csv(reports, summary, known, column)
     target = out or folder
-    _write(target, {PAGE: class_page(summary, links), CHECKS: checks_csv(summary), CANVAS: canvas.text}, _STAFF)
+    _write(
+        target, {PAGE: class_page(summary, links, reports), CHECKS: checks_csv(summary), CANVAS: canvas.text}, _STAFF
+    )
     _say(summary, console)
+    say_canvas(canvas, console)
+    for name in (PAGE, CHECKS, CANVAS):
+        _line(console, f"{target / name}", style="")
+    return 1 if broken or canvas.unknown else 0
+
+
+def say_canvas(canvas: CanvasFile, console: Console) -> None:
+    """Who is not in the file for Canvas, and what else to know of it."""
+    for line in canvas.lines:
+        _line(console, line)
     if canvas.unscored:
         _line(console, f"Not in {CANVAS}, no score yet: {', '.join(canvas.unscored)}")
     if canvas.unknown:
         _line(console, f"Not in {CANVAS}, no row of their own in the roster: {', '.join(canvas.unknown)}")
-    for name in (PAGE, CHECKS, CANVAS):
-        _line(console, f"{target / name}", style="")
-    return 1 if broken or canvas.unknown else 0
 
 
 def share_class(folder: Path, console: Console, *, out: Path | None = None, key: Path | None = None) -> int:
@@ -80,7 +98,7 @@ def share_class(folder: Path, console: Console, *, out: Path | None = None, key:
     Raises:
         KitError: There are too few students, or a file cannot be read or written.
     """
-    found, warnings, broken = _class(folder, names=False)
+    found, warnings, broken = the_class(folder, names=False)
     reports = [report for _, report in found]
     summary = with_warnings(shared_summary(reports), warnings)
     table = rows(reports, read_key(key or folder / KEY))
@@ -95,7 +113,7 @@ def share_class(folder: Path, console: Console, *, out: Path | None = None, key:
     return 1 if broken else 0
 
 
-def _class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]], list[str], bool]:
+def the_class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Report]], list[str], bool]:
     """The reports of one assignment by folder name, what to say of the others, and whether some are broken."""
     need_folder(folder)
     found, broken = read_class(folder)

@@ -144,6 +144,9 @@ def report(
     against: Annotated[Path | None, typer.Option("--against", help="An older run: who gained, who lost, why.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the files go; DIR if left out.")] = None,
     roster: Annotated[Path | None, typer.Option("--roster", help="A gradebook that Canvas exported.")] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", metavar="NAME", help="The assignment's column in it, if not its title.")
+    ] = None,
     anonymous: Annotated[
         bool, typer.Option("--anonymous", help="A form to share: no names, no numbers about a few. In DIR/anonymous.")
     ] = False,
@@ -153,19 +156,37 @@ def report(
     from autograder.commands.class_report import report_class, share_class
 
     if against is not None:
-        from autograder.commands.regrade import show_changes
+        from autograder.commands.against import show_changes
 
-        if out or roster or anonymous or key:
+        if out or roster or column or anonymous or key:
             raise KitError("--against compares two runs and prints it: it takes no other option.")
         show_changes(folder, against, _console())
     elif anonymous:
-        if roster:
-            raise KitError("--anonymous has no use for --roster: nobody is named.")
+        if roster or column:
+            raise KitError("--anonymous has no use for --roster and --column: nobody is named.")
         raise typer.Exit(share_class(folder, _console(), out=out, key=key))
     else:
         if key:
             raise KitError("--key belongs to --anonymous.")
-        raise typer.Exit(report_class(folder, _console(), out=out, roster=roster))
+        raise typer.Exit(report_class(folder, _console(), out=out, roster=roster, column=column))
+
+
+@app.command("hand-out")
+def hand_out(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run: what --out named.")],
+    roster: Annotated[Path | None, typer.Option("--roster", help="A gradebook that Canvas exported.")] = None,
+    worksheet: Annotated[Path | None, typer.Option("--worksheet", help="Moodle's grading worksheet, to fill.")] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", metavar="NAME", help="The column of the grades in either of them.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the files go; OUT/hand-out if left out.")] = None,
+) -> None:
+    """The feedback pages as one zip that Canvas and Moodle take back, and the grades for their gradebooks."""
+    from autograder.commands.hand_out import hand_out_class
+
+    raise typer.Exit(
+        hand_out_class(folder, _console(), out=out, roster=roster, worksheet_file=worksheet, column=column)
+    )
 
 
 @app.command()

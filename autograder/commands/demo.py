@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autograder.commands.class_report import report_class
+from autograder.commands.demo_map import beside
 from autograder.commands.execute import execute_notebook, printed, write_page
 from autograder.commands.front import grade_paths, progress_bar
 from autograder.course.assignment import Assignment
@@ -33,12 +34,12 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
         quick: Leave out executing the solved notebook, which trains.
 
     Returns:
-        Exit code: 0 if every sample got exactly what `samples.toml` says it must.
+        Exit code: 0 if every sample got exactly what `samples.toml` says it must, and the notebook's mAP is ours.
 
     Raises:
         KitError: The release is refused, the notebook does not run, or `out` holds something else.
     """
-    started = time.monotonic()
+    started, lines = time.monotonic(), list[str]()
     claim(out)
     with alone_in(out):
         _clear(out)
@@ -68,19 +69,23 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
         console.print(f"  A student's page: {page}", soft_wrap=True, highlight=False)
         console.rule("6. The solved notebook, executed")  # last: who tries the kit sees a graded class first
         if quick:
-            console.print("  Left out (--quick): it trains for some minutes.")
+            console.print("  Left out (--quick): it trains for some minutes. So there is no mAP to show beside ours.")
         else:
             console.print("  It trains for minutes, on a busy machine for many. What is graded can be looked at now.")
-            _execute(assignment, out / "notebook", console)
+            lines = _execute(assignment, out / "notebook", console)
     console.print(f"  The class: {out / 'graded' / 'class.html'}", soft_wrap=True, highlight=False)
     if not quick:
         console.print(f"  The notebook: {out / 'notebook' / 'solved.html'}", soft_wrap=True, highlight=False)
+    agree = True
+    if not quick:
+        console.rule("7. Its mAP, by the notebook and by grading")
+        agree = beside(assignment, lines, out / "notebook", out / "handed-in", console)
     console.print(f"  Took {time.monotonic() - started:.0f} s.", highlight=False)
-    return code or int(bool(wrong))
+    return code or int(bool(wrong) or not agree)
 
 
-def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
-    """Run the solved notebook in its short form, show progress, and say what it came to."""
+def _execute(assignment: Assignment, folder: Path, console: Console) -> list[str]:
+    """Run the solved notebook in its short form, show progress; what it printed about its mAP."""
     notebook = solved_notebook(assignment)
     write_whole(folder / "solved.ipynb", nbformat.writes(notebook))  # what it hands in at its end
     with progress_bar(console) as bar:
@@ -93,11 +98,13 @@ def _execute(assignment: Assignment, folder: Path, console: Console) -> None:
 
         execute_notebook(notebook, folder, lambda done, _: bar.update(task, completed=done), hear=hear)
     write_page(notebook, folder / "solved", assignment.title)
-    for line in printed(notebook, "mAP"):
+    lines = printed(notebook, "mAP")
+    for line in lines:
         console.print(f"  {line}", markup=False, highlight=False)
+    return lines
 
 
 def _clear(out: Path) -> None:
     """Remove what an earlier demo made, and nothing else."""
-    for name in ("submitted", "graded", "notebook"):
+    for name in ("submitted", "graded", "notebook", "handed-in"):
         shutil.rmtree(out / name, ignore_errors=True)

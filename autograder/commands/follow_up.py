@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.intake.submissions import Submission
+from autograder.intake.untrusted import shown_member
 from autograder.report.files import CANVAS, CHECKS, PAGE
 from autograder.report.model import Report
 from autograder.report.newer_python import which_would_do
@@ -24,7 +25,7 @@ def unreadable_line(reports: dict[str, Report], submissions: Iterable[Submission
     found = [one for one in submissions if one.key in reports and reports[one.key].status == "unreadable"]
     if not found:
         return ""
-    shown = ", ".join(f"{one.student} ({one.path})" for one in found[:_SHOWN])
+    shown = ", ".join(f"{one.student} ({shown_member(one.path, one.member)})" for one in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     every = "None can be read: is this the right folder? " if len(found) == len(reports) > 1 else ""
     return f"{every}{len(found)} unreadable, look at {'it' if len(found) == 1 else 'them'}: {shown}{more}."

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from autograder.commands.follow_up import earlier_line, newer_python_line, old_pages_line, unreadable_line
 from autograder.course.assignment import Assignment
+from autograder.intake.found import ZIP
 from autograder.intake.strays import find_strays
 from autograder.intake.submissions import find_submissions
 from autograder.report.files import read_class
@@ -25,6 +26,7 @@ from autograder.report.model import Report
 from autograder.report.terminal import first_fault, grades_table, printable, shown_figure
 from autograder.runs.by_hand import read_by_hand, unused
 from autograder.runs.grade import LEADERBOARD, Run, grade_submissions, sandbox_line
+from autograder.runs.lateness import read_late, unused_late
 from autograder.runs.slot_pool import SlotPool
 
 
@@ -55,6 +57,10 @@ def grade_paths(
     if not submissions:
         console.print("There is nothing to grade.", style="red")
         return 2
+    for path in paths:
+        held = sum(submission.path == path for submission in submissions)
+        if held > 1 and path.suffix.lower() == ZIP:
+            say(f"{path.name} was opened as a class's, with {held} hand-ins. One student's is graded from a folder.")
     if not scheduler:
         say(sandbox_line(sandbox))
     with progress_bar(console) as bar:
@@ -83,6 +89,7 @@ def grade_paths(
         newer_python_line(run.reports),
         old_pages_line(out),
         *unused(read_by_hand(out, assignment), [report for _, report in there]),
+        *unused_late(read_late(out), [report for _, report in there]),
     ]
     for line in filter(None, lines_after):
         _warn(line, console)

@@ -1,21 +1,20 @@
-"""Standing behind a grade: one exercise run again with everything shown, and two runs compared."""
+"""Standing behind a grade: one exercise run again with everything shown."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.course.digests import suites_digest
 from autograder.intake.submissions import Submission, safe_key, with_weights
+from autograder.intake.untrusted import shown_member
 from autograder.report.files import read_report, read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import STYLES, printable, shown_figure
@@ -67,7 +66,8 @@ def explain(
     now = next(e for e in again.exercises if e.id == exercise_id)
     before = next((e for e in report.exercises if e.id == exercise_id), None)
     console.print(f"{exercise.id} {exercise.title}: {printable(report.student, line=True)}", style="bold", markup=False)
-    console.print(f"{submission.path} {submission.member}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+    where_from = printable(shown_member(submission.path, submission.member), line=True)
+    console.print(where_from, markup=False, highlight=False, soft_wrap=True)
     same = "the same suites" if report.suites == suites_digest(assignment) else "the suites have changed since"
     console.print(f"seed {report.seed}, graded {report.started}, {same}\n", markup=False, highlight=False)
     for check in now.checks:
@@ -164,116 +164,3 @@ def _compare(before: ExerciseResult | None, now: ExerciseResult, console: Consol
         was = then.get(check.name, "not there")
         console.print(f"{check.name}: the report says {was}, now it is {check.status}.", style="yellow", markup=False)
     return 1
-
-
-@dataclass(frozen=True)
-class Change:
-    """A student whose points differ between two runs: by how much, and in which checks."""
-
-    student: str
-    before: float | None
-    after: float | None
-    why: tuple[str, ...]
-
-    @property
-    def delta(self) -> float | None:
-        """Points gained; None where one of the two runs has no score."""
-        return None if self.before is None or self.after is None else self.after - self.before
-
-
-def changes(new: Path, old: Path) -> list[Change]:
-    """Who gained and who lost between two runs, and why; the greatest loss first, who cannot be compared last.
-
-    Raises:
-        KitError: One of the folders holds no reports.
-    """
-    runs = []
-    for folder in (old, new):
-        need_folder(folder)
-        reports = {report.student: report for report in read_reports(folder)}
-        if not reports:
-            raise KitError(f"{folder} holds no reports. Give the folder that `fcoskit grade` wrote with --out.")
-        runs.append(reports)
-    earlier, later = runs
-    found = []
-    for student in sorted(earlier.keys() | later.keys()):
-        one, two = earlier.get(student), later.get(student)
-        before, after = one.score if one else None, two.score if two else None
-        why = tuple(_why(one, two))
-        if before != after or why:
-            found.append(Change(student, before, after, why))
-    return sorted(found, key=lambda change: (change.delta is None, change.delta or 0, change.student))
-
-
-_ONE_RUN = {"only in the new run", "only in the old run"}
-
-
-def _why(one: Report | None, two: Report | None) -> list[str]:
-    if one is None or two is None:
-        return ["only in the new run" if one is None else "only in the old run"]
-    lines = ["another notebook"] if one.sha256 != two.sha256 else []
-    lines += [f"{two.problem or 'can be graded now'}"] if one.problem != two.problem else []
-    before = {(e.id, c.name): c for e in one.exercises for c in e.checks}
-    for exercise in two.exercises:
-        hand = next((e.by_hand for e in one.exercises if e.id == exercise.id), None)
-        if hand != exercise.by_hand:
-            lines.append(f"{exercise.id}: points set by hand: {_points(hand)} -> {_points(exercise.by_hand)}")
-        for check in exercise.checks:
-            old = before.pop((exercise.id, check.name), None)
-            if old is None:
-                lines.append(f"{exercise.id} {check.name}: a new check, {check.status}")
-            elif (old.status, old.points) != (check.status, check.points):
-                said = check.diagnosis or check.message.partition("\n")[0]
-                lines.append(
-                    f"{exercise.id} {check.name}: {_state(old)} -> {_state(check)}{'. ' + said if said else ''}"
-                )
-    return lines + [f"{exercise} {name}: no such check any more" for exercise, name in before]
-
-
-def _points(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"
-
-
-def _state(check: CheckResult) -> str:
-    return f"{check.status.replace('_', ' ')} ({check.points:g})"
-
-
-def show_changes(new: Path, old: Path, console: Console) -> None:
-    """Print `changes` as a table."""
-    found = changes(new, old)
-    if not found:
-        console.print("No student's points or checks differ.")
-        return
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
-    table.add_column("student", overflow="fold", max_width=28)
-    for column in ("before", "after", "change"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for change in found:
-        delta = change.delta or 0
-        shown = Text("-" if change.delta is None else f"{delta:+g}", "red" if delta < 0 else "green" if delta else "")
-        why = Text(printable("\n".join(change.why)))
-        name = Text(printable(change.student, line=True))
-        table.add_row(name, _points(change.before), _points(change.after), shown, why)
-    console.print(table)
-    console.print(_counted(found), highlight=False, soft_wrap=True)
-    if not _common(new, old):
-        console.print("The two runs have no student in common: are these the right folders?", style="yellow")
-
-
-def _counted(found: list[Change]) -> str:
-    """How many gained, lost, and so on."""
-    apart = sum(bool(_ONE_RUN & set(change.why)) for change in found)
-    compared = [change.delta for change in found if change.delta is not None]
-    gained, lost = sum(delta > 0 for delta in compared), sum(delta < 0 for delta in compared)
-    words = [f"{gained} gained", f"{lost} lost", f"{len(compared) - gained - lost} changed in their checks alone"]
-    words += [f"{apart} in one run only"] if apart else []
-    waiting = len(found) - len(compared) - apart
-    words += [f"{waiting} without a score in one of them"] if waiting else []
-    return ", ".join(words) + "."
-
-
-def _common(new: Path, old: Path) -> set[str]:
-    """Students of both runs."""
-    students = [{report.student for report in read_reports(folder)} for folder in (new, old)]
-    return students[0] & students[1]

@@ -15,6 +15,7 @@ from typing import Any
 from autograder import PACKAGE as PACKAGE
 from autograder.course.exercises import Exercise as Exercise
 from autograder.course.exercises import read_exercises
+from autograder.course.late_settings import LateSettings, read_late_settings
 from autograder.course.limits import Limits as Limits
 from autograder.course.limits import read_limits
 from autograder.course.map_settings import MapSettings, read_map_settings
@@ -44,6 +45,7 @@ class Assignment:
         leaks_allowed: Lines that the leak check lets pass, each a conscious decision of a TA.
         colab: Address at which students open the notebook on Colab; "" where there is none.
         map: How weights that are handed in are verified; None where none are asked for.
+        late: What lateness costs; None where it costs nothing.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Assignment:
     leaks_allowed: frozenset[str] = field(default_factory=frozenset)
     colab: str = ""
     map: MapSettings | None = None
+    late: LateSettings | None = None
 
     @property
     def folder(self) -> Path:
@@ -166,7 +169,19 @@ def load_assignments(root: Path | None = None) -> list[Assignment]:
 
 def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assignment:
     """Build an `Assignment` from the parsed TOML; KeyError, TypeError, ValueError where it is wrong."""
-    parts = {"title", "notebook", "version", "grading", "limits", "release", "wheel", "leaks", "exercise", "map"}
+    parts = {
+        "title",
+        "notebook",
+        "version",
+        "grading",
+        "limits",
+        "release",
+        "wheel",
+        "leaks",
+        "exercise",
+        "map",
+        "late",
+    }
     refuse_unknown(table, parts)
     exercises = read_exercises(table["exercise"])
     verified = read_map_settings(subtable(table, "map"), root) if "map" in table else None
@@ -192,6 +207,7 @@ def _from_table(assignment_id: str, root: Path, table: dict[str, Any]) -> Assign
         leaks_allowed=frozenset(texts(subtable(table, "leaks", known=("allow",)), "allow", "[leaks]", [])),
         colab=_colab(subtable(table, "release", known=("colab",))),
         map=verified,
+        late=read_late_settings(subtable(table, "late")) if "late" in table else None,
     )
 
 

@@ -11,9 +11,26 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from autograder.course.toml_values import flag, subtable, text, texts
+from autograder.course.toml_values import flag, refuse_unknown, subtable, text, texts
 
 SEED_BITS = 63  # of what picks the images
+
+
+@dataclass(frozen=True)
+class Way:
+    """How weights were made that fit some arguments, and so how they are measured.
+
+    Attributes:
+        arguments: What the class is made with.
+        data: Class of the data set that they are trained on; "" where that may be any.
+        image_size: Length of the shorter edge that images are brought to, pixels.
+        call: Keyword arguments of a call of the detector, besides the images.
+    """
+
+    arguments: tuple[Any, ...]
+    data: str
+    image_size: int
+    call: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,9 @@ class MapSettings:
         points: Points for it; 0: a figure and nothing else.
         marks_at: mAP from which on an equal share of the points is given, in (0, 1], rising.
         short_names: Whether the leaderboard shows pseudonyms.
+        trained: What differs for weights that fit some of the arguments: see `ways`.
+        trained_with: Name that the notebook gives the data set it trains on: `make_submission()` notes what it is.
+        drawn: Class of the data set whose like the built-in images are.
     """
 
     id: str
@@ -54,6 +74,15 @@ class MapSettings:
     points: float = 0.0
     marks_at: tuple[float, ...] = ()
     short_names: bool = False
+    trained: tuple[Way, ...] = ()
+    trained_with: str = ""
+    drawn: str = ""
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """How weights are measured, one way for each of `arguments`."""
+        plain = (Way(made, "", self.image_size, self.call) for made in self.arguments)
+        return tuple(next((own for own in self.trained if own.arguments == way.arguments), way) for way in plain)
 
     @property
     def wanted(self) -> str:
@@ -77,20 +106,40 @@ def read_map_settings(table: dict[str, Any], root: Path) -> MapSettings:
     if not isinstance(arguments, list) or not isinstance(marks, list) or not all(map(_is_number, marks)):
         raise ValueError("[map] arguments must be a list, marks_at a list of numbers")
     several = bool(arguments) and all(isinstance(entry, list) for entry in arguments)
+    call, size = subtable(table, "call", "[map]"), table.get("image_size", MapSettings.image_size)
     made = MapSettings(
         id=text(table, "id", "[map]", r"\w[\w.-]*", "letters, digits, dots and dashes"),
         title=text(table, "title", "[map]"),
         files=files,
         make=text(table, "make", "[map]"),
         arguments=tuple(tuple(entry) for entry in arguments) if several else (tuple(arguments),),
-        call=tuple(subtable(table, "call", "[map]").items()),
+        call=tuple(call.items()),
         folder=root / text(table, "folder", "[map]") if table.get("folder") else None,
         marks_at=tuple(float(value) for value in marks),
         short_names=flag(table, "short_names", "[map]"),
+        trained=_ways(table.get("trained", []), size, call),
+        trained_with=text(table, "trained_with", "[map]") if "trained_with" in table else "",
+        drawn=text(table, "drawn", "[map]") if "drawn" in table else "",
         **{name: table[name] for name in _NUMBERS if name in table},
     )
     _check(made)
     return made
+
+
+def _ways(entries: Any, image_size: Any, call: dict[str, Any]) -> tuple[Way, ...]:
+    """The entries of `trained`; what one leaves out is as in `[map]`."""
+    where = "trained of [map]"
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{where} has to be a list of tables, a table for each of arguments")
+    made = []
+    for entry in entries:
+        refuse_unknown(entry, {"arguments", "data", "image_size", "call"})
+        if not isinstance(entry["arguments"], list):
+            raise ValueError(f"arguments in {where} has to be a list, as in [map]")
+        own_call = subtable(entry, "call", where) if "call" in entry else call
+        size = entry.get("image_size", image_size)
+        made.append(Way(tuple(entry["arguments"]), text(entry, "data", where), size, tuple(own_call.items())))
+    return tuple(made)
 
 
 _NUMBERS = ("weights_megabytes", "images", "image_size", "seconds", "detections", "points")
@@ -106,6 +155,13 @@ def _check(made: MapSettings) -> None:
             raise ValueError(f"[map] {name} must be a whole number")
         if value < 0 or (value == 0 and name != "points"):
             raise ValueError(f"[map] {name} must be {'0 or more' if name == 'points' else 'positive'}")
+    for way in made.trained:
+        if way.arguments not in made.arguments:
+            raise ValueError(
+                f"trained of [map] has arguments {list(way.arguments)}, which [map] arguments does not have"
+            )
+        if not isinstance(way.image_size, int) or isinstance(way.image_size, bool) or way.image_size <= 0:
+            raise ValueError("image_size in trained of [map] must be a whole number, positive")
     rising = all(low < high for low, high in zip((0.0, *made.marks_at), made.marks_at, strict=False))
     if not rising or any(value > 1 for value in made.marks_at):
         raise ValueError("[map] marks_at must rise, above 0 and up to 1: a mAP of 40% is 0.4")

@@ -3,7 +3,7 @@
 The student's own code makes the detector, opens the weights and runs, all of it in the sandbox. It is sent images,
 a few at a time, and sends back detections; it never sees which images come, nor any true box. What comes back is
 checked like every value of a student's, and the figure is computed here. Whatever goes wrong costs the figure and
-nothing else.
+nothing else. Weights are measured as they were made, which `map_plan` finds out: else the figure says nothing of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import module_at
 from autograder.checks.student import Handle
 from autograder.course.assignment import Assignment
-from autograder.course.map_settings import MapSettings
+from autograder.course.map_settings import MapSettings, Way
+from autograder.grading.map_plan import Plan, plan_for
+from autograder.intake.trained import Trained
 from autograder.intake.weights import Weights
 from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import Cell
@@ -37,10 +39,11 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Asked:
-    """What a figure is to be measured from: the weights, if there are any, and what picks the images."""
+    """What a figure is to be measured from: the weights, if there are any, what picks the images, and the note."""
 
     weights: Weights | None
     seed: int
+    trained: Trained | None = None
 
 
 def expect_images(assignment: Assignment) -> None:
@@ -52,7 +55,7 @@ def expect_images(assignment: Assignment) -> None:
     if assignment.map is None:
         return
     try:
-        _images(assignment, assignment.map, 0)
+        _images(assignment, assignment.map, Plan("", assignment.map.folder, assignment.map.image_size, ()), 0)
     except (OSError, ValueError) as error:
         raise KitError(f"[map] in {assignment.folder}/assignment.toml: {error} A TA has to mend it.") from error
 
@@ -75,7 +78,7 @@ def measure(assignment: Assignment, settings: MapSettings, cells: list[Cell], ho
     try:
         data = asked.weights.read(settings.weights_megabytes)
         figure.sha256 = hashlib.sha256(data).hexdigest()
-        _fill(figure, assignment, settings, cells, host, data)
+        _fill(figure, assignment, settings, cells, host, data, asked.trained)
     except SubmissionError as error:
         figure.status, figure.message = "refused", f"The weights are not read: {error}"
     except Exception:  # ours, and only the figure's
@@ -98,24 +101,31 @@ def _absent(settings: MapSettings, seed: int) -> Figure:
 
 
 def _fill(
-    figure: Figure, assignment: Assignment, settings: MapSettings, cells: list[Cell], host: Host, data: bytes
+    figure: Figure,
+    assignment: Assignment,
+    settings: MapSettings,
+    cells: list[Cell],
+    host: Host,
+    data: bytes,
+    trained: Trained | None,
 ) -> None:
     """Run the detector and compute the figure, or say why there is none."""
-    images = _images(assignment, settings, figure.seed)
-    seconds = settings.seconds
-    limits = replace(assignment.limits, call_seconds=seconds, exercise_seconds=seconds, restarts=0)
-    limits = replace(limits, submission_seconds=host.charged + 2 * seconds)  # a slow exercise costs no figure
-    with reading_budget():
-        piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
-    student = SandboxedStudent(replace(assignment, limits=limits), piece, host)
+    student = _student(assignment, settings, cells, host)
     shown = False  # whether its code has seen an image: from then on its own words stay with staff
     found: list[Any] = []
-    left_out = 0
+    left_out = images = 0
     try:
-        detector = _loaded(student, settings, data, figure.file)
-        for batch in images.batches(_BATCH):
+        detector, way = _loaded(student, settings, data, figure.file)
+        plan = plan_for(settings, way, trained, figure.sha256)
+        if plan.problem:
+            figure.status = "grader_error" if settings.points else "missing"
+            figure.message = plan.problem
+            return
+        chosen = _images(assignment, settings, plan, figure.seed)
+        images = len(chosen)
+        for batch in chosen.batches(_BATCH):
             shown = True
-            answers = detector_answers(student, detector, batch, settings)
+            answers = detector_answers(student, detector, batch, settings, plan.call)
             for answer in answers:
                 three, odd = _held_out(assignment).checked(answer, settings.detections)
                 found.append(three)
@@ -123,44 +133,58 @@ def _fill(
     except StudentError as error:
         figure.status = "refused" if error.kind == "WeightsRefused" else error.status
         figure.message = bounded_text(error.public_text if shown else error.message)
-        figure.details = f"After {len(found)} of {len(images)} images: {bounded_text(error.message)}" if shown else ""
+        figure.details = f"After {len(found)} of {images} images: {bounded_text(error.message)}" if shown else ""
         return
     finally:
         student.close()
-    figure.value, figure.images, figure.status = images.mean_ap(found), len(images), "measured"
-    figure.message = _said(left_out)
+    figure.value, figure.images, figure.status = chosen.mean_ap(found), images, "measured"
+    figure.message = " ".join(filter(None, [plan.told(images), _said(left_out)]))
+
+
+def _student(assignment: Assignment, settings: MapSettings, cells: list[Cell], host: Host) -> SandboxedStudent:
+    """The student's code in a process of its own, with the time that there is for all images."""
+    seconds = settings.seconds
+    limits = replace(assignment.limits, call_seconds=seconds, exercise_seconds=seconds, restarts=0)
+    limits = replace(limits, submission_seconds=host.charged + 2 * seconds)  # a slow exercise costs no figure
+    with reading_budget():
+        piece = make_slice(cells, (settings.make,), assignment.not_run, assignment.globals, assignment.wanted)
+    return SandboxedStudent(replace(assignment, limits=limits), piece, host)
 
 
 def detector_answers(
-    student: SandboxedStudent, detector: Handle, batch: list[torch.Tensor], settings: MapSettings
+    student: SandboxedStudent,
+    detector: Handle,
+    batch: list[torch.Tensor],
+    settings: MapSettings,
+    call: tuple[tuple[str, Any], ...] | None = None,
 ) -> list[Any]:
-    """What the detector gives for each image of a batch.
+    """What the detector gives for each image of a batch, called with `call`, or as the settings say if None.
 
     Raises:
         StudentError: It failed, or there is not an answer for each image.
     """
-    arguments = {"images": batch, "kwargs": dict(settings.call), "most": settings.detections}
+    arguments = {"images": batch, "kwargs": dict(settings.call if call is None else call), "most": settings.detections}
     answers = student.do("detect", handle=detector.number, **arguments)
     if not isinstance(answers, list) or len(answers) != len(batch):
         raise StudentError("error", "Your code's process did not answer for every image.")
     return answers
 
 
-def _loaded(student: SandboxedStudent, settings: MapSettings, data: bytes, file: str) -> Handle:
-    """The detector with its weights, made with the first arguments that they fit.
+def _loaded(student: SandboxedStudent, settings: MapSettings, data: bytes, file: str) -> tuple[Handle, Way]:
+    """The detector with its weights, made with the first arguments that they fit, and which those are.
 
     Raises:
         StudentError: They fit none; what is said is about the first.
     """
     content = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
     first: StudentError | None = None
-    for arguments in settings.arguments:
-        detector = student.new(settings.make, *arguments)
-        made = f"`{settings.make}({', '.join(map(repr, arguments))})`"
+    for way in settings.ways:
+        detector = student.new(settings.make, *way.arguments)
+        made = f"`{settings.make}({', '.join(map(repr, way.arguments))})`"
         try:
             safetensors = file.endswith(".safetensors")
             student.do("weights", handle=detector.number, content=content, safetensors=safetensors, made=made)
-            return detector
+            return detector, way
         except StudentError as error:
             first = first or error
             if error.kind != "WeightsRefused":
@@ -199,8 +223,8 @@ def scored(settings: MapSettings, figure: Figure) -> ExerciseResult:
     return ExerciseResult(settings.id, settings.title, settings.points, checks)
 
 
-def _images(assignment: Assignment, settings: MapSettings, seed: int) -> Any:
-    return _held_out(assignment).HeldOut(settings.folder, settings.images, settings.image_size, seed)
+def _images(assignment: Assignment, settings: MapSettings, plan: Plan, seed: int) -> Any:
+    return _held_out(assignment).HeldOut(plan.folder, settings.images, plan.image_size, seed)
 
 
 def _held_out(assignment: Assignment) -> ModuleType:

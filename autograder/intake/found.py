@@ -1,14 +1,12 @@
-"""Files that may be somebody's notebook: below a folder, or in a zip. None is opened, no symbolic link is followed."""
+"""Files that may be somebody's: below a folder, or in a zip. None is opened, no symbolic link is followed."""
 
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from autograder.intake.untrusted import MAX_ENTRIES, SKIPPED, zip_parts
-from autograder.parsing.budget import reading_budget
+from autograder.intake.untrusted import INNER, SKIPPED, last_name, opened, zip_parts
 from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
@@ -17,12 +15,12 @@ ZIP = ".zip"
 
 @dataclass(frozen=True)
 class Found:
-    """A notebook file, or a zip that nobody has looked into yet.
+    """A file that somebody handed in.
 
     Attributes:
         parts: Of its path below the folder, or within the zip, that was searched.
         path: The file on disk: itself, or the zip that holds it.
-        member: Name within the zip, or "".
+        member: Name within the zip, or ""; see `untrusted.INNER`.
     """
 
     parts: tuple[str, ...]
@@ -35,14 +33,24 @@ class Found:
         return PurePosixPath(self.parts[-1]).stem
 
     @property
+    def suffix(self) -> str:
+        """The end of its name, ".ipynb" say, in small letters."""
+        return PurePosixPath(self.parts[-1]).suffix.lower()
+
+    @property
     def shown(self) -> str:
         """Its parts, for people."""
         return "/".join(self.parts)
 
     @property
     def is_zip(self) -> bool:
-        """Whether it has to be looked into."""
-        return not self.member and self.path.suffix.lower() == ZIP
+        """Whether it is a zip that may be looked into: on disk, or in one on disk."""
+        return INNER not in self.member and self.suffix == ZIP
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it is a notebook, by its name."""
+        return self.suffix in SUFFIXES
 
     @property
     def is_readme(self) -> bool:
@@ -50,53 +58,58 @@ class Found:
         return self.parts[-1].lower() == "readme.md"
 
 
-def found_below(folder: Path, depth: int = 4) -> list[Found]:
-    """Notebooks and zips below a folder; a README beside or above others is none."""
+def files_below(folder: Path, depth: int = 4) -> list[Found]:
+    """Every regular file below a folder, but for what systems and editors keep for themselves."""
     files = []
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if not is_hidden(parts) and len(parts) <= depth and path.suffix.lower() in (*SUFFIXES, ZIP):
+        if not is_hidden(parts) and len(parts) <= depth:
             linked = any((folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts)))
             if not linked and path.is_file():
                 files.append(Found(parts, path))
-    return _without_readmes(files)
+    return files
+
+
+def found_below(folder: Path, depth: int = 4) -> list[Found]:
+    """Notebooks and zips below a folder; a README beside or above others is none."""
+    return handed_in(files_below(folder, depth))
+
+
+def files_in_zip(path: Path, member: str = "") -> list[Found]:
+    """Every plain file in a zip, or in a zip within it.
+
+    Raises:
+        KitError: It cannot be opened.
+    """
+    inside = f"{member}{INNER}" if member else ""
+    with opened(path, member) as archive:
+        named = [(zip_parts(entry), entry.filename) for entry in archive.infolist()]
+    return [Found(parts, path, inside + name) for parts, name in named if parts]
+
+
+def found_in_zip(path: Path, member: str = "") -> list[Found]:
+    """Notebook files in the zip of one hand-in.
+
+    Raises:
+        KitError: It cannot be opened, or holds none.
+    """
+    files = [file for file in handed_in(files_in_zip(path, member)) if file.is_notebook]
+    if not files:
+        name = f"{path}: {last_name(member)}" if member else str(path)
+        raise KitError(f"{name}: no notebook (.ipynb, .py, .md) in this zip.")
+    return files
+
+
+def handed_in(files: list[Found]) -> list[Found]:
+    """The notebooks and zips among files, without READMEs that have another of these beside or below them."""
+    kept = [file for file in files if file.is_notebook or file.is_zip]
+    others = {file.parts[:n] for file in kept if not file.is_readme for n in range(len(file.parts))}
+    return [file for file in kept if not (file.is_readme and file.parts[:-1] in others)]
 
 
 def is_hidden(parts: tuple[str, ...]) -> bool:
     """Whether a path leads through what systems and editors keep for themselves."""
     return any(part.startswith(".") or part in SKIPPED for part in parts)
-
-
-def found_in_zip(path: Path) -> list[Found]:
-    """Notebook files in a zip.
-
-    Raises:
-        KitError: It cannot be opened, or holds none.
-    """
-    try:
-        with reading_budget(), zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except PermissionError as error:
-        raise KitError(f"{path}: you may not read this file ({error.strerror}).") from error
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        why = "damaged, or another file by a wrong name. It has to be made and handed in again."
-        raise KitError(f"{path}: not a zip that can be opened: {why}") from error
-    if len(entries) > MAX_ENTRIES:
-        raise KitError(f"{path}: {len(entries)} entries; at most {MAX_ENTRIES} are looked at.")
-    files = []
-    for entry in entries:
-        parts = zip_parts(entry)
-        if parts and PurePosixPath(parts[-1]).suffix.lower() in SUFFIXES:
-            files.append(Found(parts, path, entry.filename))
-    if not files:
-        raise KitError(f"{path}: no notebook (.ipynb, .py, .md) in this zip.")
-    return _without_readmes(files)
-
-
-def _without_readmes(files: list[Found]) -> list[Found]:
-    """The same without READMEs that have another file beside or below them."""
-    others = {file.parts[:n] for file in files if not file.is_readme for n in range(len(file.parts))}
-    return [file for file in files if not (file.is_readme and file.parts[:-1] in others)]
 
 
 def class_below(files: list[Found], assignment_id: str, notebook: str) -> list[Found]:

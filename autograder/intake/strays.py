@@ -6,14 +6,25 @@ in a student's own folder is that student's business.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from autograder.intake.found import ZIP, Found, class_below, found_below, found_in_zip, is_everybodys, is_hidden
-from autograder.intake.submissions import RESERVED, Submission
-from autograder.intake.untrusted import zip_parts
+from autograder.intake.found import (
+    ZIP,
+    Found,
+    class_below,
+    files_below,
+    files_in_zip,
+    found_below,
+    handed_in,
+    is_everybodys,
+    is_hidden,
+)
+from autograder.intake.kinds import kind_by_name
+from autograder.intake.labelled import labels_of
+from autograder.intake.platforms import Labels
+from autograder.intake.submissions import RESERVED, Names, Submission, hand_ins_by_name, is_class
 from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
@@ -60,13 +71,15 @@ def find_strays(paths: Iterable[Path], submissions: Iterable[Submission], notebo
         notebook: Stem of the released notebook.
         assignment_id: Name of nbgrader's folder within a student's.
     """
-    strays, found = Strays(), list(submissions)
+    strays, found, paths = Strays(), list(submissions), list(paths)
+    names = Names(notebook, assignment_id)
+    one_each = hand_ins_by_name(paths, names)
     for path in paths:
         try:
             if path.is_dir() and not path.is_symlink():
                 _in_folder(path, found, notebook, assignment_id, strays)
             elif path.is_file() and path.suffix.lower() == ZIP:
-                _in_zip(path, notebook, assignment_id, strays)
+                _in_zip(path, names, one_each, strays)
         except (OSError, KitError):
             continue  # `find_submissions` has a line for a path that cannot be read
     return strays
@@ -89,22 +102,33 @@ def _in_folder(path: Path, found: list[Submission], notebook: str, assignment_id
         listed = [
             entry for folder in dict.fromkeys((path, root)) for entry in _listed(folder) if folder / entry.name != root
         ]
-        strays.left_out += _few(_lines([entry for entry in listed if entry.name not in held], students), path)
+        labels = labels_of(files_below(root, 1), root.resolve().name)
+        entries = [entry for entry in listed if entry.name not in held and not _labelled(entry, labels)]
+        strays.left_out += _few(_lines(entries, students), path)
 
 
-def _in_zip(path: Path, notebook: str, assignment_id: str, strays: Strays) -> None:
-    files = found_in_zip(path)
+def _in_zip(path: Path, names: Names, one_each: bool, strays: Strays) -> None:
+    notebook, assignment_id = names.notebook, names.assignment_id
+    every = files_in_zip(path)
+    files = handed_in(every)
     below = class_below(files, assignment_id, notebook)
     level = 1 if below is files else 2
-    at_top = [file for file in files if len(file.parts) == 1]
-    if below is files and any(is_everybodys(file, notebook, assignment_id) for file in at_top):
-        others = [file.shown for file in files if not is_everybodys(file, notebook, assignment_id)]
-        strays.notes += [_one_students(path, others, notebook)] if others else []
-    elif below is not files or (len(files) > 1 and (at_top or len({file.parts[0] for file in files}) > 1)):
+    if not one_each and is_class(files, below, names):
         held = {file.parts[:level] for file in files}
         students = {file.stem if len(file.parts) == level else file.parts[level - 1] for file in files}
-        entries = [entry for parts, entry in _listed_in_zip(path, level).items() if parts not in held]
+        inside = [replace(file, parts=file.parts[level - 1 :]) for file in every if len(file.parts) >= level]
+        labels, listed = labels_of(inside, ""), _listed_in_zip(path, level)
+        entries = [entry for parts, entry in listed.items() if parts not in held and not _labelled(entry, labels)]
         strays.left_out += _few(_lines(entries, students), path)
+    elif any(len(file.parts) == 1 and is_everybodys(file, notebook, assignment_id) for file in files):
+        others = [file.shown for file in files if not is_everybodys(file, notebook, assignment_id)]
+        strays.notes += [_one_students(path, others, notebook)] if others else []
+
+
+def _labelled(entry: _Entry, labels: Labels) -> bool:
+    """Whether a platform's own name says whose it is: then it is in a submission, or a row says what it is."""
+    folder = "folder" in entry.kind
+    return bool(labels.of_folder(entry.name) if folder else labels.of_file(entry.name))
 
 
 def _listed(folder: Path) -> list[_Entry]:
@@ -122,8 +146,7 @@ def _listed(folder: Path) -> list[_Entry]:
 
 def _listed_in_zip(path: Path, level: int) -> dict[tuple[str, ...], _Entry]:
     """What a zip holds in a folder that is so deep, by its parts; what lies above is there, too."""
-    with zipfile.ZipFile(path) as archive:
-        members = sorted({parts for entry in archive.infolist() if (parts := zip_parts(entry))})
+    members = sorted({file.parts for file in files_in_zip(path)})
     entries = {}
     for parts in members:
         shown = f"{path}: {'/'.join(parts[:level])}"
@@ -157,21 +180,20 @@ def _named_after(name: str, students: set[str]) -> bool:
 def _why(entry: _Entry) -> str:
     """Why it is no submission, and what to do."""
     if "folder" in entry.kind:
-        nested = " Zips within a zip are not opened: unpack it and grade the folder." if entry.kind != "folder" else ""
-        return f"a folder without a notebook. Is it a student's?{nested}"
+        return "a folder without a notebook. Is it a student's?"
     if entry.kind == "link":
         return "a symbolic link, not followed. Put the file itself there."
     name = PurePosixPath(entry.name)
-    if name.suffix.lower() == ZIP:
-        return "a zip within a zip, which is not opened: unpack the outer one and grade the folder."
-    if name.suffix.lower() in SUFFIXES:
+    if name.suffix.lower() in (*SUFFIXES, ZIP):
         return "not a regular file."
     inner = PurePosixPath(name.stem).suffix
     if inner.lower() in (*SUFFIXES, ZIP):
         return f"its name ends in {name.suffix}. If it is a notebook all the same, call it <student>{inner}."
     if name.suffix.lower() in _ARCHIVES:
         return "an archive that is not opened. Unpack it, or ask for a zip, and grade again."
-    return "not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder."
+    kind = kind_by_name(entry.name)
+    what = "not a notebook" if kind.startswith("a file") else f"not a notebook but {kind}"
+    return f"{what}. A submission is an .ipynb, .py or .md file, a zip or a folder."
 
 
 def _by_the_folder(file: Found, root: Path) -> str:

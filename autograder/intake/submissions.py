@@ -2,71 +2,59 @@
 
 A path is a notebook file, a zip, or a folder: nbgrader's `submitted/<student>/ps7/`, a Gradescope export
 (`submission_<id>/`), or `<student>.ipynb|.py|.md|.zip` side by side. A student's folder may hold a zip in place of a
-notebook. Nothing is unpacked to disk, no symbolic link is followed, and no name that a student chose ever becomes
-a path.
+notebook. A zip that lies in a folder is one student's hand-in. Only a zip that is named on the command line may be a
+class's, and what lies in it is then taken as in a folder: the zips in it are hand-ins, too. Nothing is unpacked to
+disk, no symbolic link is followed, and no name that a student chose ever becomes a path.
 """
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from autograder.intake.found import ZIP, Found, class_below, found_below, found_in_zip, is_everybodys
-from autograder.intake.untrusted import read_member
+from autograder.intake.found import (
+    ZIP,
+    Found,
+    class_below,
+    files_below,
+    files_in_zip,
+    found_below,
+    found_in_zip,
+    handed_in,
+    is_everybodys,
+)
+from autograder.intake.kinds import HEAD, is_lfs_pointer, kind_by_content
+from autograder.intake.labelled import labels_of, sort_out, submission_from
+from autograder.intake.platforms import canvas_label, moodle_label
+from autograder.intake.submission import RESERVED as RESERVED
+from autograder.intake.submission import Submission as Submission
+from autograder.intake.submission import safe_key as safe_key
+from autograder.intake.untrusted import head_of
 from autograder.intake.weights import Weights, find_weights
+from autograder.intake.whose import Place, by_student, make, of_student, one_of, student_of
 from autograder.parsing.cells import SUFFIXES
-from autograder.runtime.errors import KitError, SubmissionError
-
-RESERVED = {"grades.csv", "grade.log", "by-hand.csv", ""}
-RESERVED |= {"class.html", "class.csv", "canvas.csv", "anonymous", "pseudonyms.key", "map.csv", "map.seed"}
+from autograder.runtime.errors import KitError
 
 
 @dataclass(frozen=True)
-class Submission:
-    """One student's submission.
+class Names:
+    """What is handed in.
 
     Attributes:
-        student: As the file or folder is called.
-        key: The same, safe as a folder name.
-        path: The file on disk: the notebook, or the zip that holds it.
-        member: Name within the zip, or "".
-        problem: Why it cannot be graded, for whoever runs the grader; "" if it can.
-        candidates: Files of which one has to be chosen, where the problem is that there are several.
-        skip: Ids of exercises that are not graded: a proof needs only some. Always empty for students.
-        weights: Handed in beside the notebook, where the assignment asks for them.
+        notebook: Stem of the released notebook.
+        assignment_id: Name of nbgrader's folder within a student's.
+        weights: Names of a file beside the notebook.
     """
 
-    student: str
-    key: str
-    path: Path
-    member: str = ""
-    problem: str = ""
-    candidates: tuple[str, ...] = field(default=())
-    skip: tuple[str, ...] = ()
-    weights: Weights | None = None
+    notebook: str
+    assignment_id: str
+    weights: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """The notebook's file name."""
-        return PurePosixPath(self.member).name if self.member else self.path.name
-
-    def read(self, megabytes: int) -> bytes:
-        """The notebook's bytes.
-
-        Raises:
-            SubmissionError: Too large, damaged, or a symbolic link.
-        """
-        limit = megabytes * 1024 * 1024
-        if self.member:
-            return read_member(self.path, self.member, limit)
-        if self.path.is_symlink() or not self.path.is_file():
-            raise SubmissionError(f"{self.path.name} is not a regular file.")
-        if self.path.stat().st_size > limit:
-            raise SubmissionError(f"The notebook is larger than {megabytes} MB: clear its outputs, hand in again.")
-        return self.path.read_bytes()
+    def stems(self) -> tuple[str, ...]:
+        """Of all that every student hands in by the same name."""
+        return (self.notebook, f"{self.assignment_id}-submission", *(name.partition(".")[0] for name in self.weights))
 
 
 def find_submissions(
@@ -83,11 +71,13 @@ def find_submissions(
     Returns:
         The submissions, among them such as cannot be graded; and a line for each path that holds none.
     """
+    paths, names = list(paths), Names(notebook, assignment_id, weights)
     found: list[Submission] = []
     lines: list[str] = []
+    one_each = hand_ins_by_name(paths, names)
     for path in paths:
         try:
-            found += _under(path, notebook, assignment_id)
+            found += _under(path, names, one_each)
         except KitError as error:
             lines.append(str(error))
         except OSError as error:  # a name too long, a folder that may not be read
@@ -95,8 +85,8 @@ def find_submissions(
     by_key: dict[str, list[Submission]] = {}
     for submission in found:
         by_key.setdefault(submission.key, []).append(submission)
-    chosen = [_one_of(same) for _, same in sorted(by_key.items())]
-    return [with_weights(submission, notebook, weights) for submission in chosen], lines
+    kept = [one_of(same) for _, same in sorted(by_key.items())]
+    return [with_weights(_looked_at(submission), notebook, weights) for submission in kept], lines
 
 
 def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str, ...] = ()) -> Submission:
@@ -111,160 +101,155 @@ def submission_in(folder: Path, student: str, notebook: str, weights: tuple[str,
     Returns:
         It, or one that says why it cannot be graded.
     """
-    files = found_below(folder)
-    return with_weights(_of_student(student, files, folder, notebook, own=True), notebook, weights)
+    place = Place(folder, notebook, "")
+    return with_weights(_looked_at(of_student(student, found_below(folder), place, own=True)), notebook, weights)
+
+
+def _looked_at(submission: Submission) -> Submission:
+    """The same, with a problem where the file is plainly something else than its name says."""
+    if submission.problem:
+        return submission
+    kind = kind_by_content(head_of(submission.path, submission.member, HEAD), submission.name)
+    return replace(submission, problem=f"{submission.name} is {kind}.") if kind else submission
 
 
 def with_weights(submission: Submission, notebook: str, weights: tuple[str, ...]) -> Submission:
     """The same with the weights that lie beside its notebook, if there are any."""
     if submission.problem or not weights:
         return submission
-    return replace(submission, weights=find_weights(submission.path, submission.member, notebook, weights))
+    wanted = (*weights, *(PurePosixPath(submission.name).stem + PurePosixPath(name).suffix for name in weights))
+    flat = {file.parts[-1]: file for file in submission.beside}
+    beside = next((flat[name] for name in wanted if name in flat), None)
+    if beside is not None:
+        found: Weights | None = Weights(beside.parts[-1], beside.path, beside.member)
+    else:
+        found = find_weights(submission.path, submission.member, notebook, weights)
+    if found and not found.problem and is_lfs_pointer(head_of(found.path, found.member, HEAD)):
+        found = replace(found, problem=f"{found.name} is a pointer of Git LFS, not the weights themselves.")
+    return replace(submission, weights=found)
 
 
-def safe_key(student: str) -> str:
-    """A folder name for a student: letters and digits of any script, `-_.@+` and spaces, never a path.
+def hand_ins_by_name(paths: list[Path], names: Names) -> bool:
+    """Whether a command line names hand-ins one by one, as `grade submitted/*` does: then no zip is a class's.
 
-    Where anything had to be changed, a digest of the original keeps different students apart.
+    Else the one zip among them that names its notebooks after others would take the others' grades.
     """
-    name = unicodedata.normalize("NFC", student)
-    key = "".join(c if c.isalnum() or c in "-_.@+ " else "_" for c in name).strip(" .")[:80]
-    key = key.encode()[:200].decode(errors="ignore").rstrip(" .")  # file systems allow 255 bytes
-    if key != name or key in RESERVED:
-        digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-        key = f"{key or 'student'}-{digest}"
-    return key
+    return len(paths) > 1 and any(_is_hand_in(path, names) for path in paths)
 
 
-def _under(path: Path, notebook: str, assignment_id: str) -> list[Submission]:
+def _is_hand_in(path: Path, names: Names) -> bool:
+    """Whether a path is one student's file. What cannot be read is not: it has its line elsewhere."""
+    try:
+        if path.suffix.lower() != ZIP or not path.is_file():
+            return path.suffix.lower() in SUFFIXES and path.is_file()
+        files = handed_in(files_in_zip(path))
+    except (KitError, OSError):
+        return False
+    return not is_class(files, class_below(files, names.assignment_id, names.notebook), names)
+
+
+def is_class(files: list[Found], below: list[Found], names: Names) -> bool:
+    """Whether what lies in a zip looks like a class's: several students' files or folders side by side.
+
+    Args:
+        files: In the zip: notebooks and zips.
+        below: What `class_below` makes of them.
+        names: What is handed in.
+    """
+    if below is not files:
+        return True
+    top = {file.parts[0] for file in files}
+    released = any(len(file.parts) == 1 and is_everybodys(file, names.notebook, names.assignment_id) for file in files)
+    if released:
+        return False
+    alone = len(top) == 1 and all(len(file.parts) > 1 for file in files)
+    platforms = any(canvas_label(name) or moodle_label(name) for name in top)
+    return platforms or (len(files) > 1 and not alone)
+
+
+def _under(path: Path, names: Names, one_each: bool) -> list[Submission]:
     if path.is_symlink():
         raise KitError(f"{path}: a symbolic link, not followed. Give the path it points to.")
     if path.is_dir():
-        files = [file for file in found_below(path) if not (file.is_readme and len(file.parts) == 1)]
-        below = class_below(files, assignment_id, notebook)
-        root = path if below is files else path / files[0].parts[0]
-        groups = _by_student(below, root.resolve(), notebook, assignment_id)
-        groups = {folder.name: [] for folder in _student_folders(root, groups, assignment_id)} | groups
-        if not groups:
-            raise KitError(f"{path}: no notebook (.ipynb, .py, .md) or zip in this folder or in those of its students.")
-        return [s for student, group in groups.items() for s in _group(student, group, root, notebook, assignment_id)]
+        return _in_folder(path, names)
     if not path.exists():
         raise KitError(f"{path}: there is no such file or folder.")
     if path.suffix.lower() == ZIP:
-        return _in_zip(path, notebook, assignment_id)
+        return _in_zip(path, names, one_each)
     if path.suffix.lower() not in SUFFIXES:
         raise KitError(f"{path}: not a notebook. A submission is an .ipynb, .py or .md file, a zip or a folder.")
-    return [_submission(_student_of(Found((path.name,), path), path.resolve().parent, notebook, assignment_id), path)]
+    return [make(_named(path, names), path)]
 
 
-def _submission(student: str, path: Path, member: str = "") -> Submission:
-    return Submission(student, safe_key(student), path, member)
+def _named(path: Path, names: Names) -> str:
+    """Whose a file is that stands on the command line."""
+    place = Place(path.resolve().parent, names.notebook, names.assignment_id)
+    return student_of(Found((path.name,), path), place)
 
 
-def _group(student: str, files: list[Found], root: Path, notebook: str, assignment_id: str) -> list[Submission]:
-    """The submission of the files that go by one name; of a zip that lies beside others, maybe a whole class."""
-    if len(files) == 1 and files[0].is_zip and len(files[0].parts) == 1:
-        try:
-            return _in_zip(files[0].path, notebook, assignment_id, student)
-        except KitError as error:
-            return [_unreadable(student, files[0].path, error)]
-    return [_of_student(student, files, root, notebook)]
+def _in_folder(path: Path, names: Names) -> list[Submission]:
+    every = files_below(path)
+    files = [file for file in handed_in(every) if not (file.is_readme and len(file.parts) == 1)]
+    below = class_below(files, names.assignment_id, names.notebook)
+    root = path if below is files else path / files[0].parts[0]
+    if below is not files:
+        every = [replace(file, parts=file.parts[1:]) for file in every if len(file.parts) > 1]
+    folders = [] if root.resolve().name == names.assignment_id else _folders(root, names.assignment_id)
+    made = _of_class(every, below, folders, Place(root.resolve(), names.notebook, names.assignment_id), names)
+    if not made:
+        raise KitError(f"{path}: no notebook (.ipynb, .py, .md) or zip in this folder or in those of its students.")
+    return made
 
 
-def _of_student(student: str, files: list[Found], root: Path, notebook: str, own: bool = False) -> Submission:
-    """The submission among a student's files; a zip counts where no notebook lies beside it.
+def _of_class(
+    every: list[Found], gradable: list[Found], folders: list[str], place: Place, names: Names
+) -> list[Submission]:
+    """The submissions of a class.
 
     Args:
-        student: Whose.
-        files: Theirs.
-        root: The folder that was searched.
-        notebook: Stem of the released notebook.
-        own: That folder is the student's; else files at its top lie beside the student's folder.
+        every: All its files.
+        gradable: The notebooks and zips among them.
+        folders: Names of the folders at its top.
+        place: Where it lies.
+        names: What is handed in.
     """
-    loose = [file for file in files if not file.is_zip]
-    zips = [file for file in files if file.is_zip and not (loose and (own or len(file.parts) > 1))]
-    if not zips:
-        return _chosen(student, loose, root, notebook, own)
-    if loose:
-        return _ambiguous(_submission(student, loose[0].path), [file.shown for file in files])
-    try:
-        pairs = [(zipped, file) for zipped in zips for file in found_in_zip(zipped.path)]
-    except KitError as error:
-        return _unreadable(student, zips[0].path, error)
-    inside = [replace(file, parts=(*zipped.parts, *file.parts)) for zipped, file in pairs]
-    return _chosen(student, inside, root, notebook, own=True)
+    labels = labels_of(every, place.root.name, names.stems)
+    sorted_out = sort_out(every, folders, labels)
+    made = [submission_from(student, sorted_out, place) for student in sorted_out.own]
+    others = {(file.path, file.member) for file in sorted_out.rest}
+    groups = by_student([file for file in gradable if (file.path, file.member) in others], place)
+    if any(len(file.parts) > 1 for files in groups.values() for file in files):  # students' folders, and empty ones
+        groups = {name: [] for name in folders if name not in groups and not labels.of_folder(name)} | groups
+    return made + [of_student(student, group, place) for student, group in groups.items()]
 
 
-def _unreadable(student: str, path: Path, error: KitError) -> Submission:
-    problem = str(error).removeprefix(f"{path.parent}/")
-    return replace(_submission(student, path), problem=problem)
-
-
-def _student_folders(path: Path, groups: dict[str, list[Found]], assignment_id: str) -> Iterator[Path]:
-    """Folders of students who handed in no notebook: they must not be forgotten."""
-    nested = any(len(file.parts) > 1 for files in groups.values() for file in files)
+def _folders(path: Path, assignment_id: str) -> list[str]:
+    """Folders that may be students': one who handed in no notebook must not be forgotten."""
+    found = []
     for folder in sorted(path.iterdir()):
         plain = folder.is_dir() and not folder.is_symlink() and not folder.name.startswith((".", "__"))
         graded = (folder / ".fcoskit").is_file()  # an earlier run's reports
-        if plain and not graded and nested and folder.name != assignment_id and folder.name not in groups:
-            yield folder
+        if plain and not graded and folder.name != assignment_id:
+            found.append(folder.name)
+    return found
 
 
-def _by_student(files: list[Found], root: Path, notebook: str, assignment_id: str) -> dict[str, list[Found]]:
-    groups: dict[str, list[Found]] = {}
-    for file in files:
-        groups.setdefault(_student_of(file, root, notebook, assignment_id), []).append(file)
-    return groups
-
-
-def _student_of(file: Found, root: Path, notebook: str, assignment_id: str) -> str:
-    """The student a file belongs to: the first folder below the path, or its own name.
-
-    A file that goes by a name which everybody's has belongs to the folder it lies in.
-    """
-    if len(file.parts) > 1 and file.parts[0] != assignment_id:
-        return file.parts[0]
-    if is_everybodys(file, notebook, assignment_id):
-        return root.parent.name if root.name == assignment_id else root.name
-    return file.stem
-
-
-def _chosen(student: str, files: list[Found], root: Path, notebook: str, own: bool = False) -> Submission:
-    """The one file that counts, or a submission that says why there is none."""
-    if not files:
-        problem = "No notebook in this folder: nothing that can be graded was handed in."
-        return replace(_submission(student, root / student), problem=problem)
-    named = [file for file in files if file.stem == notebook]
-    parted = not own and len({len(file.parts) > 1 for file in files}) > 1  # one in the student's folder, one beside it
-    best = named if len(named) == 1 and not parted else files
-    if len(best) == 1:
-        return _submission(student, best[0].path, best[0].member)
-    return _ambiguous(_submission(student, files[0].path, files[0].member), [file.shown for file in files])
-
-
-def _one_of(same: list[Submission]) -> Submission:
-    if len(same) == 1 or len({(s.path.resolve(), s.member) for s in same}) == 1:
-        return same[0]
-    return _ambiguous(same[0], [f"{s.path}{'!' + s.member if s.member else ''}" for s in same])
-
-
-def _ambiguous(submission: Submission, candidates: list[str]) -> Submission:
-    shown = ", ".join(candidates[:4]) + (", ..." if len(candidates) > 4 else "")
-    problem = f"{len(candidates)} submissions ({shown}): keep the one that counts and grade again."
-    return replace(submission, problem=problem, candidates=tuple(candidates))
-
-
-def _in_zip(path: Path, notebook: str, assignment_id: str, student: str = "") -> list[Submission]:
-    """The submissions in a zip: a class, or one student's; of `student`, if known, else of whom it is called after."""
-    files = found_in_zip(path)
-    below = class_below(files, assignment_id, notebook)
-    if below is not files:
-        groups = _by_student(below, Path("/") / path.stem, notebook, assignment_id)
-        return [_chosen(one, group, path, notebook) for one, group in groups.items()]
-    top = {file.parts[0] for file in files}
-    released = any(len(file.parts) == 1 and is_everybodys(file, notebook, assignment_id) for file in files)
-    if len(files) == 1 or released or (len(top) == 1 and all(len(file.parts) > 1 for file in files)):
-        owner = student or _student_of(Found((path.name,), path), path.resolve().parent, notebook, assignment_id)
-        return [_chosen(owner, files, path, notebook)]
+def _in_zip(path: Path, names: Names, one_each: bool) -> list[Submission]:
+    """The submissions in a zip that stands on the command line: a class's, or one student's."""
+    every = files_in_zip(path)
+    files = handed_in(every)
+    below = class_below(files, names.assignment_id, names.notebook)
+    if one_each or not is_class(files, below, names):
+        if len(files) == 1 and files[0].is_zip:
+            zipped = files[0]  # a hand-in that was zipped once more
+        else:
+            found_in_zip(path)  # says it where there is no notebook
+            zipped = Found((path.name,), path)
+        return [
+            of_student(_named(path, names), [zipped], Place(path.resolve().parent, names.notebook, names.assignment_id))
+        ]
     root = Path("/") / path.stem
-    return [_chosen(s, f, path, notebook) for s, f in _by_student(files, root, notebook, assignment_id).items()]
+    if below is not files:
+        root = Path("/") / files[0].parts[0]
+        every = [replace(file, parts=file.parts[1:]) for file in every if len(file.parts) > 1]
+    return _of_class(every, below, [], Place(root, names.notebook, names.assignment_id), names)

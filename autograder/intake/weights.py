@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from autograder.intake.untrusted import MAX_ENTRIES, read_member, read_plain, zip_parts
+from autograder.intake.untrusted import INNER, opened, read_member, read_plain, zip_parts
 from autograder.parsing.cells import SUFFIXES
-from autograder.runtime.errors import SubmissionError
+from autograder.runtime.errors import KitError, SubmissionError
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def find_weights(path: Path, member: str, notebook: str, files: Iterable[str]) -
         if member:
             return _in_zip(path, member, notebook, list(files))
         return _on_disk(path, notebook, list(files))
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, KitError):
         return None
 
 
@@ -83,7 +82,8 @@ def _on_disk(path: Path, notebook: str, files: list[str]) -> Weights | None:
 
 
 def _in_zip(path: Path, member: str, notebook: str, files: list[str]) -> Weights | None:
-    there = _listed(path, path.stat().st_mtime_ns)
+    outer = member.rpartition(INNER)[0]
+    there = _listed(path, outer, path.stat().st_mtime_ns)
     (own,) = {place for place, name in there.items() if name == member} or {((), member)}
     notebooks = [place for place in there if PurePosixPath(place[1]).suffix.lower() in SUFFIXES]
     stem = PurePosixPath(own[1]).stem
@@ -97,11 +97,12 @@ def _in_zip(path: Path, member: str, notebook: str, files: list[str]) -> Weights
 
 
 @functools.lru_cache(maxsize=4)
-def _listed(path: Path, _changed: int) -> dict[Place, str]:
-    """The plain files of a zip, which may be that of a whole class."""
-    with zipfile.ZipFile(path) as archive:
-        entries = [(zip_parts(entry), entry.filename) for entry in archive.infolist()[:MAX_ENTRIES]]
-    return {(parts[:-1], parts[-1]): name for parts, name in entries if parts}
+def _listed(path: Path, outer: str, _changed: int) -> dict[Place, str]:
+    """The plain files of a zip, which may be that of a whole class, or of the zip `outer` in it."""
+    inside = f"{outer}{INNER}" if outer else ""
+    with opened(path, outer) as archive:
+        entries = [(zip_parts(entry), entry.filename) for entry in archive.infolist()]
+    return {(parts[:-1], parts[-1]): inside + name for parts, name in entries if parts}
 
 
 def _above_or_below(path: Path, there: dict[Place, str], own: tuple[str, ...], files: list[str]) -> Weights | None:

@@ -56,6 +56,7 @@ class Handout:
         packages: What students are given to import.
         notebook_seconds: CPU time of a notebook that is run whole.
         cell_seconds: The same of one cell of it.
+        trained_with: Name that the notebook gives the data set it trains on; "" where nobody asks.
     """
 
     assignment: str
@@ -72,6 +73,7 @@ class Handout:
     packages: tuple[str, ...] = ()
     notebook_seconds: float = 60.0
     cell_seconds: float = 10.0
+    trained_with: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ def handout_of(assignment: Any) -> Handout:
         packages=tuple(Path(entry).name for entry in assignment.ship),
         notebook_seconds=assignment.limits.notebook_seconds,
         cell_seconds=assignment.limits.cell_seconds,
+        trained_with=assignment.map.trained_with if assignment.map else "",
     )
 
 

@@ -7,6 +7,7 @@ there are any; nothing else. It is made of whatever there is: how much is done i
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -56,7 +57,7 @@ def make_submission(notebook: str | None = None, namespace: dict[str, Any] | Non
         weights, notes = _weights(given, [Path.cwd(), saved.folder])
         notes = [*unlike, *notes]
         target = saved.folder / f"{given.assignment}-submission.zip"
-        files = _write(target, given, saved, weights)
+        files = _write(target, given, saved, weights, trained_on(namespace.get(given.trained_with)))
     except KitError as error:
         panel.failed(str(error))
         return
@@ -143,22 +144,47 @@ def _shown(path: Path, other: Path) -> str:
     return path.name if path.name != other.name else str(path)
 
 
-def _write(target: Path, given: Handout, saved: Saved, weights: Path | None) -> list[File]:
+def trained_on(data: Any) -> dict[str, Any]:
+    """What a grader has to know of the data set that a notebook trains on: its class, and the size of its images.
+
+    Args:
+        data: The data set, or a part of it such as torch's `Subset`; anything else gives nothing.
+    """
+    try:
+        for _ in range(5):
+            data = getattr(data, "dataset", data)
+        size = data.image_size
+    except Exception:  # a student's own class may raise what it likes
+        return {}
+    return {"data": type(data).__name__, "image_size": size} if type(size) is int else {}
+
+
+def _write(target: Path, given: Handout, saved: Saved, weights: Path | None, trained: dict[str, Any]) -> list[File]:
     """Write the zip whole or not at all.
+
+    Args:
+        target: The zip.
+        given: The assignment.
+        saved: The notebook.
+        weights: The file with weights, if there is one.
+        trained: What these were trained on, from `trained_on`; noted in the notebook's metadata beside their digest.
 
     Raises:
         KitError: The folder cannot be written to, or a file cannot be read.
     """
     name = f"{given.notebook}.ipynb"
-    record = {RECORD: {"assignment": given.assignment, "version": given.version}}
-    content = {**saved.content, "metadata": {**_table(saved.content.get("metadata")), **record}}
-    data = json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "replace")
-    files = [File(name, len(data), "" if saved.name == name else saved.name)]
+    record: dict[str, Any] = {"assignment": given.assignment, "version": given.version}
     try:
+        held = weights.read_bytes() if weights is not None else b""
+        if weights is not None and trained:
+            record["weights"] = {**trained, "sha256": hashlib.sha256(held).hexdigest()}
+        content = {**saved.content, "metadata": {**_table(saved.content.get("metadata")), RECORD: record}}
+        data = json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+        files = [File(name, len(data), "" if saved.name == name else saved.name)]
         with _whole(target) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             _add(archive, name, data)
             if weights is not None:
-                _add(archive, weights.name, held := weights.read_bytes())
+                _add(archive, weights.name, held)
                 files.append(File(weights.name, len(held)))
     except OSError as error:
         what = f"{target} was not written: {error.strerror or error}."

@@ -11,7 +11,9 @@ from autograder.checks.result import STATUSES, shown_sentences
 from autograder.report.anonymous import K, in_words
 from autograder.report.html import MARKS, page
 from autograder.report.items import FEWEST, Item
+from autograder.report.model import Report
 from autograder.report.plots import cost_plot, exercise_plot, item_plot, score_plot
+from autograder.report.student_rows import StudentRow, student_rows
 from autograder.report.summary import ClassSummary
 
 _NOTHING = "-"
@@ -43,27 +45,34 @@ class CheckRow:
     odd: bool
 
 
-def class_page(summary: ClassSummary, folders: Mapping[str, str] | None = None) -> str:
+def class_page(
+    summary: ClassSummary, folders: Mapping[str, str] | None = None, reports: list[Report] | None = None
+) -> str:
     """Staff's page.
 
     Args:
         summary: The class.
         folders: By student, the folder beside the page that holds the feedback page; for links.
+        reports: Of the class, for a table of all students that can be sorted and searched: by a script of ours, the
+            one that the page may run. Without them the page runs nothing.
     """
     links = {student: f"{quote(folder)}/feedback.html" for student, folder in (folders or {}).items()}
-    return _page(summary, links, anonymous=False)
+    return _page(summary, links, student_rows(reports or [], summary.attention, links), anonymous=False)
 
 
 def shared_page(summary: ClassSummary) -> str:
     """The page to share, of an `anonymous.shared_summary`."""
-    return _page(summary, {}, anonymous=True)
+    return _page(summary, {}, (), anonymous=True)
 
 
-def _page(summary: ClassSummary, links: Mapping[str, str], *, anonymous: bool) -> str:
+def _page(summary: ClassSummary, links: Mapping[str, str], students: tuple[StudentRow, ...], *, anonymous: bool) -> str:
     order = list(dict.fromkeys([*(e.id for e in summary.exercises), *(item.exercise for item in summary.items)]))
     return page(
         "class.html.j2",
         "class.css.j2",
+        script="class.js.j2" if students else "",
+        students=students,
+        late=any(row.lost for row in students),
         summary=summary,
         scores=summary.scores,
         links=links,

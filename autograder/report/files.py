@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +14,8 @@ from autograder.course.assignment import Assignment
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
 
+_PARTS = set(',;\t|"\n')  # what parts cells here or elsewhere: cells that hold one stand between quotes
+_FORMULA = re.compile(r"([,;\t|\n][\s\"]*)(?=[=+\-@＝＋－＠])")
 PART = ".part-"  # begins the name of a file that is being written
 PAGE, CHECKS, CANVAS = "class.html", "class.csv", "canvas.csv"  # what is made of all reports, and goes out of date
 
@@ -92,13 +94,24 @@ def write_grades(path: Path, assignment: Assignment, reports: list[Report]) -> N
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV. Numbers are ours; text that a spreadsheet would take for a formula gets a quote before it."""
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
     for row in rows:
-        table.writerow([f"{cell:g}" if isinstance(cell, (int, float)) else no_formula(str(cell)) for cell in row])
+        cells = [f"{cell:g}" if isinstance(cell, (int, float)) else no_formula(str(cell)) for cell in row]
+        text.write(",".join(map(_quoted, cells)) + "\n")
     return text.getvalue()
 
 
+def _quoted(cell: str) -> str:
+    """A cell between quotes where it holds what parts cells."""
+    return '"' + cell.replace('"', '""') + '"' if _PARTS & set(cell) else cell
+
+
 def no_formula(name: str) -> str:
-    """A text that a spreadsheet will not run: a leading = + - @ (or space before one) gets a quote before it."""
+    """A text that a spreadsheet will not run: a leading = + - @ (or space before one) gets a quote before it.
+
+    So does one after a sign that parts cells in some country: there the rest of the text is a cell of its own.
+    """
     name = name.replace("\r", " ")  # csv does not quote it, readers take it for the end of a row
-    return "'" + name if name.strip()[:1] in tuple("=+-@＝＋－＠") and name.strip() else name
+    lead = len(name) - len(name.lstrip())
+    name = name[:lead] + _FORMULA.sub(r"\1'", name[lead:])
+    start = name.strip()[:1]
+    return "'" + name if start and start in "=+-@＝＋－＠" and name.strip() != "-" else name

@@ -55,18 +55,27 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def page(template: str, style: str, **values: Any) -> str:
-    """A page that fetches nothing and runs nothing; browsers are told to hold it to that.
+def page(template: str, style: str, *, script: str = "", **values: Any) -> str:
+    """A page that fetches nothing and runs nothing but `script`; browsers are told to hold it to that.
 
     Args:
         template: Its name; it has a place for `style` and `policy`.
         style: Name of the style sheet's template: the one style that the page may have.
+        script: Name of the script's template, a fixed text of ours; "" for a page that runs nothing.
         **values: For the template.
     """
     sheet = environment().get_template(style).render()
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src '{_digest(sheet)}'; base-uri 'none'; form-action 'none'"
+    if script:
+        code = environment().get_template(script).render()
+        policy += f"; script-src '{_digest(code)}'"
+        values["script"] = markupsafe.Markup(code)  # noqa: S704 (ours)
     return environment().get_template(template).render(style=markupsafe.Markup(sheet), policy=policy, **values)  # noqa: S704 (ours)
+
+
+def _digest(text: str) -> str:
+    """A text as a policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def feedback_page(report: Report) -> str:

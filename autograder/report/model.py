@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autograder.checks.result import FIGURE_STATUSES, STATUSES, ExerciseResult, Figure
+from autograder.course.origin import Origin
 
 FORMAT = 1
 UNREAD = "Python cannot read"  # begins the note about a cell
@@ -37,6 +38,9 @@ class Report:
         path: The file that it was read from; for staff alone.
         member: Its name within that file, if it is a zip.
         figures: What was measured besides the points.
+        origin: What the platform that the hand-in comes from says of it; None where no platform named it.
+        late_days: How late it came, as far as that is known and costs something.
+        late_per_cent: What that costs, of the points.
     """
 
     assignment: str
@@ -57,6 +61,9 @@ class Report:
     path: str = ""
     member: str = ""
     figures: list[Figure] = field(default_factory=list)
+    origin: Origin | None = None
+    late_days: float = 0.0
+    late_per_cent: float = 0.0
 
     @property
     def status(self) -> str:
@@ -77,13 +84,24 @@ class Report:
             return None
         return sum(exercise.points for exercise in self.exercises)
 
+    @property
+    def deducted(self) -> float:
+        """Points that lateness costs."""
+        return round((self.score or 0.0) * self.late_per_cent / 100, 6)
+
+    @property
+    def final(self) -> float | None:
+        """Points that count, after lateness; None where there is no verdict."""
+        return None if self.score is None else self.score - self.deducted
+
     def to_json(self) -> dict[str, Any]:
         """For `report.json`: staff's copy, everything in it."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("exercises", "figures")}
+        plain = {key: value for key, value in vars(self).items() if key not in ("exercises", "figures", "origin")}
         exercises = [exercise.to_json() for exercise in self.exercises]
         figures = [asdict(figure) for figure in self.figures]
         head = {"format": FORMAT, "score": self.score, "status": self.status}
-        return {**head, **plain, "exercises": exercises, "figures": figures}
+        origin = {"origin": self.origin.to_json()} if self.origin else {}
+        return {**head, **plain, "exercises": exercises, "figures": figures, **origin}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Report:
@@ -96,11 +114,12 @@ class Report:
             raise ValueError("not a report: its JSON is no object")
         if content.get("format") != FORMAT:
             raise ValueError(f"a report of format {content.get('format')!r}, this kit reads {FORMAT}")
-        nested = ("format", "score", "status", "exercises", "figures")
+        nested = ("format", "score", "status", "exercises", "figures", "origin")
         plain = {k: v for k, v in content.items() if k not in nested}
         try:
             report = cls(**plain, exercises=[ExerciseResult.from_json(entry) for entry in content["exercises"]])
             report.figures = [Figure(**entry) for entry in content.get("figures", [])]
+            report.origin = Origin.from_json(content.get("origin"))
         except AttributeError as error:
             raise ValueError("not a report: an exercise or check in it is no object") from error
         _hold_to_types(report)
@@ -116,7 +135,7 @@ def _list(value: Any) -> list[Any]:
 def _hold_to_types(report: Report) -> None:
     """Refuse what would break whoever adds points up; a damaged file must cost its own report alone."""
     checks = [check for exercise in report.exercises for check in exercise.checks]
-    numbers: list[Any] = [report.max_score, report.seconds]
+    numbers: list[Any] = [report.max_score, report.seconds, report.late_days, report.late_per_cent]
     numbers += [
         n for e in report.exercises for n in (e.max_points, e.peak_megabytes, 0 if e.by_hand is None else e.by_hand)
     ]

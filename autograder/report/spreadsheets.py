@@ -5,19 +5,22 @@ No cell is a formula to a spreadsheet: text that begins like one gets a quote be
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rapidfuzz import fuzz, process
+
 from autograder.checks.result import STATUSES
+from autograder.course.origin import CANVAS as CANVAS_NAMES
 from autograder.report.anonymous import Row, in_words
 from autograder.report.files import csv_text
 from autograder.report.items import Item
 from autograder.report.model import Report
+from autograder.report.people import People, Person, matched
 from autograder.report.summary import ClassSummary
+from autograder.report.tables import folded, read_table
 from autograder.runtime.errors import KitError
 
 # What Canvas' gradebook exports and imports: these first, in this order, then a column for each assignment.
@@ -47,11 +50,13 @@ class CanvasFile:
         unscored: Students left out because a human has to act first.
         unknown: Students left out because the roster does not have them, or not by a name of their own: two
             submissions may go by the login and the number of one student.
+        lines: What staff should know besides.
     """
 
     text: str
     unscored: tuple[str, ...]
     unknown: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
 
 def checks_csv(summary: ClassSummary) -> str:
@@ -75,75 +80,108 @@ def shared_students_csv(rows: list[Row]) -> str:
     return csv_text([["pseudonym", "score_from", "score_to"], *([row.pseudonym, row.low, row.high] for row in rows)])
 
 
-def canvas_csv(reports: list[Report], summary: ClassSummary, roster: Roster | None) -> CanvasFile:
-    """Scores in the form that Canvas' gradebook imports.
+def canvas_csv(
+    reports: list[Report], summary: ClassSummary, roster: Roster | None, column: str | None = None
+) -> CanvasFile:
+    """Scores that count, in the form that Canvas' gradebook imports.
 
-    A student without a score has no row, so that Canvas leaves what it has. Without a roster the student's name,
-    which mostly is a login, stands under "Student" and "SIS Login ID"; with one, the row is Canvas' own.
+    A student without a score has no row, so that Canvas leaves what it has. Without a roster Canvas's own number and
+    name stand there if the hand-in has them, else the student's name, which mostly is a login, under "Student" and
+    "SIS Login ID"; with one, the row is Canvas' own.
+
+    Args:
+        reports: Of the class.
+        summary: Of the same.
+        roster: The gradebook, if it is known.
+        column: Heading of the assignment's column; found by the title if None.
+
+    Raises:
+        KitError: The roster has no such column.
     """
-    column = _column(summary.title, roster)
-    rows: list[Sequence[object]] = [[*CANVAS, column], [_POINTS_POSSIBLE, "", "", "", "", summary.scores.most]]
-    known = _by_any_name(roster) if roster else {}
-    claims = Counter(known.get(_folded(report.student)) for report in reports if report.score is not None)
+    heading, lines = _column(summary.title, roster, column)
+    rows: list[Sequence[object]] = [[*CANVAS, heading], [_POINTS_POSSIBLE, "", "", "", "", summary.scores.most]]
+    people = People(_people(roster)) if roster else None
+    ordered = sorted(reports, key=lambda one: one.student)
+    known = matched(people, [(r.student, r.origin) for r in ordered if r.final is not None]) if people else {}
     unscored, unknown = [], []
-    for report in sorted(reports, key=lambda one: one.student):
-        score = report.score
+    for report in ordered:
+        score = report.final
         if score is None:
             unscored.append(report.student)
-        elif roster is None:
-            rows.append([report.student, "", "", report.student, "", score])
-        elif (row := known.get(_folded(report.student))) and claims[row] == 1:
-            rows.append([*row, score])
+        elif roster is None or people is None:
+            rows.append([*_without_roster(report), score])
+        elif row := known.get(report.student):
+            rows.append([*roster.rows[row.place], score])
         else:
             unknown.append(report.student)
-    return CanvasFile(csv_text(rows), tuple(unscored), tuple(unknown))
+            if alike := people.suggestion(report.student, report.origin):
+                lines.append(f"{report.student} may be {alike} in the roster. Nothing was filled in by that.")
+    return CanvasFile(csv_text(rows), tuple(unscored), tuple(unknown), tuple(lines))
+
+
+def _without_roster(report: Report) -> list[object]:
+    origin = report.origin
+    if origin is not None and origin.platform == CANVAS_NAMES:
+        return [origin.name, origin.user, "", "", ""]
+    return [report.student, "", "", report.student, ""]
 
 
 def read_roster(path: Path) -> Roster:
-    """Read a gradebook that Canvas exported.
+    """Read a gradebook that Canvas exported, also after a spreadsheet has saved it again.
 
     Raises:
         KitError: It cannot be read, or is none.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KitError(f"{path}: the roster cannot be read ({error}).") from error
-    head = [cell.strip() for cell in rows[0]] if rows else []
-    if "Student" not in head or "ID" not in head:
-        raise KitError(f'{path} is no gradebook of Canvas: the first line needs the columns "Student" and "ID".')
-    place = {name: head.index(name) for name in CANVAS if name in head}
+        table = read_table(path)
+    except KitError as error:
+        raise KitError(f"{path}: the roster cannot be read. {error}") from error
+    place = {name: table.column(name) for name in CANVAS}
+    first, last = table.column("FirstName", "First Name"), table.column("LastName", "Last Name")
+    if place["ID"] is None or (place["Student"] is None and (first is None or last is None)):
+        raise KitError(
+            f'{path} is no gradebook of Canvas: the first line needs the columns "Student" and "ID". '
+            f"It has: {', '.join(table.head)[:300]}."
+        )
     students = []
-    for row in rows[1:]:
-        cells = tuple(row[place[name]] if place.get(name, len(row)) < len(row) else "" for name in CANVAS)
+    for row in table.rows:
+        cells = [row[at] if (at := place[name]) is not None else "" for name in CANVAS]
+        if place["Student"] is None and first is not None and last is not None:
+            cells[0] = f"{row[last]}, {row[first]}"
         if cells[1].strip():  # "Points Possible" and the like have no ID
-            students.append(cells)
-    return Roster(tuple(students), tuple(head))
+            cells[1] = _whole(cells[1])
+            students.append(tuple(cells))
+    return Roster(tuple(students), table.head)
 
 
-def _by_any_name(roster: Roster) -> dict[str, tuple[str, ...]]:
-    """Rows by login, SIS id, Canvas id and name; what two students share names neither."""
-    found: dict[str, tuple[str, ...]] = {}
-    shared: set[str] = set()
-    for row in roster.rows:
-        for name in {_folded(cell) for cell in row[:4]} - {""}:
-            if name in found:
-                shared.add(name)
-            found[name] = row
-    return {name: row for name, row in found.items() if name not in shared}
+def _whole(text: str) -> str:
+    """An id as Canvas wrote it: a spreadsheet may have made a number with a point or a comma of it."""
+    found = re.fullmatch(r"\s*(\d+)[.,]0*\s*", text)
+    return found[1] if found else text.strip()
 
 
-def _folded(name: str) -> str:
-    return name.strip().casefold()
+def _people(roster: Roster) -> list[Person]:
+    return [Person(row[0], row[1], (row[2], row[3]), place) for place, row in enumerate(roster.rows)]
 
 
-def _column(title: str, roster: Roster | None) -> str:
-    """The assignment's column: the one that Canvas has already, "Title (123)", or a new one."""
-    for column in roster.columns if roster else ():
-        if re.fullmatch(re.escape(title) + r"( \(\d+\))?", column):
-            return column
-    return title
+def _column(title: str, roster: Roster | None, column: str | None) -> tuple[str, list[str]]:
+    """The assignment's column: the one that Canvas has already, "Title (123)", or a new one; and what to say of it."""
+    columns = [name for name in roster.columns if name not in CANVAS] if roster else []
+    wanted = folded(column or title)
+    found = [name for name in columns if wanted in (folded(name), folded(re.sub(r" \(\d+\)$", "", name)))]
+    if len(found) == 1:
+        return found[0], []
+    theirs = [name for name in columns if re.search(r" \(\d+\)$", name)]
+    if column is not None and roster is not None:
+        why = f"{len(found)} columns" if found else "no column"
+        raise KitError(f"The roster has {why} called {column!r}. Assignments in it: {', '.join(theirs) or 'none'}.")
+    if not theirs:
+        return column or title, []
+    best = process.extractOne(title, theirs, scorer=fuzz.WRatio)
+    return title, [
+        f"The roster has no column called {title!r}, so Canvas will ask about a new assignment. To fill one that is "
+        f"there, name it: --column {best[0]!r}, say."
+    ]
 
 
 def _name(item: Item) -> list[object]:

@@ -8,14 +8,13 @@ They take the place of what the checks give, in every file of the run, and survi
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.course.assignment import Assignment
 from autograder.intake.submissions import safe_key
 from autograder.report.model import Report
+from autograder.report.tables import number, read_rows
 from autograder.runtime.errors import KitError
 
 FILE = "by-hand.csv"
@@ -42,23 +41,19 @@ def read_by_hand(out: Path, assignment: Assignment) -> HandGrades:
     path = out / FILE
     if not path.is_file():
         return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KitError(f"{path} cannot be read: {error}.") from error
+    rows = read_rows(path)[0]
     if not rows or [cell.strip() for cell in rows[0]] != _COLUMNS:
         raise KitError(f"{path}: the first line must be {','.join(_COLUMNS)}.")
     found: HandGrades = {}
-    for number, row in enumerate(rows[1:], start=2):
+    for line, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
             continue
         try:
             key, grade = _row(assignment, row)
         except ValueError as error:
-            raise KitError(f"{path}, line {number}: {error}. Mend that line; nothing was changed.") from error
+            raise KitError(f"{path}, line {line}: {error}. Mend that line; nothing was changed.") from error
         if key in found:
-            raise KitError(f"{path}, line {number}: {row[0]} has points for {row[1]} already.")
+            raise KitError(f"{path}, line {line}: {row[0]} has points for {row[1]} already.")
         found[key] = grade
     return found
 
@@ -72,17 +67,10 @@ def _row(assignment: Assignment, row: list[str]) -> tuple[tuple[str, str], HandG
         raise ValueError("no student")
     if exercise not in limits:
         raise ValueError(f"no exercise {exercise!r}: there are {', '.join(limits)}")
-    value = float(points) if _is_number(points) else math.nan
-    if not 0 <= value <= limits[exercise]:
+    value = number(points)
+    if value is None or not 0 <= value <= limits[exercise]:
         raise ValueError(f"{points!r} is not a number of points from 0 to {limits[exercise]:g}")
     return (safe_key(student), exercise), HandGrade(value, reason)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def apply_by_hand(report: Report, grades: HandGrades) -> bool:

@@ -28,6 +28,7 @@ from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
 from autograder.runs.by_hand import apply_by_hand, read_by_hand
 from autograder.runs.cluster.dispatch import open_cluster
+from autograder.runs.lateness import apply_late, read_late
 from autograder.runs.run_folder import FIGURE_SEED, LOG, held
 from autograder.runs.slot_pool import Keep, Seeds, SlotPool, grade_in, open_slots
 from autograder.runtime.errors import KitError, SubmissionError
@@ -119,13 +120,15 @@ def _grade_into(
     grade_all: Callable[[list[Submission], Keep], None],
     progress: Progress,
 ) -> Run:
-    by_hand = read_by_hand(out, assignment)
+    by_hand, late = read_by_hand(out, assignment), read_late(out)
     run = Run(out)
     suites = suites_digest(assignment)
     todo: list[Submission] = []
 
     def keep(submission: Submission, report: Report) -> None:
         apply_by_hand(report, by_hand)
+        report.origin = submission.origin
+        apply_late(report, assignment.late, late)
         write_report(out / submission.key, report)
         run.reports[submission.key] = report
         progress(report, False)
@@ -135,7 +138,9 @@ def _grade_into(
         if report is None:
             todo.append(submission)
             continue
-        changed = apply_by_hand(report, by_hand)
+        changed = apply_by_hand(report, by_hand) or report.origin != submission.origin
+        report.origin = submission.origin
+        changed |= apply_late(report, assignment.late, late)
         if changed or not known:
             write_report(out / submission.key, report)
         run.reports[submission.key] = report
@@ -169,7 +174,10 @@ def _without_grading(
         stored = read_report(out / submission.key)
     except (OSError, ValueError, KeyError, TypeError):
         return report, False
-    return report, report.score is not None and replace(stored, started=report.started) == report
+    report.origin = submission.origin
+    same = replace(stored, started=report.started, late_days=0.0, late_per_cent=0.0) == report
+    report.late_days, report.late_per_cent = stored.late_days, stored.late_per_cent
+    return report, report.score is not None and same
 
 
 def write_leaderboard(out: Path, settings: MapSettings, reports: list[Report]) -> None:

@@ -11,6 +11,7 @@ import filelock
 
 from autograder.report.files import PART
 from autograder.runs.by_hand import FILE as BY_HAND
+from autograder.runs.lateness import FILE as LATE
 from autograder.runtime.errors import KitError
 
 FIGURE_SEED, LOG, MARK, LOCK = "map.seed", "grade.log", ".fcoskit", ".lock"
@@ -65,7 +66,7 @@ def claim(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise KitError(f"{out} is a file, and reports need a folder. Name another with --out.")
-    others = out.is_dir() and any(path.name not in (BY_HAND, FIGURE_SEED) for path in out.iterdir())
+    others = out.is_dir() and any(path.name not in (BY_HAND, LATE, FIGURE_SEED) for path in out.iterdir())
     if others and not (out / MARK).is_file():
         raise KitError(f"{out} is not empty and not the folder of an earlier run. Name another with --out.")
     try:

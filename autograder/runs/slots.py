@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
@@ -24,6 +25,7 @@ from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.course.digests import suites_digest
 from autograder.intake.submissions import Submission
+from autograder.intake.trained import trained_as
 from autograder.report.blank import blank_report
 from autograder.report.model import Report
 from autograder.runtime.errors import KitError, SubmissionError
@@ -300,4 +302,6 @@ def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: i
     except SubmissionError as error:
         return engine.unreadable(assignment, plugin, report, str(error), asked)
     suffix = Path(submission.name).suffix.lower()
+    if submission.weights is not None:
+        asked = replace(asked, trained=trained_as(data, suffix))
     return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip, asked)

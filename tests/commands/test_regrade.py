@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from autograder.checks.result import CheckResult, ExerciseResult
-from autograder.commands.regrade import changes, explain, show_changes
+from autograder.commands.against import changes, show_changes
+from autograder.commands.regrade import explain
 from autograder.grading.samples import load_samples, write_sample
 from autograder.intake.submissions import find_submissions
 from autograder.report import Report
@@ -100,6 +101,36 @@ def test_points_set_by_hand_are_a_reason(tmp_path):
     write_report(new / "ann", report)
     (change,) = changes(new, old)
     assert change.after == 4 and change.why == ("7.1d: points set by hand: none -> 4",)
+
+
+def test_who_did_not_change_is_counted_and_not_shown(tmp_path):
+    """A new check that costs nobody anything is no reason to list the class; who lost is listed alone."""
+    old = run(tmp_path / "old", **{f"s{n}": {"a": "passed"} for n in range(9)}, ann={"a": "passed"})
+    new = run(tmp_path / "new", **{f"s{n}": {"a": "passed"} for n in range(9)}, ann={"a": "failed"})
+    for n in range(9):
+        report = read_report(new / f"s{n}")
+        report.exercises[0].checks.append(CheckResult("7.1d", "b", "A check.", 0.0, "passed", True))
+        write_report(new / f"s{n}", report)
+    show_changes(new, old, out := console())
+    said = out.file.getvalue()
+    assert "ann" in said and "s3" not in said and "Not shown: 9 students have the same points" in said
+    write_report(new / "ann", read_report(old / "ann"))
+    show_changes(new, old, out := console())
+    assert out.file.getvalue().startswith("Nobody's points differ. Not shown: 9 students")
+
+
+def test_points_that_make_up_for_others_are_shown(tmp_path):
+    """The same sum from other exercises is a change; a sum in another order is none."""
+    old, new = run(tmp_path / "old", ann={"a": "passed"}), run(tmp_path / "new", ann={"a": "passed"})
+    for folder, points in ((old, (0.1, 0.2)), (new, (0.2, 0.1))):
+        report = read_report(folder / "ann")
+        report.exercises = [
+            ExerciseResult(name, "T", 1.0, [CheckResult(name, "c", "S.", worth, "passed", True)])
+            for name, worth in zip(("q1", "q2"), points, strict=True)
+        ]
+        write_report(folder / "ann", report)
+    show_changes(new, old, out := console())
+    assert "ann" in out.file.getvalue() and "Not shown" not in out.file.getvalue()
 
 
 def test_two_equal_runs(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import linecache
 import os
@@ -16,6 +17,7 @@ import pytest
 
 from autograder.checks.result import CheckResult
 from autograder.intake.submissions import find_submissions
+from autograder.intake.trained import Trained, trained_as
 from autograder.intake.untrusted import read_member
 from autograder.notebook_kit import submit
 from autograder.notebook_kit.handout import SHIPPED, Handout, handout_in, handout_of, handouts, spoken
@@ -159,6 +161,50 @@ def test_the_notebook_in_it_is_the_students_and_says_what_with(folder, capsys):
     assert made["metadata"].pop("fcoskit") == {"assignment": "ps7", "version": handouts()[0].version}
     assert made == mine
     assert handed_in_with(data, ".ipynb") == handouts()[0].version
+
+
+class ShapesDetection:
+    """A data set, in name and size."""
+
+    image_size = 64
+
+
+class Half:
+    """A part of one, as torch's `Subset` is."""
+
+    dataset = ShapesDetection()
+
+
+class Sulky:
+    """One that does not want to be asked."""
+
+    @property
+    def image_size(self) -> int:
+        """Never known."""
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("data", "noted"),
+    [
+        (ShapesDetection(), {"data": "ShapesDetection", "image_size": 64}),
+        (Half(), {"data": "ShapesDetection", "image_size": 64}),
+        (Sulky(), None),
+        (None, None),
+        ("text", None),
+    ],
+)
+def test_what_the_weights_were_trained_on_is_noted(folder, capsys, data, noted):
+    """Class and size of the data set, and which file the note is about; nothing where that cannot be known."""
+    write(folder / "fcos.ipynb", RIGHT, CALL)
+    (folder / "fcos_detector.pt").write_bytes(b"weights")
+    submit.make_submission(namespace={"train_dataset": data})
+    with zipfile.ZipFile(folder / "ps7-submission.zip") as archive:
+        made = archive.read("fcos.ipynb")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    record = json.loads(made)["metadata"]["fcoskit"]
+    assert record.get("weights") == (None if noted is None else {**noted, "sha256": digest})
+    assert trained_as(made, ".ipynb") == (None if noted is None else Trained("ShapesDetection", 64, digest))
 
 
 def test_code_that_does_not_end_costs_its_row_alone(folder, capsys):

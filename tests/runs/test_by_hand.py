@@ -38,6 +38,17 @@ def test_points_reason_and_the_checks_own_are_on_the_page(assignment):
     assert Report.from_json(made.to_json()).score == 8.5
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1250", "utf-16"])
+def test_as_a_spreadsheet_saves_it(assignment, tmp_path, encoding):
+    """Semicolons, a decimal comma, blank rows and another encoding say the same; a slip is named by its line."""
+    text = f"{HEAD.replace(',', ';')};;;\r\nžofie;7.1d;8,5;příliš\r\n;;;\r\n"
+    (tmp_path / FILE).write_bytes(text.encode(encoding))
+    assert read_by_hand(tmp_path, assignment) == {("žofie", "7.1d"): HandGrade(8.5, "příliš")}
+    (tmp_path / FILE).write_bytes(text.replace("8,5", "8,5x").encode(encoding))
+    with pytest.raises(KitError, match=r"line 3: '8,5x' is not a number"):
+        read_by_hand(tmp_path, assignment)
+
+
 def test_applying_twice_changes_nothing_and_a_line_taken_out_is_undone():
     """The file is what counts: without its line the checks' points are back."""
     made, grades = report(), {("alice", "7.1d"): HandGrade(3, "")}
