@@ -36,7 +36,7 @@ class StandIns:
         sent: What is bound over the student's names, as `loading.stand_in_module` takes it.
         asked: The slice of the instructor's functions that answer from a process of their own; None if there are none.
         ours: Methods that the checks are to ask the solution for, "FCOS.forward" say.
-        guarded: Something that students are not given is in the room: what their code says is not repeated.
+        guarded: Whole classes that students are not given are in the room: what their code says is not repeated.
     """
 
     sent: list[dict[str, Any]]
@@ -78,7 +78,8 @@ def _bound(assignment: Assignment, exercise: Exercise, replaced: list[str]) -> S
     if exercise.solved:
         sent.append({"names": list(exercise.solved), "code": ""})
     asked = _functions(assignment, exercise) if exercise.solved else None
-    return StandIns(sent, asked, frozenset(name for name in replaced if name not in there), bool(hidden))
+    guarded = bool(exercise.canned_when_graded)  # a constructor is replaced where its own exercise has been graded
+    return StandIns(sent, asked, frozenset(name for name in replaced if name not in there), guarded)
 
 
 def canned(assignment: Assignment, exercise: Exercise) -> list[dict[str, Any]]:
