@@ -49,6 +49,10 @@ def release(
     check: Annotated[
         bool, typer.Option("--check", help="Build nothing; fail if release/ is not what the source gives.")
     ] = False,
+    same_version: Annotated[
+        bool,
+        typer.Option("--same-version", help="Nobody has the last release yet: the wheel may change under its version."),
+    ] = False,
 ) -> None:
     """Build release/ from the instructor's source, and refuse one that leaks."""
     from autograder.release.build import build_release, check_release
@@ -58,7 +62,7 @@ def release(
     if check:
         check_release(loaded, console)
     else:
-        build_release(loaded, console)
+        build_release(loaded, console, same_version=same_version)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def run_demo(assignment: Assignment, out: Path, console: Console, *, quick: bool
         _clear(out)
         with open_slots(assignment, "auto", out / LOG, JOBS) as slots:
             console.rule("1. The release")
-            build_release(assignment, console, slots=slots)
+            build_release(assignment, console, slots=slots, same_version=True)
             console.rule("2. A small class hands in")
             samples = load_samples(assignment)
             for sample in samples:

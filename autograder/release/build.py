@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -43,15 +44,31 @@ STUB = (
 _BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 
-def build_release(assignment: Assignment, console: Console, jobs: int = 2, slots: SlotPool | None = None) -> None:
-    """Build `release/<id>/`, or leave the old one and say why; `jobs` and `slots` are those of the proof's grading.
+def build_release(
+    assignment: Assignment,
+    console: Console,
+    jobs: int = 2,
+    slots: SlotPool | None = None,
+    same_version: bool = False,
+) -> None:
+    """Build `release/<id>/`, or leave the old one and say why.
+
+    Args:
+        assignment: Whose.
+        console: For people.
+        jobs: Of the proof's grading.
+        slots: Of the proof's grading.
+        same_version: The last release has not been handed out: its wheel may change under its version.
 
     Raises:
-        KitError: The source is wrong, the release leaks, or the solution does not get full marks.
+        KitError: The source is wrong, the release leaks, the solution does not get full marks, or the wheel is another
+            under the version that students have.
     """
     with tempfile.TemporaryDirectory(prefix="fcoskit-") as name:
         made = Path(name) / "release"
         make_files(assignment, made, Path(name) / "work")
+        if not same_version:
+            _refuse_old_version(assignment, made)
         console.print("Leak check: nothing of the solution or the hidden checks is in any file.", highlight=False)
         _prove(assignment, made, Path(name) / "proof", jobs, slots, console)
         if warning := refuse_failing(assignment):
@@ -60,6 +77,23 @@ def build_release(assignment: Assignment, console: Console, jobs: int = 2, slots
     for path in sorted(assignment.release.iterdir()):
         line = f"  {path.relative_to(assignment.root)}  {path.stat().st_size:,} bytes"
         console.print(line, markup=False, highlight=False)
+
+
+def _refuse_old_version(assignment: Assignment, made: Path) -> None:
+    """Students who have a wheel of this version would keep it: pip takes the one for the other.
+
+    Raises:
+        KitError: The wheel has changed, and its version has not.
+    """
+    for wheel in made.glob("*.whl"):
+        old = assignment.release / wheel.name
+        if old.is_file() and old.read_bytes() != wheel.read_bytes():
+            raise KitError(
+                f"Release refused, the old one is untouched. {wheel.name} has changed, and students who have installed "
+                f"it would keep the old one: pip goes by the version. Raise `version` in "
+                f"{assignment.folder.relative_to(assignment.root)}/assignment.toml (and `__version__` of the helpers). "
+                "If nobody has been given the last release yet: `fcoskit release --same-version`."
+            )
 
 
 def check_release(assignment: Assignment, console: Console) -> None:
@@ -91,6 +125,7 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
     check_cells(assignment, notebook)
     cells = parted_cells(assignment, notebook)
     _refuse_syntax_errors(assignment, cells)
+    _refuse_two_versions(assignment)
     folder.mkdir(parents=True)
     (work / "wheel").mkdir(parents=True)
     _add_badge(assignment, notebook)
@@ -119,6 +154,23 @@ def _refuse_syntax_errors(assignment: Assignment, cells: list[Parted]) -> None:
         line = _line_of(place.text, assignment, starts[number] if starts else 0)
         where = f"line {line}" if line else f"cell {number + 1}"
         raise KitError(f"{assignment.source.name}, {where}: {why}: {place.text.strip()!r}. A TA has to mend that line.")
+
+
+def _refuse_two_versions(assignment: Assignment) -> None:
+    """A shipped package that says another version than the wheel is a slip.
+
+    Raises:
+        KitError: Says which, and both.
+    """
+    for entry in assignment.ship:
+        module = assignment.root / entry / "__init__.py"
+        text = module.read_text(encoding="utf-8") if module.is_file() else ""
+        found = re.search(r"""^__version__\s*=\s*["']([^"']*)["']""", text, re.MULTILINE)
+        if found and found[1] != assignment.version:
+            raise KitError(
+                f"{entry}/__init__.py says version {found[1]}, assignment.toml {assignment.version}. A TA has to bring "
+                "the two together."
+            )
 
 
 def _line_of(text: str, assignment: Assignment, start: int) -> int:

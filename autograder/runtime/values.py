@@ -1,8 +1,8 @@
 """The values that cross between a suite and a student's code, and how they are taken apart.
 
-Only None, bool, int, float, str, list, tuple, dict, tensors, and (towards the student) dtypes and devices
-cross. `pack` turns a value into a JSON tree and a flat list of plain tensors; `unpack` rebuilds it. Both
-sides of the wire use this module, and so does the unsandboxed student, so a value is the same thing
+Only None, bool, int, float, str, list, tuple, dict, tensors, arrays and tables (`plain_data.py`), and (towards the
+student) dtypes and devices cross. `pack` turns a value into a JSON tree and a flat list of plain tensors; `unpack`
+rebuilds it. Both sides of the wire use this module, and so does the unsandboxed student, so a value is the same thing
 everywhere. Objects of the student's classes never get through: what comes out is rebuilt from bytes.
 """
 
@@ -12,6 +12,8 @@ import math
 from typing import Any, TypeAlias
 
 import torch
+
+from autograder.runtime.plain_data import KINDS, NotPlain, put_together, taken_apart
 
 Tree: TypeAlias = Any  # JSON: a scalar, or {"t": kind, ...}
 
@@ -170,8 +172,19 @@ class _Packer:
             return {"t": "dtype", "v": _NAMES[value]}
         if isinstance(value, torch.device):
             return {"t": "device", "v": str(value)}
-        kind = type(value).__name__[:80]
-        raise ValueRefused(f"a `{kind}`, where a tensor (or numbers, lists, dicts of tensors) is expected")
+        return self._plain_data(value, depth)
+
+    def _plain_data(self, value: object, depth: int) -> Tree:
+        try:
+            found = taken_apart(value)
+        except NotPlain as error:
+            raise ValueRefused(str(error)) from error
+        if found is None:
+            kind = type(value).__name__[:80]
+            raise ValueRefused(f"a `{kind}`, where a tensor (or numbers, lists, dicts of tensors) is expected")
+        kind, parts = found
+        tree = self.tree(parts, depth + 1)
+        return tree if kind == "number" else {"t": kind, "v": tree}
 
     def _item(self, key: object, value: object, depth: int) -> list[Tree]:
         tree = self.tree(key, depth + 1)
@@ -209,6 +222,8 @@ class _Unpacker:
                 return DTYPES[content]
             if kind == "device" and type(content) is str and len(content) <= MAX_DEVICE:
                 return _device(content)
+            if kind in KINDS:
+                return _put_together(kind, self.value(content, depth + 1))
         raise ValueRefused("an answer that is not of the agreed form")
 
     def _tensor(self, index: object) -> torch.Tensor:
@@ -230,6 +245,13 @@ class _Unpacker:
         key = self.value(pair[0], depth + 1)
         _hold_to_keys(key)
         return key, self.value(pair[1], depth + 1)
+
+
+def _put_together(kind: str, parts: Any) -> Any:
+    try:
+        return put_together(kind, parts)
+    except NotPlain as error:
+        raise ValueRefused(str(error)) from error
 
 
 def _device(name: str) -> torch.device:

@@ -336,6 +336,22 @@ def test_a_solution_without_full_marks_is_refused(course, console, edit):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
+def test_another_wheel_under_the_old_version_is_refused(course, console):
+    """Students who have the old one would keep it; the old release stays, and the way out is said."""
+    path = course.root / "helpers" / "ps7_helpers" / "nms.py"
+    path.write_text(path.read_text(encoding="utf-8") + "# one more line\n", encoding="utf-8")
+    before = {path.name: path.read_bytes() for path in course.release.iterdir()}
+    with pytest.raises(KitError, match=r"whl has changed.*Raise `version`.*--same-version"):
+        build.build_release(course, console, jobs=1)
+    assert {path.name: path.read_bytes() for path in course.release.iterdir()} == before
+
+
+def test_two_versions_of_one_wheel_are_refused(course, tmp_path, edit):
+    """What assignment.toml says, and what the shipped package says of itself."""
+    edit(course.root / "helpers" / "ps7_helpers" / "__init__.py", '__version__ = "', '__version__ = "9')
+    assert "helpers/ps7_helpers/__init__.py says version 9" in refused(course, tmp_path)
+
+
 def test_a_good_source_gives_a_release(course, console, edit):
     """After a change of text the release is built anew and then passes the check."""
     edit(course.source, "Always look at the data first.", "Look at the data.")

@@ -134,8 +134,9 @@ def test_subclasses_of_containers_become_plain():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (np.zeros(2), "`ndarray`"),
-        (np.int64(3), "`int64`"),
+        (np.array(["a"]), "numpy array of dtype str"),
+        (np.array([None]), "numpy array of dtype object"),
+        (np.zeros(2, dtype="datetime64[s]"), "numpy array of dtype datetime64"),
         (_Answer(), "`_Answer`"),
         (_Answer, "`type`"),
         (len, "`builtin_function_or_method`"),
