@@ -15,6 +15,9 @@ Theory of operation. Three kinds of process take part, and trust runs one way:
    together (`watch.py`), and afterwards it kills them all (`home.py`) and removes what they left (`sweep.py`).
 4. The *worker* (`worker.py`) is the student's process. It loads one slice of one notebook and answers
    requests about it. There is a new one for each exercise, and only one at a time.
+5. The *companion* (`companion.py`) is ours, beside the worker: the instructor's functions that stand in for earlier
+   exercises run there, out of the worker's sight. What is bound in the worker asks by its line to the slot, which
+   hands the question on.
 
 Slot and preloader are joined by a control socket that workers do not inherit, slot and worker by a socket
 pair made for that worker. On it run frames (`wire.py`) of JSON and safetensors, never pickle. Everything that
