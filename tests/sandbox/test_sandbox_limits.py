@@ -175,9 +175,17 @@ def test_limits_of_a_process_cannot_be_raised(sandbox_with_limits):
 )
 def test_what_the_watch_decides(monkeypatch, now, exact, passed):
     """At a limit nothing happens, above it the worker is ended; pages are counted only where sizes leave a doubt."""
-    monkeypatch.setattr(watch, "used", lambda processes: watch.Used(0.0, *now))
-    monkeypatch.setattr(watch, "resident_bytes", lambda processes: exact)
+    monkeypatch.setattr(watch, "used", lambda *_: watch.Used(0.0, *now))
+    monkeypatch.setattr(watch, "resident_bytes", lambda *_: exact)
     assert watch.over_limit([1], watch.Caps(memory=100, tasks=5), []) == passed
+
+
+def test_a_companion_is_no_process_of_the_student_s(monkeypatch):
+    """It is one more than the limit says; of its pages those count that it did not have at the fork."""
+    monkeypatch.setattr(watch, "used", lambda *_: watch.Used(0.0, 6, 0))
+    caps = watch.Caps(memory=100, tasks=5)
+    assert watch.over_limit([1, 2], caps, [], companion=2) == ""
+    assert watch.over_limit([1, 2], caps, []) == "processes"
 
 
 def test_a_scratch_folder_is_weighed(tmp_path):
