@@ -265,7 +265,7 @@ def _student_error(fields: dict[str, Any], limits: Limits) -> StudentError:
     where = None
     if isinstance(place, list) and len(place) == 3 and all(type(n) is int and 0 <= n < 10**6 for n in place[:2]):
         where = Place(place[0], place[1], wire.shorten(place[2], 200))
-    status = status if status in _STATUSES else "error"
+    status = status if isinstance(status, str) and status in _STATUSES else "error"
     return StudentError(
         status,
         limit_words.name_limit(wire.shorten(fields.get("message"), 2000), limits) or "Your code failed.",

@@ -210,6 +210,21 @@ def test_a_forged_verdict_is_no_value(student):
     assert failure(student(source)).status == "error"
 
 
+@pytest.mark.parametrize("status", ["[]", "{}", "1", "None", "['error']"])
+def test_a_forged_status_is_an_error_of_the_student_s(student, status):
+    """One that is no word, in an answer with the number of the question: code that looks for it finds that."""
+    source = (
+        "import os, json, struct, sys, time\ndef f():\n    frame = sys._getframe()\n"
+        "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+        f"    answer = {{'id': frame.f_locals['request']['id'], 'error': {{'status': {status}}}}}\n"
+        "    text = json.dumps(answer).encode()\n"
+        "    for fd in range(3, 20):\n        try:\n            os.write(fd, struct.pack('>II', len(text), 0) + text)\n"
+        "        except OSError:\n            pass\n    time.sleep(100)"
+    )
+    error = failure(student(source))
+    assert (error.status, error.message) == ("error", "Your code failed.")
+
+
 def test_what_a_worker_prints_is_kept_for_staff_and_cut_off(student):
     """A flood on standard output neither blocks the worker nor fills our memory."""
     made = student("def f():\n    for _ in range(4000):\n        print('x' * 1000)\n    return 1")
