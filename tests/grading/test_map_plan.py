@@ -12,6 +12,7 @@ from autograder.course.assignment import load_assignment
 from autograder.course.map_settings import MapSettings
 from autograder.grading.map_plan import Plan, plan_for
 from autograder.intake.trained import Trained, trained_as
+from autograder.parsing import budget
 from autograder.runtime.errors import KitError
 from tests.conftest import ROOT
 
@@ -99,6 +100,13 @@ def test_a_table_without_ways(settings, tmp_path):
 def test_a_note_of_another_form_is_none(note):
     """What a student wrote into the metadata by hand is read only if it has the form of ours."""
     data = json.dumps({"metadata": {"fcoskit": {"weights": note}}}).encode()
+    assert trained_as(data, ".ipynb") is None
+
+
+def test_a_note_is_read_within_the_budget(monkeypatch):
+    """A notebook that takes more memory than reading may has none; nothing else of ours is in danger."""
+    monkeypatch.setattr(budget, "READ_MEGABYTES", 64)
+    data = b'{"x": [' + b'{"":0},' * 2 * 10**6 + b"0]}"
     assert trained_as(data, ".ipynb") is None
 
 
