@@ -77,6 +77,14 @@ def test_for_points_all_are_measured_alike(settings, tmp_path):
     assert plan(for_points, False).folder == tmp_path
 
 
+@pytest.mark.parametrize("data", [PHOTOS, "Mine"])
+def test_for_points_no_note_holds_the_score_up(settings, data):
+    """One that names images which the course does not keep: the small detector is measured on drawings all the same."""
+    for_points = replace(settings, points=5.0, marks_at=(0.4,))
+    assert plan(for_points, False, Trained(data, 64, OWN)) == plan(for_points, False)
+    assert plan(for_points, True, Trained(DRAWN, 224, OWN)).problem == ""
+
+
 def test_a_table_without_ways(settings, tmp_path):
     """An assignment that says nothing of how weights are made measures all alike, as ever."""
     plain = replace(settings, trained=(), drawn="")
