@@ -190,6 +190,12 @@ def test_an_answer_that_is_too_large_is_refused(student):
     assert "too large" in failure(made).message
 
 
+def test_many_small_numbers_are_as_large_as_others(student):
+    """A byte each on the line, four where checks compute with them."""
+    made = student("import torch\ndef f():\n    return torch.zeros(5 * 2**20, dtype=torch.uint8)")
+    assert "too many numbers" in failure(made).message
+
+
 def test_a_forged_frame_is_an_error(student):
     """Bytes written to the line by student code are no answer."""
     source = (
