@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-_NEWER = ("3.12", "3.13", "3.14")  # that this kit knows of, besides the one that it runs on
-_SECONDS = 20  # by the clock, for all versions together: some texts take ruff a time that grows with their square
+NEWER = ("3.12", "3.13", "3.14")  # that this kit knows of, besides the one that it runs on
+SECONDS = 20  # by the clock, for all versions together: some texts take ruff a time that grows with their square
 _MOST = 200  # cells of one notebook that are looked at
 
 
@@ -34,11 +34,11 @@ def needs_of(sources: list[str]) -> list[str]:
         sources: At most `_MOST` of them are looked at.
     """
     binary = find_ruff()
-    newer = [version for version in _NEWER if version_key(version) > sys.version_info[:2]]
+    newer = [version for version in NEWER if version_key(version) > sys.version_info[:2]]
     if not sources or not newer or not binary:
         return [""] * len(sources)
     variants = [(index, text) for index, source in enumerate(sources[:_MOST]) for text in {source, _plain(source)}]
-    found, deadline = [""] * len(sources), time.monotonic() + _SECONDS
+    found, deadline = [""] * len(sources), time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory() as folder:
         for place, (_, text) in enumerate(variants):
             (Path(folder) / f"{place}.py").write_text(text, encoding="utf-8", errors="replace")

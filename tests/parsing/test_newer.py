@@ -158,12 +158,12 @@ def test_ruff_has_one_time_for_all_versions(monkeypatch):
         calls.append(timeout)
         raise newer_grammar.subprocess.TimeoutExpired(command, timeout)
 
-    clock = iter((0.0, 1.0, *[newer_grammar._SECONDS + 1.0] * 10))
+    clock = iter((0.0, 1.0, *[newer_grammar.SECONDS + 1.0] * 10))
     monkeypatch.setattr(newer_grammar.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(newer_grammar.subprocess, "run", run)
-    monkeypatch.setattr(newer_grammar, "_NEWER", ("3.97", "3.98", "3.99"))
+    monkeypatch.setattr(newer_grammar, "NEWER", ("3.97", "3.98", "3.99"))
     assert needs_of(["lambda: " * 10]) == [""]
-    assert calls == [newer_grammar._SECONDS - 1.0]
+    assert calls == [newer_grammar.SECONDS - 1.0]
 
 
 def test_many_cells_are_asked_for_at_once(monkeypatch):
