@@ -60,7 +60,9 @@ def plan_for(settings: MapSettings, way: Way, trained: Trained | None, sha256: s
         A plan. Where the weights count for points, all are measured on the same kind of images; else each on its own.
     """
     doubt = _doubt(way, trained, sha256)
-    data = way.data if trained is None or doubt else trained.data
+    data = way.data
+    if trained is not None and not doubt and (not settings.points or trained.data == settings.drawn):
+        data = trained.data  # for points a note never says that there are no images: that would hold a score up
     is_drawn = bool(settings.drawn) and data == settings.drawn
     folder = None if is_drawn and not settings.points else settings.folder
     plan = Plan(data, folder, way.image_size, way.call, settings.drawn, doubt=doubt)

@@ -74,7 +74,7 @@ def _bound(assignment: Assignment, exercise: Exercise, replaced: list[str]) -> S
     sent = _handed_out(assignment, exercise)
     hidden = [*exercise.canned_when_graded, *(name for name in replaced if name in there)]
     if hidden:
-        sent.append({"names": hidden, "code": code})
+        sent.append({"names": hidden, "code": _only(code, tuple(hidden), exercise.canned)})
     if exercise.solved:
         sent.append({"names": list(exercise.solved), "code": ""})
     asked = _functions(assignment, exercise) if exercise.solved else None
@@ -99,6 +99,44 @@ def _handed_out(assignment: Assignment, exercise: Exercise) -> list[dict[str, An
 def _text(assignment: Assignment, folder: str) -> str:
     path = assignment.suites / folder / "stand_ins.py"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _only(code: str, names: tuple[str, ...], known: tuple[str, ...]) -> str:
+    """What some stand-ins need of their module's text: student code can read all that is beside it.
+
+    Args:
+        code: The text.
+        names: Of the stand-ins; "FCOS.forward" needs its class, but no other method of it.
+        known: Names that other stand-ins bind there.
+    """
+    tree = ast.parse(code)
+    methods: dict[str, set[str]] = {}
+    for name in names:
+        owner, _, method = name.partition(".")
+        if method and owner not in names:
+            methods.setdefault(owner, set()).add(method)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name in methods:
+            wanted = methods[node.name]
+            node.body = [p for p in node.body if isinstance(p, ast.FunctionDef) and p.name in wanted]
+    todo, kept = [name.partition(".")[0] for name in names], set[int]()
+    while todo:
+        name = todo.pop()
+        for place, node in enumerate(tree.body):
+            if place not in kept and name in _bound_by(node) and not (name in known and name not in names):
+                kept.add(place)
+                todo += [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
+    return "\n".join(ast.unparse(node) for place, node in enumerate(tree.body) if place in kept)
+
+
+def _bound_by(node: ast.stmt) -> set[str]:
+    """Names that a statement of a module binds."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 
 @functools.lru_cache(maxsize=4)

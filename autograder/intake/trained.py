@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autograder import RECORD
+from autograder.parsing.budget import reading_budget
+from autograder.runtime.errors import SubmissionError
 
 KEY = "weights"  # of the record in the notebook's metadata
 
@@ -40,9 +42,10 @@ def trained_as(notebook: bytes, suffix: str) -> Trained | None:
     if suffix != ".ipynb":
         return None
     try:
-        note = json.loads(notebook)["metadata"][RECORD][KEY]
-        made = Trained(note["data"], note["image_size"], note["sha256"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        with reading_budget():
+            note = json.loads(notebook)["metadata"][RECORD][KEY]
+            made = Trained(note["data"], note["image_size"], note["sha256"])
+    except (SubmissionError, ValueError, KeyError, TypeError):
         return None
     return made if _well_formed(made.data, made.image_size, made.sha256) else None
 

@@ -136,7 +136,7 @@ def zip_parts(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     That is a folder, a symbolic link, a path that leads out of the zip or is as long as no student's, and what systems
     leave behind.
     """
-    if len(entry.filename) > MAX_NAME:
+    if not 0 < len(entry.filename) <= MAX_NAME:  # a name that begins with NUL is read as none at all
         return ()
     parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", "."))
     odd = entry.is_dir() or ".." in parts or entry.filename[:1] in ("/", "\\") or (entry.external_attr >> 28) == 0xA

@@ -9,14 +9,16 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-_NEWER = ("3.12", "3.13", "3.14")  # that this kit knows of, besides the one that it runs on
-_SECONDS = 20
+NEWER = ("3.12", "3.13", "3.14")  # that this kit knows of, besides the one that it runs on
+SECONDS = 20  # by the clock, for all versions together: some texts take ruff a time that grows with their square
 _MOST = 200  # cells of one notebook that are looked at
 
 
@@ -32,17 +34,17 @@ def needs_of(sources: list[str]) -> list[str]:
         sources: At most `_MOST` of them are looked at.
     """
     binary = find_ruff()
-    newer = [version for version in _NEWER if version_key(version) > sys.version_info[:2]]
+    newer = [version for version in NEWER if version_key(version) > sys.version_info[:2]]
     if not sources or not newer or not binary:
         return [""] * len(sources)
     variants = [(index, text) for index, source in enumerate(sources[:_MOST]) for text in {source, _plain(source)}]
-    found = [""] * len(sources)
+    found, deadline = [""] * len(sources), time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory() as folder:
         for place, (_, text) in enumerate(variants):
             (Path(folder) / f"{place}.py").write_text(text, encoding="utf-8", errors="replace")
-        before = _unreadable(binary, Path(folder), this_python())
+        before = _unreadable(binary, Path(folder), this_python(), deadline)
         for version in newer:
-            still = _unreadable(binary, Path(folder), version)
+            still = _unreadable(binary, Path(folder), version, deadline)
             for place in before - still:
                 index = variants[place][0]
                 found[index] = found[index] or version
@@ -50,14 +52,24 @@ def needs_of(sources: list[str]) -> list[str]:
     return found
 
 
-def _unreadable(binary: str, folder: Path, version: str) -> set[int]:
-    """Numbers of the files in a folder that a version of Python cannot read; all of them where ruff does not say."""
+def _unreadable(binary: str, folder: Path, version: str, deadline: float) -> set[int]:
+    """Numbers of the files in a folder that a version of Python cannot read; all of them where ruff does not say.
+
+    It works on one processor alone, and is ended at the deadline: its time is in nobody's account.
+    """
     every = {int(path.stem) for path in folder.glob("*.py")}
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return every
     target = f"py{version.replace('.', '')}"
     command = [binary, "check", "--isolated", "--no-cache", "--select", "E902", "--target-version", target]
     try:
         done = subprocess.run(
-            [*command, "--output-format", "json", str(folder)], capture_output=True, timeout=_SECONDS, check=False
+            [*command, "--output-format", "json", str(folder)],
+            capture_output=True,
+            timeout=left,
+            check=False,
+            env=os.environ | {"RAYON_NUM_THREADS": "1"},
         )
         found = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

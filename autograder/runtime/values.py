@@ -22,6 +22,7 @@ MAX_NODES = 200_000
 MAX_TEXT = 100_000
 MAX_BITS = 1023  # more would not fit into a float, where suites compute on
 MAX_DIMENSIONS = 16  # torch takes a time that grows with their square; no exercise has more than five
+MAX_EMPTY = 1_000_000  # product of the other dimensions where one is 0: a sum along that one has so many numbers
 MAX_KEY = 200  # characters of a key that is a string
 MAX_KEY_NUMBER = 2**53  # of a key that is a number: from 2**61 on there are as many as one likes with the same hash
 MAX_DEVICE = 40  # characters of a device's name
@@ -93,7 +94,8 @@ def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
     """A dense, contiguous CPU copy of a tensor, of class `torch.Tensor`; without `copy`, itself where it is all that.
 
     Raises:
-        ValueRefused: It has no data (meta, fake), a dtype that does not cross, or more than `MAX_DIMENSIONS`.
+        ValueRefused: It has no data (meta, fake), a dtype that does not cross, more than `MAX_DIMENSIONS`, or no
+            numbers and huge dimensions.
     """
     _hold_to_dimensions(tensor)
     if tensor.dtype not in _NAMES:
@@ -118,6 +120,8 @@ def plain_tensor(tensor: torch.Tensor, *, copy: bool = True) -> torch.Tensor:
 def _hold_to_dimensions(tensor: torch.Tensor) -> None:
     if tensor.ndim > MAX_DIMENSIONS:
         raise ValueRefused(f"a tensor of more than {MAX_DIMENSIONS} dimensions")
+    if tensor.numel() == 0 and math.prod(size or 1 for size in tensor.shape) > MAX_EMPTY:
+        raise ValueRefused("a tensor without a number in it whose other dimensions are huge")
 
 
 def _hold_to_keys(key: object) -> None:

@@ -19,6 +19,7 @@ from autograder.sandbox.inside import limit_messages as limit_words
 from autograder.sandbox.inside import wire
 from autograder.sandbox.launch import SandboxFailed
 
+_NUMBER_BYTES = 4  # that a number counts at least: checks compute with float32, whatever it came as
 _STATUSES = {"error", "timeout", "memory", "missing"}
 _TOO_LARGE = (
     "{what} cannot be asked for: what has to be handed over is too large. Does {whose} hold thousands of parts?"
@@ -251,6 +252,8 @@ def _answered(reply: dict[str, Any], tensors: list[Any], number: str, limits: Li
     """
     if reply.get("id") != number:
         raise wire.WireError("an answer to a question that was not asked")
+    if _NUMBER_BYTES * sum(tensor.numel() for tensor in tensors) > limits.message_megabytes * 2**20:
+        raise wire.WireError("an answer of too many numbers")
     if set(reply) == {"id", "error"} and isinstance(reply["error"], dict) and not tensors:
         raise _student_error(reply["error"], limits)
     if set(reply) != {"id", "value"}:
@@ -265,7 +268,7 @@ def _student_error(fields: dict[str, Any], limits: Limits) -> StudentError:
     where = None
     if isinstance(place, list) and len(place) == 3 and all(type(n) is int and 0 <= n < 10**6 for n in place[:2]):
         where = Place(place[0], place[1], wire.shorten(place[2], 200))
-    status = status if status in _STATUSES else "error"
+    status = status if isinstance(status, str) and status in _STATUSES else "error"
     return StudentError(
         status,
         limit_words.name_limit(wire.shorten(fields.get("message"), 2000), limits) or "Your code failed.",

@@ -12,6 +12,7 @@ from autograder.course.assignment import load_assignment
 from autograder.course.map_settings import MapSettings
 from autograder.grading.map_plan import Plan, plan_for
 from autograder.intake.trained import Trained, trained_as
+from autograder.parsing import budget
 from autograder.runtime.errors import KitError
 from tests.conftest import ROOT
 
@@ -76,6 +77,14 @@ def test_for_points_all_are_measured_alike(settings, tmp_path):
     assert plan(for_points, False).folder == tmp_path
 
 
+@pytest.mark.parametrize("data", [PHOTOS, "Mine"])
+def test_for_points_no_note_holds_the_score_up(settings, data):
+    """One that names images which the course does not keep: the small detector is measured on drawings all the same."""
+    for_points = replace(settings, points=5.0, marks_at=(0.4,))
+    assert plan(for_points, False, Trained(data, 64, OWN)) == plan(for_points, False)
+    assert plan(for_points, True, Trained(DRAWN, 224, OWN)).problem == ""
+
+
 def test_a_table_without_ways(settings, tmp_path):
     """An assignment that says nothing of how weights are made measures all alike, as ever."""
     plain = replace(settings, trained=(), drawn="")
@@ -99,6 +108,13 @@ def test_a_table_without_ways(settings, tmp_path):
 def test_a_note_of_another_form_is_none(note):
     """What a student wrote into the metadata by hand is read only if it has the form of ours."""
     data = json.dumps({"metadata": {"fcoskit": {"weights": note}}}).encode()
+    assert trained_as(data, ".ipynb") is None
+
+
+def test_a_note_is_read_within_the_budget(monkeypatch):
+    """A notebook that takes more memory than reading may has none; nothing else of ours is in danger."""
+    monkeypatch.setattr(budget, "READ_MEGABYTES", 64)
+    data = b'{"x": [' + b'{"":0},' * 2 * 10**6 + b"0]}"
     assert trained_as(data, ".ipynb") is None
 
 

@@ -106,6 +106,22 @@ def test_what_lost_points_is_canned_or_asked_of_the_solution(assignment):
     assert ["DetectorBackboneWithFPN", "FCOSPredictionNetwork", "FCOS.__init__"] in names
 
 
+def test_of_the_hidden_stand_ins_no_more_goes_than_is_bound(assignment):
+    """For inference the constructor alone: its page is not guarded, and code tells there what it finds beside it."""
+    exercise = assignment.exercise("7.1i-inference")
+    (first, _) = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
+    assert not first.guarded
+    (sent,) = [sent for sent in first.sent if sent["names"] == ["FCOS.__init__"]]
+    tree = ast.parse(sent["code"])
+    assert {node.name for node in ast.walk(tree) if isinstance(node, (ast.ClassDef, ast.FunctionDef))} == {
+        "FCOS",
+        "__init__",
+    }
+    exercise = assignment.exercise("7.1j")
+    (first, _) = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
+    assert any("def _step" in sent["code"] for sent in first.sent)
+
+
 SETS = ((), ("7.1i-losses",), ("7.1i-inference",), ("7.1i-losses", "7.1i-inference"))
 
 

@@ -54,6 +54,15 @@ def test_symbolic_links_in_a_zip_are_left_out(tmp_path):
     assert [s.student for s in _find(path)[0]] == ["alice", "bob"]
 
 
+def test_members_without_a_name_are_left_out(tmp_path):
+    """A name that begins with NUL is read as no name at all: nobody's file, and no end to the class's run."""
+    path = _zip(tmp_path / "eve.zip", [("fcos.ipynb", CODE), ("X", CODE)])
+    path.write_bytes(path.read_bytes().replace(b"X", b"\0"))
+    (tmp_path / "alice.py").write_bytes(CODE)
+    submissions, _ = _find(tmp_path)
+    assert {s.student: s.read(1) for s in submissions} == {"alice": CODE, "eve": CODE}
+
+
 def test_a_bomb_is_refused(tmp_path):
     """A member that unpacks to a multiple of its size, or of the limit, is not unpacked."""
     path = _zip(tmp_path / "alice.zip", [("fcos.ipynb", b" " * 3 * 2**20)], zipfile.ZIP_DEFLATED)

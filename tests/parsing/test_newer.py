@@ -150,6 +150,22 @@ def test_without_ruff_nothing_is_known(monkeypatch):
     assert needs_of(list(GRAMMAR)) == [""] * len(GRAMMAR)
 
 
+def test_ruff_has_one_time_for_all_versions(monkeypatch):
+    """Where the first look uses the time up there is no other one, and nothing is known of the cells."""
+    calls = []
+
+    def run(command, *, timeout, **_):
+        calls.append(timeout)
+        raise newer_grammar.subprocess.TimeoutExpired(command, timeout)
+
+    clock = iter((0.0, 1.0, *[newer_grammar.SECONDS + 1.0] * 10))
+    monkeypatch.setattr(newer_grammar.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(newer_grammar.subprocess, "run", run)
+    monkeypatch.setattr(newer_grammar, "NEWER", ("3.97", "3.98", "3.99"))
+    assert needs_of(["lambda: " * 10]) == [""]
+    assert calls == [newer_grammar.SECONDS - 1.0]
+
+
 def test_many_cells_are_asked_for_at_once(monkeypatch):
     """However many cells cannot be read, ruff runs once for each version."""
     calls = []

@@ -162,6 +162,7 @@ def test_other_objects_are_refused_by_name(value, said):
         (torch.ones(1).to(torch.float8_e4m3fn), "float8"),
         (torch.ones(1).expand(2**50), "cannot be copied"),
         (torch.empty(0, dtype=torch.uint16), "uint16"),
+        (torch.empty(1, 2**40, 0), "huge"),
     ],
 )
 def test_tensors_that_hold_no_usable_numbers_are_refused(tensor, said):
@@ -261,6 +262,19 @@ def test_a_forged_dtype_is_refused():
     """A worker that writes its own frames cannot send a tensor that `pack` would not have sent."""
     with pytest.raises(ValueRefused, match="dtype"):
         unpack({"t": "tensor", "i": 0}, [torch.ones(1, dtype=torch.complex64)])
+
+
+@pytest.mark.parametrize("shape", [(1, 2**30, 0), (2**16, 2**16, 0, 1), (0, 2**62)])
+def test_a_forged_tensor_of_nothing_with_huge_dimensions_is_refused(shape):
+    """It takes no byte to send, and a sum along the dimension that is 0 would take all memory."""
+    with pytest.raises(ValueRefused, match="huge"):
+        unpack({"t": "tensor", "i": 0}, [torch.empty(shape)])
+
+
+def test_tensors_of_nothing_arrive():
+    """No detections and no locations are ordinary answers."""
+    for shape in ((0,), (0, 4), (2, 0, 20), (0, 3, 800, 400)):
+        assert copied(torch.empty(shape)).shape == shape
 
 
 def test_each_tensor_is_named_once_and_in_order():

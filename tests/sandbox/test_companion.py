@@ -301,3 +301,28 @@ def test_functions_that_do_not_load_are_ours(assignment, host):
     with pytest.raises(SandboxFailed, match="instructor's functions do not load"):
         student.call("f", torch.ones(1))
     student.close()
+
+
+DEEP = """
+import os, socket, stat, struct
+def exactly(line, count):
+    got = b""
+    while len(got) < count:
+        got += line.recv(count - len(got))
+    return got
+def f():
+    found = [n for n in range(3, 64) if os.path.exists(f"/proc/self/fd/{n}") and stat.S_ISSOCK(os.fstat(n).st_mode)]
+    line = socket.socket(fileno=os.dup(found[0]))
+    for depth in range(600, 30000):
+        text = b'{"id": "", "ask": ' + b"[" * depth + b"]" * depth + b"}"
+        line.sendall(struct.pack(">II", len(text), 0) + text)
+        exactly(line, sum(struct.unpack(">II", exactly(line, 8))))
+"""
+
+
+def test_a_question_of_any_depth_is_no_fault_of_ours(beside):
+    """Deeper and deeper, until it can be read and just not be handed on: what ends is the student's process."""
+    with pytest.raises(StudentError) as caught:
+        beside.run(DEEP)
+    assert caught.value.status in ("error", "timeout")
+    assert beside.run("def f(x):\n    return helper(x)", torch.ones(1)).tolist() == [2.0]

@@ -190,6 +190,12 @@ def test_an_answer_that_is_too_large_is_refused(student):
     assert "too large" in failure(made).message
 
 
+def test_many_small_numbers_are_as_large_as_others(student):
+    """A byte each on the line, four where checks compute with them."""
+    made = student("import torch\ndef f():\n    return torch.zeros(5 * 2**20, dtype=torch.uint8)")
+    assert "too many numbers" in failure(made).message
+
+
 def test_a_forged_frame_is_an_error(student):
     """Bytes written to the line by student code are no answer."""
     source = (
@@ -208,6 +214,21 @@ def test_a_forged_verdict_is_no_value(student):
         "        except OSError:\n            pass\n    os._exit(0)"
     )
     assert failure(student(source)).status == "error"
+
+
+@pytest.mark.parametrize("status", ["[]", "{}", "1", "None", "['error']"])
+def test_a_forged_status_is_an_error_of_the_student_s(student, status):
+    """One that is no word, in an answer with the number of the question: code that looks for it finds that."""
+    source = (
+        "import os, json, struct, sys, time\ndef f():\n    frame = sys._getframe()\n"
+        "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+        f"    answer = {{'id': frame.f_locals['request']['id'], 'error': {{'status': {status}}}}}\n"
+        "    text = json.dumps(answer).encode()\n"
+        "    for fd in range(3, 20):\n        try:\n            os.write(fd, struct.pack('>II', len(text), 0) + text)\n"
+        "        except OSError:\n            pass\n    time.sleep(100)"
+    )
+    error = failure(student(source))
+    assert (error.status, error.message) == ("error", "Your code failed.")
 
 
 def test_what_a_worker_prints_is_kept_for_staff_and_cut_off(student):

@@ -207,6 +207,16 @@ def test_a_reader_that_does_not_read(line):
         wire.send(ours, {}, [torch.zeros(2**20)])
 
 
+def test_a_message_that_is_too_deep_to_send(line):
+    """What was just shallow enough to be read may be too deep to be handed on: an error of the line's own kind."""
+    ours, _ = line
+    deep: list = []
+    for _turn in range(10**5):
+        deep = [deep]
+    with pytest.raises(wire.WireTooLarge):
+        wire.send(ours, {"value": deep}, [])
+
+
 def test_a_side_that_hung_up(line):
     """Sending to a side that is gone says so."""
     ours, theirs = line

@@ -52,9 +52,13 @@ def send(connection: socket.socket, message: dict[str, Any], tensors: list[torch
 
     Raises:
         WireGone: The other side has hung up.
-        WireTooLarge: The message is too large.
+        WireTooLarge: The message is too large, or too deep: a question that is handed on may be as deep as could just
+            be read.
     """
-    text = json.dumps(message).encode()
+    try:
+        text = json.dumps(message).encode()
+    except RecursionError as error:
+        raise WireTooLarge("the message is nested too deeply to send") from error
     blob = safetensors.serialize({str(i): _spec(t) for i, t in enumerate(tensors)}) if tensors else b""
     if len(text) > MAX_JSON or len(blob) >= 2**32:
         raise WireTooLarge("the message is too large to send")
