@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import html
+import re
 import warnings
 from typing import Any
 
@@ -12,6 +13,13 @@ from nbgrader import utils
 
 from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
+
+_NESTED = 4  # entities within entities; what is left after that is text, for a page resolves them once
+_GAP = r"[\s\x00-\x1f]*"
+_ACTS = re.compile(
+    "(" + _GAP.join("javascript") + "|" + _GAP.join("vbscript") + "|" + _GAP.join("data") + ")" + _GAP + ":",
+    re.IGNORECASE,
+)
 
 
 def unread(problem: str) -> tuple[str, str]:
@@ -41,7 +49,8 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     """
     release = release_cells(assignment)
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
-    made = [make.get(kind, nbformat.v4.new_raw_cell)(source) for kind, source in cells]
+    given = {cell.source for cell in release}
+    made = [make.get(kind, nbformat.v4.new_raw_cell)(_harmless(kind, source, given)) for kind, source in cells]
     defined = {id(cell): _defined(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
     for cell in release:
         if utils.is_solution(cell):
@@ -55,6 +64,23 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     notebook = nbformat.v4.new_notebook(cells=made)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return notebook
+
+
+def _harmless(kind: str, source: str, given: set[str]) -> str:
+    """A cell's source as staff's browser may show it: HTML in a student's text that could act is text.
+
+    nbgrader shows notebooks at Jupyter's own origin, where a script could do what its reader may. Entities are resolved
+    first: what they hide from the look would be there again in the page.
+    """
+    if kind == "code" or source in given:
+        return source
+    from nbconvert.preprocessors.sanitize import SanitizeHTML
+
+    for _ in range(_NESTED):
+        before, source = source, html.unescape(source)
+        if source == before:
+            break
+    return str(SanitizeHTML().sanitize_html_tags(_ACTS.sub(r"\1 :", source)))
 
 
 def _mark_solution(released: Any, made: list[Any], defined: dict[int, set[str]]) -> None:

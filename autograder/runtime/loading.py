@@ -61,6 +61,7 @@ def load(request: dict[str, Any], module: types.ModuleType, ask: Ask | None = No
         return fresh.__dict__
 
     bench = Workbench(namespace, request["missing"], broken, reload=reload, wants_gpu=wants_gpu)
+    bench.answers_for = frozenset(request["wanted"])
     problems = [error.message for error in failed.values()]
     problems += [f"The notebook imports {name}, which is not here." for name in sorted(absent.packages)]
     return bench, problems

@@ -36,7 +36,7 @@ class Companion:
     """
 
     def __init__(self, assignment: Assignment, piece: Slice, host: Host) -> None:
-        self._host, self._names = host, piece.wanted
+        self._host = host
         self._line = host.beside()
         limits = pack(assignment.limits.whole_numbers())[0]
         value = pack(piece.to_json(assignment.globals) | {"stand_ins": []})[0]

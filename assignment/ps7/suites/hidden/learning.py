@@ -7,9 +7,11 @@ half, out of the student's reach, and only tensors go to and fro.
 from __future__ import annotations
 
 import torch
+from torchvision.ops import box_iou
 
 from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
+from suites.detections import expect_three
 from suites.public.test_7_1j import (
     ATTEMPTS,
     THRESHOLDS,
@@ -23,16 +25,34 @@ from suites.public.test_7_1j import (
 )
 
 NEW = ("FCOS", 20, 32, [32])
+ALIKE = 0.7  # the share of detections that two detectors of the same weights have in common
+SAME = 0.95  # IoU
 
 
 def learned(solution: Student, module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> None:
-    """Load what was learned into the solution's detector: it must find the objects, too.
+    """Load what was learned into the solution's detector: it must find the objects, too, and where the student's does.
 
-    A detector that has only noted down the boxes that it was trained with has learned no such weights.
+    A detector that has only noted down the boxes that it was trained with has learned no such weights, or does not
+    detect with them.
     """
-    if not learned_enough(with_weights_of(solution, module), images, boxes)[0]:
+    ours = with_weights_of(solution, module)
+    if not learned_enough(ours, images, boxes)[0] or _shared(module, ours, images) < ALIKE:
         text = "The detections do not come from the weights that were trained."
         raise CheckFailed(text, public_text=text)
+
+
+def _shared(theirs: Handle, ours: Handle, images: torch.Tensor) -> float:
+    """The share of the solution's detections that a student's detector has, too: one of that class, all but there."""
+    found = every = 0
+    for image in images:
+        (boxes, classes, _), (known, kinds, _) = (
+            expect_three(module(image[None], None, *THRESHOLDS)) for module in (theirs, ours)
+        )
+        every += len(known)
+        if len(boxes) and len(known):
+            there = (box_iou(known, boxes) >= SAME) & (kinds[:, None] == classes[None, :])
+            found += int(there.any(dim=1).sum())
+    return found / max(1, every)
 
 
 def with_weights_of(solution: Student, module: Handle) -> Handle:

@@ -23,6 +23,8 @@ from suites.public.test_7_1i_losses import LOSSES, close, first_losses, losses_o
 from suites.scenes import varied_scene
 
 _DELTAS, _BOXES = "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locations"
+_AT_RANDOM = "The answer is another each time it is asked for: nothing here is drawn at random."
+_DETECTOR = ("FCOS", 20, 16, [16])
 _ALIKE = "The answer is the same whatever is asked: it has to be computed from the arguments."
 
 # 7.1 (d)
@@ -143,9 +145,12 @@ def _eighths(boxes: torch.Tensor, locations: torch.Tensor) -> torch.Tensor:
 
 
 def losses_differ(solution: Student, student: Student, rng: torch.Generator) -> None:
-    """Three numbers, and not those of the check's own images."""
+    """Three numbers, the same when asked again, and not those of the check's own images."""
     with quietly():
         got, _right = _losses(solution, student, rng)
+        again = losses_of(student.new(*_DETECTOR), *_scene(student, rng))
+    if not all(close(got[name], again[name]) for name in LOSSES):
+        raise refuse(_AT_RANDOM)
     before = first_losses(student)
     if all(close(got[name], before[name]) for name in LOSSES):
         raise refuse(_ALIKE)
@@ -169,11 +174,15 @@ def _losses(solution: Student, student: Student, rng: torch.Generator) -> tuple[
     """The student's losses for other images and boxes, and the right ones; asked once."""
 
     def ask() -> tuple[dict[str, float], dict[str, float]]:
-        images, boxes = varied_scene(rng)
-        got, right = (losses_of(who.new("FCOS", 20, 16, [16]), images, boxes) for who in (student, solution))
+        images, boxes = _scene(student, rng)
+        got, right = (losses_of(who.new(*_DETECTOR), images, boxes) for who in (student, solution))
         return got, right
 
     return student.once("other losses", ask)
+
+
+def _scene(student: Student, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return student.once("other images", lambda: varied_scene(rng))
 
 
 # 7.1 (i), inference
@@ -194,14 +203,17 @@ def detections_in_form(solution: Student, student: Student, rng: torch.Generator
 
 
 def something_found(solution: Student, student: Student, rng: torch.Generator) -> None:
-    """To find nothing counts where something is found at times."""
+    """To find nothing counts where something is found at times, and something else in other predictions."""
     with quietly(_ALIKE):
-        if not len(expect_three(_detections(solution, student, rng)[0])[0]):
+        one, other = (expect_three(_detections(solution, student, rng, which)[0]) for which in ("other", "still other"))
+        if not len(one[0]) or (one[0].shape == other[0].shape and torch.allclose(one[0], other[0])):
             raise refuse(_ALIKE)
 
 
-def _detections(solution: Student, student: Student, rng: torch.Generator) -> tuple[Any, list[Detections]]:
-    """The student's detections in random predictions, and what is right; asked once."""
+def _detections(
+    solution: Student, student: Student, rng: torch.Generator, which: str = "other"
+) -> tuple[Any, list[Detections]]:
+    """The student's detections in random predictions, and what is right; asked once for each `which`."""
 
     def ask() -> tuple[Any, list[Detections]]:
         where = locations_of(*SIZE)
@@ -209,4 +221,4 @@ def _detections(solution: Student, student: Student, rng: torch.Generator) -> tu
         got = detect(student.new("FCOS", *NEW), torch.zeros(1, 3, *SIZE), parts, 0.5, 0.5)
         return got, right_detections(solution, parts, SIZE, 0.5, 0.5)
 
-    return student.once("other detections", ask)
+    return student.once(f"{which} detections", ask)
