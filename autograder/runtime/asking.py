@@ -20,8 +20,6 @@ from autograder.runtime.values import Tree, pack, unpack
 
 Ask = Callable[[dict[str, Any]], Any]  # a question, a value, out; the answer, a value, back; raises `AskedError`
 
-_SCALARS = (int, float, bool, str)
-
 
 class AskedError(Exception):
     """What was asked raised an exception.
@@ -154,7 +152,7 @@ class _Answered(torch.autograd.Function):
 
 
 def _plain(value: Any, mode: PretendGpu | None) -> Any:
-    """An argument as it crosses: numbers of numpy's are Python's, and a device means what it does in the mode."""
+    """An argument as it is asked with: a device means what it does in the mode."""
     if isinstance(value, dict):
         return {
             key: _device(item, mode) if key == "device" and isinstance(item, str) else _plain(item, mode)
@@ -165,8 +163,6 @@ def _plain(value: Any, mode: PretendGpu | None) -> Any:
         return kind([_plain(item, mode) for item in value])
     if isinstance(value, torch.device):
         return _device(value, mode)
-    if not isinstance(value, (*_SCALARS, torch.Tensor)) and hasattr(value, "tolist"):
-        return value.tolist()
     return value
 
 
