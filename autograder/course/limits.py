@@ -47,7 +47,7 @@ class Limits:
     file_megabytes: int = 128
     processes: int = 128
     descriptors: int = 256
-    message_megabytes: int = 256
+    message_megabytes: int = 128
     notebook_megabytes: int = 128
     code_kilobytes: int = 2048
 

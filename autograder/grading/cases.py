@@ -128,7 +128,7 @@ def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:
     touched = touched_names(assignment, sample)
     found = set()
     for exercise in assignment.exercises:
-        replaced = {*exercise.canned, *exercise.solved}
+        replaced = {*exercise.canned, *exercise.canned_when_graded, *exercise.solved}
         followed = {name for earlier, name in exercise.follows if earlier in sample.loses}
         replaced |= {name for name in followed if not name.endswith(".__init__")}
         parts = {name if name in replaced else name.partition(".")[0] for name in touched}

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torchvision.models import regnet
 from torchvision.ops import Conv2dNormActivation
 
+# The wide stages would take half of a training step: they are grouped, as RegNet's own are, into multiples of 16.
+_NARROW, _GROUP = 32, 16
 _model = regnet.RegNet
 _build = _model.__init__
 
@@ -40,8 +43,9 @@ def _convolution(
     width_in: int, width_out: int, stride: int, norm_layer: Any, activation_layer: Any, *_: Any, **__: Any
 ) -> Conv2dNormActivation:
     """What stands for a block: a 3 x 3 convolution, which learns as reliably as a block does; 1 x 1 ones do not."""
+    groups = math.gcd(width_in // _GROUP, width_out // _GROUP) if width_in > _NARROW else 1
     return Conv2dNormActivation(
-        width_in, width_out, 3, stride, norm_layer=norm_layer, activation_layer=activation_layer
+        width_in, width_out, 3, stride, groups=groups, norm_layer=norm_layer, activation_layer=activation_layer
     )
 
 

@@ -154,3 +154,22 @@ def test_what_it_asks_holds_no_more_than_the_call(asked):
     assert "product" in closed_over and asked.own["product"] not in closed_over
     stand_in(torch.ones(1), torch.ones(1))
     assert set(asked.questions[0]) == {"name", "args", "kwargs", "places", "grad"}
+
+
+def test_the_same_is_asked_once(asked):
+    """Equal to the bit, without gradients, and light: then the answer of before is given, a copy of it."""
+    product, ones = asked.stand_in["product"], torch.ones(2)
+    first = product(ones, ones)
+    first.zero_()
+    assert product(ones, ones).tolist() == [1, 1] and len(asked.questions) == 1
+    product(ones.double(), ones)
+    product(ones, -torch.zeros(2))
+    product(ones, torch.zeros(2))
+    assert len(asked.questions) == 4
+    with PretendGpu([torch.device("cpu")]) as mode:
+        assert product(mode.put(torch.ones(2)), mode.put(torch.ones(2))).device == GPU
+    assert len(asked.questions) == 5
+    for _ in range(2):
+        product(ones, torch.ones(2, requires_grad=True))
+        product(torch.ones(100_000), ones[0])
+    assert len(asked.questions) == 9
