@@ -51,7 +51,7 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
     given = {cell.source for cell in release}
     made = [make.get(kind, nbformat.v4.new_raw_cell)(_harmless(kind, source, given)) for kind, source in cells]
-    defined = {id(cell): _defined(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
+    defined = {id(cell): defined_names(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
     for cell in release:
         if utils.is_solution(cell):
             _mark_solution(cell, made, defined)
@@ -85,7 +85,7 @@ def _harmless(kind: str, source: str, given: set[str]) -> str:
 
 def _mark_solution(released: Any, made: list[Any], defined: dict[int, set[str]]) -> None:
     """Give the release's metadata to the last student cell that defines the same names, for staff's comments."""
-    names = _defined(released.source)
+    names = defined_names(released.source)
     for cell in reversed(made):
         if "nbgrader" not in cell.metadata and names & defined.get(id(cell), set()):
             cell.metadata["nbgrader"] = dict(released.metadata.nbgrader)
@@ -105,7 +105,8 @@ def _place_of_check(
     return place, place
 
 
-def _defined(source: str) -> set[str]:
+def defined_names(source: str) -> set[str]:
+    """Functions and classes that a cell defines at its top; none where Python cannot read it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a student's strings, said to nobody who could mend it
