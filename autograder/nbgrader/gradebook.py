@@ -33,8 +33,8 @@ def sync_gradebook(assignment: Assignment, database: str, course_id: str = "defa
         A sentence for each grade set by hand that does not fit the points there are now.
 
     Raises:
-        KitError: There is no release, the assignment gives points that nbgrader has no cell for, or a cell that would
-            go has points or comments that a human set.
+        KitError: There is no release, or one of other exercises or points than the assignment has; the assignment
+            gives points that nbgrader has no cell for; or a cell that would go has points or comments that a human set.
     """
     if assignment.map is not None and assignment.map.points:
         raise KitError(
@@ -43,6 +43,7 @@ def sync_gradebook(assignment: Assignment, database: str, course_id: str = "defa
             "or use `fcoskit grade`."
         )
     cells = [cell for cell in release_cells(assignment) if "nbgrader" in cell.metadata]
+    _refuse_old_release(assignment, cells)
     with Gradebook(database, course_id) as gradebook:
         gradebook.update_or_create_assignment(assignment.id)
         notebook = _notebook(gradebook, assignment)
@@ -52,6 +53,17 @@ def sync_gradebook(assignment: Assignment, database: str, course_id: str = "defa
             _add(gradebook, assignment, cell)
         _complete(gradebook, notebook)
         return _beyond(notebook)
+
+
+def _refuse_old_release(assignment: Assignment, cells: list[Any]) -> None:
+    released = {c.metadata.nbgrader.grade_id: float(c.metadata.nbgrader.points) for c in cells if utils.is_grade(c)}
+    wanted = {exercise.grade_id: exercise.points for exercise in assignment.exercises}
+    if released != wanted:
+        differ = sorted(name for name in {*released, *wanted} if released.get(name) != wanted.get(name))
+        raise KitError(
+            f"release/{assignment.id} and assignment.toml differ in {', '.join(differ)}: exercises or points have "
+            f"changed since the release. Run `fcoskit release {assignment.id}` first. Nothing was changed or graded."
+        )
 
 
 def _notebook(gradebook: Any, assignment: Assignment) -> Any:
