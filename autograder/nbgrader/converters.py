@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nbgrader.converters import Autograde, GenerateAssignment
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import rmtree
 
@@ -33,10 +33,11 @@ _NO_SCORE = "it had no score"
 
 def take_their_place() -> None:
     """Have nbgrader's commands and formgrader make these converters."""
-    from nbgrader.apps import api, autogradeapp, generateassignmentapp
+    from nbgrader.apps import api, autogradeapp, generateassignmentapp, generatefeedbackapp
 
     api.Autograde = autogradeapp.Autograde = KitAutograde
     api.GenerateAssignment = generateassignmentapp.GenerateAssignment = KitGenerateAssignment
+    api.GenerateFeedback = generatefeedbackapp.GenerateFeedback = KitGenerateFeedback
 
 
 @contextlib.contextmanager
@@ -50,6 +51,24 @@ def in_words(log: Any) -> Iterator[None]:
     except KitError as error:
         log.error("%s", error)
         raise SystemExit(1) from error
+
+
+def outdated(kit: Assignment, digest: str, course: str, student_id: str) -> str:
+    """Why a verdict that is there does not count any more; "" where it does.
+
+    Args:
+        kit: Of which assignment.
+        digest: Its `suites_digest`, as it is now.
+        course: Root of nbgrader's course folder.
+        student_id: Whose.
+    """
+    try:
+        report = read_report(reports_folder(course, kit) / safe_key(student_id))
+    except (OSError, ValueError, KeyError, TypeError):
+        return "there is no report of it"
+    if report.suites != digest:
+        return "the assignment or the kit has changed since"
+    return "" if report.score is not None else _NO_SCORE
 
 
 class KitAutograde(Autograde):  # type: ignore[misc]
@@ -123,13 +142,7 @@ class KitAutograde(Autograde):  # type: ignore[misc]
     def outdated(self, student_id: str) -> str:
         """Why a verdict that is there does not count any more; "" where it does."""
         assert self.kit is not None
-        try:
-            report = read_report(reports_folder(self.coursedir.root, self.kit) / safe_key(student_id))
-        except (OSError, ValueError, KeyError, TypeError):
-            return "there is no report of it"
-        if report.suites != self._digest:
-            return "the assignment or the kit has changed since"
-        return "" if report.score is not None else _NO_SCORE
+        return outdated(self.kit, self._digest, self.coursedir.root, student_id)
 
     def _tell_who_is_left(self, kit: Assignment) -> None:
         """Name whom this run left as they were graded before a change: their points are out of another maximum."""
@@ -194,3 +207,36 @@ class KitGenerateAssignment(GenerateAssignment):  # type: ignore[misc]
             kit.id,
             kit.source,
         )
+
+
+class KitGenerateFeedback(GenerateFeedback):  # type: ignore[misc]
+    """`nbgrader generate_feedback`: a page that is older than the grading it shows is made anew, `--force` or not."""
+
+    kit: Assignment | None = None
+    coursedir: Any
+    force: Any
+
+    def start(self) -> None:
+        """See nbgrader."""
+        with in_words(self.log):
+            self.kit = assignment_of(self.config, self.coursedir.assignment_id)
+            self._digest = suites_digest(self.kit) if self.kit is not None else ""
+        super().start()
+
+    def init_destination(self, assignment_id: str, student_id: str) -> bool:
+        """See nbgrader. Who is still graded as the assignment was before gets no page: it would show other points."""
+        if self.kit is None:
+            return bool(super().init_destination(assignment_id, student_id))
+        why = outdated(self.kit, self._digest, self.coursedir.root, student_id)
+        if why not in ("", _NO_SCORE):
+            line = "No page for %s: %s. Run `nbgrader autograde %s` first."
+            self.log.warning(line, student_id, why, assignment_id)
+            return False
+        forced, name = self.force, self.kit.notebook
+        graded = Path(self._format_source(assignment_id, student_id)) / f"{name}.ipynb"
+        page = Path(self._format_dest(assignment_id, student_id)) / f"{name}.html"
+        self.force = forced or (page.exists() and graded.exists() and page.stat().st_mtime < graded.stat().st_mtime)
+        try:
+            return bool(super().init_destination(assignment_id, student_id))
+        finally:
+            self.force = forced

@@ -35,7 +35,7 @@ from autograder.intake.submissions import Submission, submission_in
 from autograder.nbgrader import formgrader
 from autograder.nbgrader.converters import take_their_place
 from autograder.nbgrader.ours import PRIVATE, assignment_of, folder_of_caller, remember, reports_folder
-from autograder.nbgrader.rebuilt import rebuilt_notebook, unread
+from autograder.nbgrader.rebuilt import put_on_top, rebuilt_notebook
 from autograder.nbgrader.tools import own_tools_first
 from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import all_cells
@@ -148,7 +148,9 @@ class RebuildFromRelease(_KitPreprocessor):
                 cells = all_cells(data, Path(submission.name).suffix.lower())
                 return rebuilt_notebook(assignment, cells), resources
         except SubmissionError as error:
-            return rebuilt_notebook(assignment, [unread(str(error))]), resources
+            made = rebuilt_notebook(assignment, [])
+            put_on_top(made, str(error))
+            return made, resources
 
 
 class GradeWithKit(_KitPreprocessor):
@@ -176,6 +178,8 @@ class GradeWithKit(_KitPreprocessor):
             self.log.error("%s: %s", submission.student, report.problem or "a check of ours broke, no score")
             self.log.error("`nbgrader autograde %s` grades it again, as long as it has no score.", assignment.id)
         resources[_KEY] = report
+        if report.trouble:
+            put_on_top(nb, report.trouble, "There is no verdict on this submission.")
         by_cell = {assignment.exercise(e.id).grade_id: e for e in report.exercises}
         for cell in nb.cells:
             if utils.is_grade(cell):
@@ -184,15 +188,21 @@ class GradeWithKit(_KitPreprocessor):
 
 
 def _outputs(report: Report, exercise: Any) -> list[Any]:
-    """The panel that staff and student see under a check cell, and the number that nbgrader reads."""
-    if exercise is None:
-        text = report.problem or "no verdict"
-        return [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    """The panel that staff and student see under a check cell, and the number that nbgrader reads.
+
+    Where nothing could be graded the first cell of the notebook says why, and no panel says it again.
+    """
+    if exercise is None or report.trouble:
+        text = "Not graded: the top of the notebook says why.\n"
+        told = nbformat.v4.new_output("stream", name="stdout", text=text)
+        return [told] if exercise is None else [told, _number(exercise)]
     panel = nbformat.v4.new_output("display_data", data={"text/html": exercise_panel(exercise=exercise)})
-    number = nbformat.v4.new_output(
-        "execute_result", data={"text/plain": json.dumps(float(exercise.points))}, execution_count=1
-    )
-    return [panel, number]
+    return [panel, _number(exercise)]
+
+
+def _number(exercise: Any) -> Any:
+    points = json.dumps(float(exercise.points))
+    return nbformat.v4.new_output("execute_result", data={"text/plain": points}, execution_count=1)
 
 
 class SaveKitGrades(_KitStep, SaveAutoGrades):  # type: ignore[misc]

@@ -15,6 +15,7 @@ from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
 
 _NESTED = 4  # entities within entities; what is left after that is text, for a page resolves them once
+_NOTICE = "no-verdict"  # id of the cell that says why
 _GAP = r"[\s\x00-\x1f]*"
 _ACTS = re.compile(
     "(" + _GAP.join("javascript") + "|" + _GAP.join("vbscript") + "|" + _GAP.join("data") + ")" + _GAP + ":",
@@ -22,10 +23,20 @@ _ACTS = re.compile(
 )
 
 
-def unread(problem: str) -> tuple[str, str]:
+UNREAD = "This submission could not be read."
+
+
+def unread(problem: str, headline: str = UNREAD) -> tuple[str, str]:
     """A cell that says why a submission could not be read; names of files in it are a student's, so nothing acts."""
     told = html.escape(" ".join(problem.split()), quote=False)
-    return "markdown", f'**This submission could not be read.**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
+    return "markdown", f'**{headline}**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
+
+
+def put_on_top(notebook: Any, problem: str, headline: str = UNREAD) -> None:
+    """Have a notebook begin with why there is no verdict on it; once, however often it is asked."""
+    _, source = unread(problem, headline)
+    if not any(cell.get("id") == _NOTICE for cell in notebook.cells):
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell(source, id=_NOTICE))
 
 
 def release_cells(assignment: Assignment) -> list[Any]:
