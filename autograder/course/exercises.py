@@ -24,6 +24,7 @@ class Exercise:
             lost points, so that its mistake is not charged twice: by `suites/hidden/stand_ins.py` or, where that
             defines none, by checks that ask the solution (`ours` in `runner.py`).
         slow: Takes seconds (it trains); `fcoskit validate` leaves it out where it cannot matter.
+        was: Id that it had earlier in the term, if any: points that a human set for that in nbgrader are kept.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Exercise:
     solved: tuple[str, ...] = ()
     follows: tuple[tuple[str, str], ...] = ()
     slow: bool = False
+    was: str = ""
 
     @property
     def grade_id(self) -> str:
@@ -58,7 +60,7 @@ def read_exercises(entries: Any) -> tuple[Exercise, ...]:
 
 def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
     """Build an `Exercise`; what is replaced in it has to be an earlier one's, else it would be an answer book."""
-    known = {"id", "title", "points", "names", "canned", "canned_when_graded", "solved", "follows", "slow"}
+    known = {"id", "title", "points", "names", "canned", "canned_when_graded", "solved", "follows", "slow", "was"}
     refuse_unknown(entry, known)
     where = f"[[exercise]] {entry['id']!r}"
     follows = subtable(entry, "follows", where)
@@ -72,6 +74,7 @@ def _exercise(entry: dict[str, Any], earlier: list[Exercise]) -> Exercise:
         solved=texts(entry, "solved", where, []),
         follows=tuple((other, name) for other in follows for name in _replaced(follows, other, where)),
         slow=flag(entry, "slow", where),
+        was=text(entry, "was", where, r"\w[\w.-]*", "an exercise's id") if "was" in entry else "",
     )
     if not made.names:
         raise ValueError(f"names in {where} is empty: a student defines something for it")

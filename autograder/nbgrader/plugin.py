@@ -7,16 +7,13 @@
 - nbgrader finds cells by their metadata, which Colab does not keep: the notebook that goes into `autograded/`
   is built anew from the student's cells and the release's check cells.
 - A notebook that is not valid JSON stops a submission: here it becomes a zero that says why.
-- A notebook under another name, and a `.py`, are passed over, with a zero in the export: here the file that counts is
-  found by the rule of `fcoskit grade`, and every folder that was handed in gets a verdict.
-- An assignment has to be in the gradebook before anything can be graded: it is put there from the release.
+
+`converters.py` has what happens before: which files count, an assignment that changed, a gradebook that lags behind.
 """
 
 from __future__ import annotations
 
 import atexit
-import functools
-import glob
 import json
 import secrets
 from pathlib import Path
@@ -32,37 +29,44 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from autograder.course.assignment import Assignment, find_root, load_assignment
+from autograder.course.assignment import Assignment
+from autograder.course.digests import suites_digest
 from autograder.intake.submissions import Submission, submission_in
-from autograder.nbgrader.gradebook import sync_gradebook
-from autograder.nbgrader.rebuilt import rebuilt_notebook, unread
+from autograder.nbgrader import formgrader
+from autograder.nbgrader.converters import take_their_place
+from autograder.nbgrader.ours import PRIVATE, assignment_of, folder_of_caller, remember, reports_folder
+from autograder.nbgrader.rebuilt import put_on_top, rebuilt_notebook
 from autograder.nbgrader.tools import own_tools_first
 from autograder.parsing.budget import reading_budget
 from autograder.parsing.cells import all_cells
 from autograder.report.files import write_report
 from autograder.report.html import exercise_panel
 from autograder.report.model import Report
+from autograder.report.terminal import printable
 from autograder.runs.slots import Slot
 from autograder.runtime.errors import KitError, SubmissionError
 from autograder.sandbox import probe
 
 _KEY = "fcoskit"
-_PRIVATE = ("source", "submitted", "autograded", "feedback", "gradebook.db", ".fcoskit")  # of no student's business
+_PRIVATE = ("source", "submitted", "autograded", "feedback", "gradebook.db", PRIVATE)  # of no student's business
+_slots: dict[tuple[str, Path], tuple[str, Slot]] = {}
 
 
-def configure(config: Any, root: Path | None = None) -> None:
+def configure(config: Any, root: Path | str | None = None) -> None:
     """Set nbgrader up for the kit; called from `nbgrader_config.py`.
+
+    Only the kit's assignments are touched: course folder, gradebook and everything else stay as the course has them.
 
     Args:
         config: What `get_config()` gives there.
-        root: The course's folder; found from the current one if left out.
+        root: The folder that holds the kit's `assignment/` and `release/`; if left out, that of the calling file or
+            of the current folder or one above them, or else where this package was installed from.
     """
     own_tools_first()
-    root = root or find_root()
-    database = config.CourseDirectory.get("db_url") or f"sqlite:///{root / 'gradebook.db'}"
-    config.CourseDirectory.root = str(root)
-    config.CourseDirectory.db_url = database
-    config.CourseDirectory.source_directory = str(Path(".fcoskit") / "source")
+    here = folder_of_caller(1)
+    remember(config, root, here or Path.cwd())
+    if "root" not in config.CourseDirectory and here is not None and str(here) == config.Fcoskit.root:
+        config.CourseDirectory.root = config.Fcoskit.root
     config.Autograde.exporter_class = "autograder.nbgrader.plugin.TolerantExporter"
     config.Autograde.sanitize_preprocessors = [RebuildFromRelease, CheckCellMetadata]
     config.Autograde.autograde_preprocessors = [
@@ -71,26 +75,15 @@ def configure(config: Any, root: Path | None = None) -> None:
         AssignLatePenalties,
         CheckCellMetadata,
     ]
-    config.Autograde.pre_convert_hook = functools.partial(_before, root, database)
-
-
-def _before(root: Path, database: str, assignment: str, **_: Any) -> None:
-    """What nbgrader calls before a submission: bring the gradebook in step with the release."""
-    sync_gradebook(load_assignment(assignment, root), database)
+    config.Application.logging_config = {
+        "formatters": {"console": {"class": "autograder.nbgrader.printed.PrintableFormatter"}}
+    }
+    take_their_place()
+    formgrader.take_its_place()
 
 
 class TolerantExporter(NotebookExporter):  # type: ignore[misc]
-    """Reads any file as a notebook: one that is none becomes an empty one, for the engine to judge.
-
-    nbgrader makes its exporter once, when it has listed the notebooks of all folders: here those are put on the list
-    that hold none of the right name.
-    """
-
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        super().__init__(*args, **kw)
-        listed = getattr(self.parent, "assignments", None)
-        if listed is not None:
-            _list_all(listed, self.parent.coursedir)
+    """Reads any file as a notebook: one that is none, or is not there, becomes an empty one for the engine to judge."""
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
         """See nbconvert."""
@@ -105,35 +98,40 @@ class TolerantExporter(NotebookExporter):  # type: ignore[misc]
         return super().from_filename(filename, resources=resources, **kw)
 
 
-def _list_all(listed: dict[str, list[str]], coursedir: Any) -> None:
-    """Have each folder that was handed in converted under the released name, whatever it holds.
+class _KitStep:
+    """Knows which course folder and assignment is at hand."""
 
-    Args:
-        listed: Notebooks by folder, as nbgrader found them; changed.
-        coursedir: nbgrader's.
-    """
-    name = f"{load_assignment(coursedir.assignment_id, Path(coursedir.root)).notebook}.ipynb"
-    submitted = coursedir.submitted_directory
-    pattern = coursedir.format_path(submitted, coursedir.student_id, coursedir.assignment_id)
-    for folder in glob.glob(pattern):  # noqa: PTH207 (as nbgrader does: the pattern is a whole path)
-        wanted = str(Path(folder) / name)
-        if Path(folder).is_dir() and wanted not in listed.get(folder, []):
-            listed[folder] = [wanted]
+    parent: Any
+    config: Any
+
+    @property
+    def coursedir(self) -> Any:
+        """The course folder, as nbgrader has it."""
+        return self.parent.parent.coursedir
+
+    def assignment(self, resources: Any) -> Assignment:
+        """The assignment at hand.
+
+        Raises:
+            KitError: It is not the kit's: `configure` was not called, or its settings were overwritten.
+        """
+        found = assignment_of(self.config, resources["nbgrader"]["assignment"])
+        if found is None:
+            raise KitError(
+                f"{resources['nbgrader']['assignment']} is no assignment of the kit's, but its steps would grade it. "
+                "Is configure(c) in nbgrader_config.py as shipped, below the course's own settings?"
+            )
+        return found
 
 
-class _KitPreprocessor(NbGraderPreprocessor):  # type: ignore[misc]
+class _KitPreprocessor(_KitStep, NbGraderPreprocessor):  # type: ignore[misc]
     """Knows which submission is at hand."""
 
     def submission(self, resources: Any) -> Submission:
         """What was handed in under `submitted/` for the notebook that nbgrader is working on."""
-        names, assignment = resources["nbgrader"], self.assignment(resources)
-        coursedir = self.parent.parent.coursedir
+        names, assignment, coursedir = resources["nbgrader"], self.assignment(resources), self.coursedir
         folder = Path(coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"]))
         return submission_in(folder, names["student"], assignment.notebook, assignment.weights)
-
-    def assignment(self, resources: Any) -> Assignment:
-        """The assignment at hand."""
-        return load_assignment(resources["nbgrader"]["assignment"], Path(self.parent.parent.coursedir.root))
 
 
 class RebuildFromRelease(_KitPreprocessor):
@@ -150,7 +148,9 @@ class RebuildFromRelease(_KitPreprocessor):
                 cells = all_cells(data, Path(submission.name).suffix.lower())
                 return rebuilt_notebook(assignment, cells), resources
         except SubmissionError as error:
-            return rebuilt_notebook(assignment, [unread(str(error))]), resources
+            made = rebuilt_notebook(assignment, [])
+            put_on_top(made, str(error))
+            return made, resources
 
 
 class GradeWithKit(_KitPreprocessor):
@@ -163,18 +163,23 @@ class GradeWithKit(_KitPreprocessor):
 
         assignment = self.assignment(resources)
         submission = self.submission(resources)
-        folder = assignment.root / ".fcoskit" / "reports" / assignment.id
+        course = Path(self.coursedir.root)
+        folder = reports_folder(course, assignment)
         folder.mkdir(parents=True, exist_ok=True)
         figure_seed = secret_seed(folder / FIGURE_SEED) if assignment.map else None
         report = ungraded(assignment, submission)
         if report is None:
             if submission.name != f"{assignment.notebook}.ipynb":
-                self.log.warning("%s handed in %s: graded under that name", submission.student, submission.name)
-            report = _slot(assignment.id, assignment.root).grade(submission, secrets.randbits(48), figure_seed)
+                shown = printable(submission.name, line=True)
+                self.log.warning("%s handed in %s: graded under that name", submission.student, shown)
+            report = _slot(assignment, course).grade(submission, secrets.randbits(48), figure_seed)
         write_report(folder / submission.key, report)
         if report.score is None:
             self.log.error("%s: %s", submission.student, report.problem or "a check of ours broke, no score")
+            self.log.error("`nbgrader autograde %s` grades it again, as long as it has no score.", assignment.id)
         resources[_KEY] = report
+        if report.trouble:
+            put_on_top(nb, report.trouble, "There is no verdict on this submission.")
         by_cell = {assignment.exercise(e.id).grade_id: e for e in report.exercises}
         for cell in nb.cells:
             if utils.is_grade(cell):
@@ -183,18 +188,24 @@ class GradeWithKit(_KitPreprocessor):
 
 
 def _outputs(report: Report, exercise: Any) -> list[Any]:
-    """The panel that staff and student see under a check cell, and the number that nbgrader reads."""
-    if exercise is None:
-        text = report.problem or "no verdict"
-        return [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    """The panel that staff and student see under a check cell, and the number that nbgrader reads.
+
+    Where nothing could be graded the first cell of the notebook says why, and no panel says it again.
+    """
+    if exercise is None or report.trouble:
+        text = "Not graded: the top of the notebook says why.\n"
+        told = nbformat.v4.new_output("stream", name="stdout", text=text)
+        return [told] if exercise is None else [told, _number(exercise)]
     panel = nbformat.v4.new_output("display_data", data={"text/html": exercise_panel(exercise=exercise)})
-    number = nbformat.v4.new_output(
-        "execute_result", data={"text/plain": json.dumps(float(exercise.points))}, execution_count=1
-    )
-    return [panel, number]
+    return [panel, _number(exercise)]
 
 
-class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
+def _number(exercise: Any) -> Any:
+    points = json.dumps(float(exercise.points))
+    return nbformat.v4.new_output("execute_result", data={"text/plain": points}, execution_count=1)
+
+
+class SaveKitGrades(_KitStep, SaveAutoGrades):  # type: ignore[misc]
     """Saves grades, each backed by a result of the engine; without one, none is saved."""
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
@@ -206,7 +217,7 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
         report = resources.get(_KEY)
         if not isinstance(report, Report):
             raise KitError("No grade saved: the kit's grading step did not run. Is nbgrader_config.py as shipped?")
-        assignment = load_assignment(report.assignment, Path(self.parent.parent.coursedir.root))
+        assignment = self.assignment(resources)
         cells = {cell.metadata.nbgrader.grade_id for cell in nb.cells if utils.is_grade(cell)}
         wanted = {exercise.grade_id for exercise in assignment.exercises}
         if cells != wanted:
@@ -217,7 +228,7 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
         """Save the engine's points, or leave the cell to a human where there is no verdict."""
         report: Report = resources[_KEY]
         grade_id = cell.metadata["nbgrader"]["grade_id"]
-        assignment = load_assignment(report.assignment, Path(self.parent.parent.coursedir.root))
+        assignment = self.assignment(resources)
         points = {assignment.exercise(e.id).grade_id: e.points for e in report.exercises} or {grade_id: 0.0}
         grade = self.gradebook.find_grade(grade_id, self.notebook_id, self.assignment_id, self.student_id)
         grade.auto_score = points[grade_id] if report.score is not None else None
@@ -225,15 +236,27 @@ class SaveKitGrades(SaveAutoGrades):  # type: ignore[misc]
         self.gradebook.db.commit()
 
 
-@functools.cache
-def _slot(assignment_id: str, root: Path) -> Slot:
-    """One slot for the whole of nbgrader's run."""
-    assignment = load_assignment(assignment_id, root)
-    log = root / ".fcoskit" / "nbgrader.log"
+def _slot(assignment: Assignment, course: Path) -> Slot:
+    """One slot for the whole of nbgrader's run; a new one where suites have changed, as formgrader may live to see.
+
+    Args:
+        assignment: Which.
+        course: nbgrader's course folder, with what student code must not read.
+
+    Raises:
+        KitError: None can be started.
+    """
+    key, digest = (assignment.id, course), suites_digest(assignment)
+    if key in _slots and _slots[key][0] == digest:
+        return _slots[key][1]
+    if key in _slots:
+        _slots.pop(key)[1].close()
+    log = course / PRIVATE / "nbgrader.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     kind = probe.choose().kind
-    probe.keep_out(kind, [root / name for name in _PRIVATE])
+    probe.keep_out(kind, [folder / name for folder in {course, assignment.root} for name in _PRIVATE])
     slot = Slot(assignment, kind, log)
     slot.start()
     atexit.register(slot.close)
+    _slots[key] = (digest, slot)
     return slot

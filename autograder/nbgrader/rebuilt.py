@@ -15,6 +15,7 @@ from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
 
 _NESTED = 4  # entities within entities; what is left after that is text, for a page resolves them once
+_NOTICE = "no-verdict"  # id of the cell that says why
 _GAP = r"[\s\x00-\x1f]*"
 _ACTS = re.compile(
     "(" + _GAP.join("javascript") + "|" + _GAP.join("vbscript") + "|" + _GAP.join("data") + ")" + _GAP + ":",
@@ -22,10 +23,20 @@ _ACTS = re.compile(
 )
 
 
-def unread(problem: str) -> tuple[str, str]:
+UNREAD = "This submission could not be read."
+
+
+def unread(problem: str, headline: str = UNREAD) -> tuple[str, str]:
     """A cell that says why a submission could not be read; names of files in it are a student's, so nothing acts."""
     told = html.escape(" ".join(problem.split()), quote=False)
-    return "markdown", f'**This submission could not be read.**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
+    return "markdown", f'**{headline}**\n\n<pre style="white-space: pre-wrap">{told}</pre>'
+
+
+def put_on_top(notebook: Any, problem: str, headline: str = UNREAD) -> None:
+    """Have a notebook begin with why there is no verdict on it; once, however often it is asked."""
+    _, source = unread(problem, headline)
+    if not any(cell.get("id") == _NOTICE for cell in notebook.cells):
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell(source, id=_NOTICE))
 
 
 def release_cells(assignment: Assignment) -> list[Any]:
@@ -51,7 +62,7 @@ def rebuilt_notebook(assignment: Assignment, cells: list[tuple[str, str]]) -> An
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
     given = {cell.source for cell in release}
     made = [make.get(kind, nbformat.v4.new_raw_cell)(_harmless(kind, source, given)) for kind, source in cells]
-    defined = {id(cell): _defined(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
+    defined = {id(cell): defined_names(cell.source) for cell in made if cell.cell_type == "code"}  # each is parsed once
     for cell in release:
         if utils.is_solution(cell):
             _mark_solution(cell, made, defined)
@@ -85,7 +96,7 @@ def _harmless(kind: str, source: str, given: set[str]) -> str:
 
 def _mark_solution(released: Any, made: list[Any], defined: dict[int, set[str]]) -> None:
     """Give the release's metadata to the last student cell that defines the same names, for staff's comments."""
-    names = _defined(released.source)
+    names = defined_names(released.source)
     for cell in reversed(made):
         if "nbgrader" not in cell.metadata and names & defined.get(id(cell), set()):
             cell.metadata["nbgrader"] = dict(released.metadata.nbgrader)
@@ -105,7 +116,8 @@ def _place_of_check(
     return place, place
 
 
-def _defined(source: str) -> set[str]:
+def defined_names(source: str) -> set[str]:
+    """Functions and classes that a cell defines at its top; none where Python cannot read it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a student's strings, said to nobody who could mend it
