@@ -84,8 +84,8 @@ def refuse_if_once_ours(config: Any, coursedir: Any) -> None:
     released = Path(coursedir.format_path(coursedir.release_directory, ".", name)) / "MANIFEST.json"
     if (root / PRIVATE / "reports" / name).is_dir() or released.is_file():
         raise KitError(
-            f"{name} is an assignment of the kit's, but {config.Fcoskit.root} has none of that name. Write configure(c, "
-            'root="...") in nbgrader_config.py, with the folder that holds its assignment/ and release/.'
+            f"{name} is an assignment of the kit's, but {config.Fcoskit.root} has none of that name. Write "
+            'configure(c, root="...") in nbgrader_config.py, with the folder that holds its assignment/ and release/.'
         )
 
 
