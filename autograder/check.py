@@ -9,6 +9,7 @@ from autograder.notebook_kit.handout import handouts
 from autograder.notebook_kit.panel import show_panel
 from autograder.notebook_kit.run_public import check_exercise
 from autograder.notebook_kit.submit import make_submission
+from autograder.notebook_kit.validating import NotRightYetError, refuse_unless_right, validating
 
 __all__ = ["check", "make_submission"]
 
@@ -19,14 +20,23 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
     Args:
         exercise: Its id, such as "7.1d".
         namespace: Where the code lives; the caller's globals if left out.
+
+    Raises:
+        NotRightYetError: nbgrader validates this notebook, and a check does not pass.
     """
     by_exercise = {known: given for given in handouts() for known in given.tasks}
     if exercise not in by_exercise:
-        print(f'There is no graded exercise "{exercise}". There are: {", ".join(by_exercise)}.')
+        unknown = f'There is no graded exercise "{exercise}". There are: {", ".join(by_exercise)}.'
+        if validating():
+            raise NotRightYetError(unknown)
+        print(unknown)
         return
     if namespace is None:
         namespace = sys._getframe(1).f_globals
     try:
-        show_panel(check_exercise(by_exercise[exercise], exercise, namespace))
+        result = check_exercise(by_exercise[exercise], exercise, namespace)
+        show_panel(result)
     except KeyboardInterrupt:
         print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")
+        return
+    refuse_unless_right(result)

@@ -21,7 +21,7 @@ from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
 from autograder.intake.submissions import safe_key
 from autograder.nbgrader.gradebook import sync_gradebook
-from autograder.nbgrader.ours import CONVERTING, assignment_of, reports_folder
+from autograder.nbgrader.ours import CONVERTING, assignment_of, refuse_if_once_ours, reports_folder
 from autograder.nbgrader.rebuilt import release_cells
 from autograder.nbgrader.timestamps import TolerantCourse, drop_unread
 from autograder.report.files import read_report
@@ -88,6 +88,8 @@ class KitAutograde(Autograde):  # type: ignore[misc]
             self.kit = assignment_of(self.config, self.coursedir.assignment_id)
             if self.kit is not None:
                 self._begin(self.kit)
+            elif "Fcoskit" in self.config:
+                refuse_if_once_ours(self.config, self.coursedir)
         if self.kit is None:
             self._as_the_course_has_it()
         super().start()

@@ -68,6 +68,27 @@ def assignment_of(config: Any, assignment_id: str) -> Assignment | None:
     return load_assignment(assignment_id, Path(noted.root))
 
 
+def refuse_if_once_ours(config: Any, coursedir: Any) -> None:
+    """Stop where an assignment that the kit has graded or released here is about to be treated as nbgrader's own.
+
+    nbgrader would run its notebooks outside any sandbox, and give full points.
+
+    Args:
+        config: nbgrader's.
+        coursedir: nbgrader's course folder, with the assignment at hand.
+
+    Raises:
+        KitError: So it is.
+    """
+    name, root = coursedir.assignment_id, Path(coursedir.root)
+    released = Path(coursedir.format_path(coursedir.release_directory, ".", name)) / "MANIFEST.json"
+    if (root / PRIVATE / "reports" / name).is_dir() or released.is_file():
+        raise KitError(
+            f"{name} is an assignment of the kit's, but {config.Fcoskit.root} has none of that name. Write "
+            'configure(c, root="...") in nbgrader_config.py, with the folder that holds its assignment/ and release/.'
+        )
+
+
 def assignments_of(config: Any) -> list[str]:
     """Ids of the kit's assignments; none where they were not found."""
     if "Fcoskit" not in config or config.Fcoskit.problem:

@@ -165,6 +165,17 @@ def test_what_is_missing_is_one_sentence(theirs, tmp_path):
     assert "is not a valid assignment" in one_sentence(bare)
 
 
+def test_a_kit_that_is_lost_is_not_nbgraders(theirs, tmp_path):
+    """What the kit has graded is never run by nbgrader itself, though the kit named has no such assignment now."""
+    other = Term(tmp_path / "other")
+    other.assign(*PARTS)
+    (other.root / "assignment" / "ps").rename(other.root / "assignment" / "ps2")
+    made = Term(tmp_path / "theirs", kit=other.root)
+    made.hand_in("ada", one=1)
+    (made.root / ".fcoskit" / "reports" / "ps").mkdir(parents=True)
+    assert "ps is an assignment of the kit's" in one_sentence(made)
+
+
 def test_what_is_printed_does_not_act():
     """Names of files cannot colour a terminal, or begin a line that looks like nbgrader's."""
     formatter = PrintableFormatter(fmt="%(message)s", color=False)
