@@ -287,8 +287,8 @@ class DetectorBackboneWithFPN(nn.Module):
 # **Sanity check.** For two 224 x 224 images and 64 channels you should see maps of 28, 14 and 7 cells a side.
 
 # %%
-backbone = DetectorBackboneWithFPN(out_channels=64)
-for level_name, feature in backbone(torch.randn(2, 3, 224, 224)).items():
+sanity_pyramid = DetectorBackboneWithFPN(out_channels=64)
+for level_name, feature in sanity_pyramid(torch.randn(2, 3, 224, 224)).items():
     print(f"{level_name}: {tuple(feature.shape)}")
 
 # %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1b", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
@@ -394,11 +394,11 @@ class FCOSPredictionNetwork(nn.Module):
 # channels), and three convolutions with 20, 4 and 1 outputs.
 
 # %%
-pred_net = FCOSPredictionNetwork(num_classes=NUM_CLASSES, in_channels=64, stem_channels=[128, 64])
-print(pred_net)
+sanity_network = FCOSPredictionNetwork(num_classes=NUM_CLASSES, in_channels=64, stem_channels=[128, 64])
+print(sanity_network)
 
 fpn_feats = {"p3": torch.randn(2, 64, 28, 28), "p4": torch.randn(2, 64, 14, 14), "p5": torch.randn(2, 64, 7, 7)}
-for name, predictions in zip(["classes", "boxes", "centerness"], pred_net(fpn_feats)):
+for name, predictions in zip(["classes", "boxes", "centerness"], sanity_network(fpn_feats)):
     print(name, {level_name: tuple(prediction.shape) for level_name, prediction in predictions.items()})
 
 # %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1c", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
@@ -694,8 +694,8 @@ class FCOS(nn.Module):
         self,
         images: torch.Tensor,
         gt_boxes: Optional[torch.Tensor] = None,
-        test_score_thresh: Optional[float] = None,
-        test_nms_thresh: Optional[float] = None,
+        test_score_thresh: float = 0.3,
+        test_nms_thresh: float = 0.5,
     ):
         """
         Args:
