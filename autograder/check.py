@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 from autograder.notebook_kit.handout import handouts
+from autograder.notebook_kit.origins import origins, without_guesses
 from autograder.notebook_kit.panel import show_panel
 from autograder.notebook_kit.run_public import check_exercise
 from autograder.notebook_kit.submit import make_submission
+from autograder.notebook_kit.unread import unread_cells
 
 __all__ = ["check", "make_submission"]
 
@@ -27,6 +29,9 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
     if namespace is None:
         namespace = sys._getframe(1).f_globals
     try:
-        show_panel(check_exercise(by_exercise[exercise], exercise, namespace))
+        given = by_exercise[exercise]
+        result = check_exercise(given, exercise, namespace)
+        first = origins(given, exercise, namespace, result)
+        show_panel(without_guesses(result) if first else result, [*unread_cells(given.names), *first])
     except KeyboardInterrupt:
         print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")

@@ -130,6 +130,42 @@ def _named(name: str, found: tuple[torch.Tensor, ...]) -> Tensors:
     return {f"{name}/{kind}": value for kind, value in zip(("boxes", "classes", "scores"), found, strict=True)}
 
 
+def replayed(solution: LocalStudent) -> Tensors:
+    """Answers of (d) and (f) in the checks of (i), for `suites/public/replayed.py`: rows asked, rows answered."""
+    seen: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    made: Tensors = {}
+    own = dict(solution.workbench.namespace)
+    deltas_of, boxes_of = own["fcos_get_deltas_from_locations"], own["fcos_apply_deltas_to_locations"]
+
+    def located(shapes, strides, **options):  # type: ignore[no-untyped-def]
+        found = own["get_fpn_location_coords"](shapes, strides, **options)
+        for level, rows in found.items():
+            made[f"locations/{strides[level]}/{shapes[level][-2]}x{shapes[level][-1]}"] = rows.clone()
+        return found
+
+    def deltas_asked(where, boxes, stride):  # type: ignore[no-untyped-def]
+        answers = deltas_of(where, boxes, stride)
+        seen.setdefault(f"deltas/{stride}", []).append((torch.cat([boxes[:, :4], where], dim=1), answers))
+        return answers
+
+    def boxes_asked(deltas, where, stride):  # type: ignore[no-untyped-def]
+        answers = boxes_of(deltas, where, stride)
+        seen.setdefault(f"boxes/{stride}", []).append((torch.cat([deltas, where], dim=1), answers))
+        return answers
+
+    names = ("get_fpn_location_coords", "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locations")
+    solution.workbench.namespace.update(zip(names, (located, deltas_asked, boxes_asked), strict=True))
+    losses(solution)
+    found = inference(solution)
+    for level, stride in {"p3": 8, "p4": 16, "p5": 32}.items():
+        boxes_asked(found[f"box/{level}"][0], found[f"where/{level}"], stride)  # rows below the threshold, too
+    solution.workbench.namespace.update(own)
+    for key, pairs in seen.items():
+        rows = torch.unique(torch.cat([torch.cat(pair, dim=1).detach().float() for pair in pairs]), dim=0)
+        made |= {f"{key}/asked": rows[:, :6].clone(), f"{key}/answers": rows[:, 6:].clone()}
+    return made
+
+
 def faulty(exercise: str, changes: dict[str, str]) -> LocalStudent:
     """The solution with some texts replaced; each must stand in the source exactly once."""
     text = ASSIGNMENT.source.read_text(encoding="utf-8")
@@ -191,6 +227,7 @@ MAKERS = {
     "public/7.1i-losses": losses,
     "public/7.1i-inference": inference,
 }
+REPLAYED = "public/replayed"
 
 
 def make() -> dict[str, bytes]:
@@ -200,6 +237,8 @@ def make() -> dict[str, bytes]:
     for name, maker in MAKERS.items():
         solution = load_solution(ASSIGNMENT, ASSIGNMENT.exercise(name.partition("/")[2]))
         files[f"{name}.safetensors"] = safetensors.torch.save(maker(solution))
+    solution = load_solution(ASSIGNMENT, ASSIGNMENT.exercise("7.1i-losses"))
+    files[f"{REPLAYED}.safetensors"] = safetensors.torch.save(replayed(solution))
     manifest = {
         "made_by": "data_scripts/make_reference.py",
         "seed": 0,

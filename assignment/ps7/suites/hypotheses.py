@@ -11,7 +11,6 @@ import torch
 
 from autograder.checks.compare import Hypothesis
 
-
 _EDGES = ("left", "top", "right", "bottom")
 
 
@@ -112,8 +111,8 @@ def background_faults(expected: torch.Tensor, locations: torch.Tensor, stride: f
     untreated = torch.cat([locations + 1, -1 - locations], dim=1) / stride
     return [
         (
-            "Background is not treated: a box of -1s should get deltas of -1. If you do treat it: are the boxes written "
-            "into, as a slice of them may be, before you look for it?",
+            "Background is not treated: a box of -1s should get deltas of -1. If you do treat it: are the boxes "
+            "written into, as a slice of them may be, before you look for it?",
             untreated,
         ),
         ("The -1s of background are divided by the stride.", expected / stride),

@@ -134,6 +134,8 @@ def test_which_level_depends_on_which_map(student: Student, rng: torch.Generator
 def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
     _, output = pyramid_weights(made(student))
+    if not output:
+        raise CheckFailed("There is no 3 x 3 convolution from out_channels to out_channels.")
     changed = {name: moved(student)[name] for name in output}
     idle = [name for name, levels in changed.items() if not levels]
     if idle:
@@ -150,6 +152,7 @@ def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator
 def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The gradients of the three levels reach each of the six convolutions, and the backbone."""
     module = made(student)
+    levels_of(module)
     module.train()
     lateral, output = pyramid_weights(module)
     gradients = module.gradients(IMAGES.repeat(2, 1, 1, 1), first_of="backbone.")
