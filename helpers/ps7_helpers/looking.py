@@ -135,7 +135,7 @@ def _without_centerness(detector: nn.Module) -> Iterator[None]:
     own = network.forward  # type: ignore[union-attr]
 
     def forward(*args: object, **kwargs: object) -> list[dict[str, Tensor]]:
-        logits, deltas, centers = own(*args, **kwargs)  # type: ignore[operator]
+        logits, deltas, centers = own(*args, **kwargs)
         return [logits, deltas, {level: torch.full_like(rows, _CERTAIN) for level, rows in centers.items()}]
 
     network.forward = forward  # type: ignore[union-attr]

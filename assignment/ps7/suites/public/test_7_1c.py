@@ -181,7 +181,7 @@ def test_the_prediction_convolutions(student: Student) -> None:
 
 
 @pytest.mark.points(0)
-def test_logits(student: Student) -> None:
+def test_nothing_comes_behind(student: Student) -> None:
     """Nothing comes behind the prediction convolutions: no sigmoid, no ReLU, no exp."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16])
     known = {name: torch.zeros_like(p) for name, p in layers(module).items()}

@@ -65,7 +65,7 @@ def test_all_locations(
 
 
 @pytest.mark.points(0)  # grading asks again on other maps, see the hidden half
-def test_maps_that_are_not_square(student: Student) -> None:
+def test_maps_of_other_shapes(student: Student) -> None:
     """The locations are right for maps that are wider than high, higher than wide, or a single cell."""
     got = expect_levels(
         student.call(NAME, {level: shape for level, (shape, _) in SMALL.items()}, STRIDES), SMALL, *WHAT

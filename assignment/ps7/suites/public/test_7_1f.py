@@ -126,8 +126,8 @@ BACK = [
 
 
 @pytest.mark.points(0)
-def test_one_row_or_none(student: Student) -> None:
-    """One location gives one row, (1, 4); no locations give no deltas and no boxes, (0, 4)."""
+def test_one_location_or_none(student: Student) -> None:
+    """For one location there is one row, (1, 4), and for none there is none: (0, 4)."""
     (place, box, deltas) = (torch.tensor([part]) for part in SCENE[0])
     expect_close(student.call(DELTAS, place, box, 16), deltas, "The deltas of one box")
     expect_close(student.call(BOXES, deltas, place, 16), box[:, :4], "The box of one row of deltas")
@@ -137,8 +137,8 @@ def test_one_row_or_none(student: Student) -> None:
 
 
 @pytest.mark.points(0)
-def test_boxes_can_be_differentiated(student: Student) -> None:
-    """Gradients pass from the boxes to the deltas that they are made from."""
+def test_gradients_reach_the_deltas(student: Student) -> None:
+    """The box loss can train the deltas: gradients come through from the boxes to them."""
     deltas, locations = torch.full((3, 4), 0.75), torch.tensor([[40.0, 30.0], [60.0, 50.0], [20.0, 90.0]])
     gradients = student.do("differentiate", name=BOXES, args=[deltas, locations, 8])
     expect_gradient(gradients[0], "the deltas")

@@ -118,7 +118,7 @@ THRESHOLDS = {
 
 
 @pytest.mark.points(0)
-def test_forward_in_evaluation(student: Student, stored: dict[str, torch.Tensor]) -> None:
+def test_forward_hands_on(student: Student, stored: dict[str, torch.Tensor]) -> None:
     """In evaluation mode the detector itself gives the detections of an image, with the thresholds it was given."""
     module = student.new("FCOS", 4, 8, [8])
     module.eval()

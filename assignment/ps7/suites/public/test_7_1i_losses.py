@@ -115,7 +115,7 @@ BATCHES = {
 
 
 @pytest.mark.points(0)
-def test_the_networks_get_the_arguments(student: Student) -> None:
+def test_arguments_of_the_networks(student: Student) -> None:
     """FCOS makes its two networks, as `self.backbone` and `self.pred_net`, with the numbers that it is given."""
     module = student.new("FCOS", 7, 12, [10])
     weights = module.found()
