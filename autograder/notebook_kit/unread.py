@@ -44,7 +44,7 @@ def _unreadable(cell: str, shell: Any) -> str:
         ast.parse(shell.transform_cell(cell))
     except SyntaxError as error:
         line = (error.text or "").strip()[:80]
-        return f"Python cannot read its line {error.lineno} ({error.msg})" + (f": {line}" if line else ".")
+        return f"Python cannot read its line {error.lineno} ({error.msg})" + (f": `{line}`." if line else ".")
     except Exception:  # a magic of the student's own may raise anything: then IPython has said it
         return ""
     return ""

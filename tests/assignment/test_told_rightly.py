@@ -59,6 +59,12 @@ TOLD = {
         "    boxes += 5\n    is_background = (boxes == -1).all(dim=1)\n",
         "are the boxes written into",
     ),
+    "boxes written into": (
+        F,
+        "    is_background = (boxes == -1).all(dim=1)\n",
+        "    is_background = (boxes == -1).all(dim=1)\n    boxes += 5\n",
+        "changes its second argument",
+    ),
     "the best class of the logits": (
         N,
         "level_pred_scores.max(dim=1)",
