@@ -31,7 +31,7 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
     try:
         given = by_exercise[exercise]
         result = check_exercise(given, exercise, namespace)
-        first = origins(given, exercise, namespace, result)
-        show_panel(without_guesses(result) if first else result, [*unread_cells(given.names), *first])
+        first, blamed = origins(given, exercise, namespace, result)
+        show_panel(without_guesses(result) if blamed else result, [*unread_cells(given.names), *first])
     except KeyboardInterrupt:
         print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")

@@ -24,7 +24,7 @@ from autograder.runtime.stand_ins import bind, unbind
 _WRONG = ("failed", "error", "timeout")
 
 
-def origins(given: Handout, exercise: str, namespace: dict[str, Any], result: ExerciseResult) -> list[str]:
+def origins(given: Handout, exercise: str, namespace: dict[str, Any], result: ExerciseResult) -> tuple[list[str], bool]:
     """What to read first of an exercise that failed: which of the exercises that it leans on are to be mended.
 
     Args:
@@ -34,21 +34,24 @@ def origins(given: Handout, exercise: str, namespace: dict[str, Any], result: Ex
         result: Of its public checks.
 
     Returns:
-        A sentence or two for each such exercise; none where nothing failed, or all of the fault lies here.
+        A sentence or two for each such exercise, none where nothing failed or all of the fault lies here; and whether
+        one of them is to blame, as far as that can be found out.
     """
     failed = {check.name for check in result.checks if check.status in _WRONG}
     task = given.tasks[exercise]
     if not failed or not task.leans:
-        return []
-    notes = []
+        return [], False
+    notes, blamed = [], False
     with random_state_kept(notebook_device(namespace)):
         for earlier in task.leans:
             found = _public(given, earlier, namespace)
             if all(check.status == "passed" for check in found):
                 continue
-            mended = set() if task.slow else failed & _right_with(given, exercise, namespace, [earlier])
-            notes.append(_said(given, earlier, found, sorted(mended), len(failed)))
-    return notes
+            answers = None if task.slow else _right_with(given, exercise, namespace, [earlier])
+            mended = None if answers is None else failed & answers
+            notes.append(_said(given, earlier, found, mended, len(failed)))
+            blamed |= mended is None or bool(mended)
+    return notes, blamed
 
 
 def without_guesses(result: ExerciseResult) -> ExerciseResult:
@@ -61,12 +64,12 @@ def _public(given: Handout, exercise: str, namespace: dict[str, Any]) -> list[Ch
     return run_public(exercise, namespace, canned, given.suites, given.reference, torch.device("cpu"))
 
 
-def _right_with(given: Handout, exercise: str, namespace: dict[str, Any], earlier: Iterable[str]) -> set[str]:
-    """Names of the checks of an exercise that pass with right answers in place of earlier exercises."""
+def _right_with(given: Handout, exercise: str, namespace: dict[str, Any], earlier: Iterable[str]) -> set[str] | None:
+    """Names of the checks of an exercise that pass with right answers in place of earlier ones; None without such."""
     path = given.suites / "public" / "replayed.py"
     names = [name for one in earlier for name in given.tasks[one].names]
     if not path.is_file() or not all(hasattr(module_at(path), name) for name in names):
-        return set()
+        return None
     undo = bind(namespace, module_at(path), names)
     try:
         return {check.name for check in _public(given, exercise, namespace) if check.status == "passed"}
@@ -74,7 +77,7 @@ def _right_with(given: Handout, exercise: str, namespace: dict[str, Any], earlie
         unbind(undo)
 
 
-def _said(given: Handout, earlier: str, found: list[CheckResult], mended: list[str], failed: int) -> str:
+def _said(given: Handout, earlier: str, found: list[CheckResult], mended: set[str] | None, failed: int) -> str:
     where, title = spoken(earlier), given.tasks[earlier].title
     if all(check.status == "missing" for check in found):
         return f"{where} ({title}) is not done yet, and this stands on it: write that first."
@@ -85,4 +88,6 @@ def _said(given: Handout, earlier: str, found: list[CheckResult], mended: list[s
             "what is wrong there."
         )
     wrong = sum(check.status != "passed" for check in found)
-    return f"Look at {where} ({title}) first: {wrong} of its own checks fail. This stands on it."
+    if mended is None:
+        return f"Look at {where} ({title}) first: {wrong} of its own checks fail. This stands on it."
+    return f"{where} ({title}) fails {wrong} of its own checks, too. With right answers there this fails all the same."

@@ -187,7 +187,7 @@ def test_each_level_is_a_sum(student: Student) -> None:
     level = next(level for level in ("p5", "p4", "p3") if not _is(got[level], right[level]))
     said = "The laterals of c3, c4 and c5 give -1, -10 and -100 here, the 3 x 3 convolutions of p3, p4 and p5 multiply "
     said += f"by 5, 3 and 2. Then {level} is {HOW[level]} = {right[level]:g} in every cell; yours has "
-    said += f"{numbers_text(got[level].unique())}."
+    said += f"{numbers_text(torch.unique(got[level]))}."
     raise CheckFailed(said, next((text for text, wrong in WRONG if _is(got[level], wrong.get(level, math.nan))), ""))
 
 
