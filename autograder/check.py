@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 from autograder.notebook_kit.handout import handouts
+from autograder.notebook_kit.origins import origins, without_guesses
 from autograder.notebook_kit.panel import show_panel
 from autograder.notebook_kit.run_public import check_exercise
 from autograder.notebook_kit.submit import make_submission
+from autograder.notebook_kit.unread import unread_cells
 from autograder.notebook_kit.validating import NotRightYetError, refuse_unless_right, validating
 
 __all__ = ["check", "make_submission"]
@@ -34,8 +36,10 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
     if namespace is None:
         namespace = sys._getframe(1).f_globals
     try:
-        result = check_exercise(by_exercise[exercise], exercise, namespace)
-        show_panel(result)
+        given = by_exercise[exercise]
+        result = check_exercise(given, exercise, namespace)
+        first, blamed = origins(given, exercise, namespace, result)
+        show_panel(without_guesses(result) if blamed else result, [*unread_cells(given.names), *first])
     except KeyboardInterrupt:
         print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")
         return

@@ -24,7 +24,7 @@ from autograder.grading.substitutes import load_solution
 
 ASSIGNMENT = load_assignment("ps7")
 with importable(ASSIGNMENT.suites):
-    from suites.scenes import fixed_boxes, predictions, striped_images
+    from suites.scenes import fixed_boxes, other_batches, predictions, striped_images
 
 Tensors = dict[str, torch.Tensor]
 
@@ -64,6 +64,10 @@ def losses(solution: LocalStudent) -> Tensors:
         wrong = faulty("7.1i-losses", changes).new("FCOS", 20, 16, [16])
         wrong.train()
         made[f"{loss}/{fault.partition(':')[0]}"] = wrong(striped_images(), fixed_boxes())[loss]
+    other = solution.new("FCOS", 5, 8, [8])
+    other.train()
+    for name, (images, boxes) in other_batches().items():
+        made |= {f"{name}/{loss}": value for loss, value in other(images, boxes).items()}
     return made
 
 
@@ -88,7 +92,77 @@ def inference(solution: LocalStudent) -> Tensors:
         found = module.call(
             "inference", torch.zeros(1, 3, height, width), *parts, test_score_thresh=0.5, test_nms_thresh=0.5
         )
-        made |= {f"{name}/{kind}": value for kind, value in zip(("boxes", "classes", "scores"), found, strict=True)}
+        made |= _named(name, found)
+    made |= tall(solution, rng)
+    module = solution.new("FCOS", 4, 8, [8])
+    module.eval()
+    for score, nms in ((0.5, 0.5), (0.7, 0.2)):
+        made |= _named(f"forward-{score}-{nms}/right", module(striped_images(1, 96, 160), None, score, nms))
+    return made
+
+
+def tall(solution: LocalStudent, rng: torch.Generator) -> Tensors:
+    """7.1 (i): stored predictions for an image of 128 x 64, with other thresholds, and what these mean."""
+    height, width, thresholds = 128, 64, (0.6, 0.3)
+    strides = {"p3": 8, "p4": 16, "p5": 32}
+    shapes = {level: (1, 1, height // s, width // s) for level, s in strides.items()}
+    locator = load_solution(ASSIGNMENT, ASSIGNMENT.exercise("7.1d"))
+    where = locator.call("get_fpn_location_coords", shapes, strides)
+    parts = (where, *predictions(where, 6, rng))
+    kinds = zip(("where", "cls", "box", "ctr"), parts, strict=True)
+    made = {f"tall/{kind}/{level}": rows for kind, part in kinds for level, rows in part.items()}
+    module = solution.new("FCOS", 6, 16, [16])
+    module.eval()
+    cases = {
+        "right": (0, *thresholds),
+        "right-minus-one": (1, *thresholds),
+        "nms-by-default": (0, thresholds[0], 0.5),
+        "score-by-default": (0, 0.3, thresholds[1]),
+    }
+    for name, (less, score, nms) in cases.items():
+        image = torch.zeros(1, 3, height - less, width - less)
+        found = module.call("inference", image, *parts, test_score_thresh=score, test_nms_thresh=nms)
+        made |= _named(f"tall/{name}", found)
+    return made
+
+
+def _named(name: str, found: tuple[torch.Tensor, ...]) -> Tensors:
+    return {f"{name}/{kind}": value for kind, value in zip(("boxes", "classes", "scores"), found, strict=True)}
+
+
+def replayed(solution: LocalStudent) -> Tensors:
+    """Answers of (d) and (f) in the checks of (i), for `suites/public/replayed.py`: rows asked, rows answered."""
+    seen: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    made: Tensors = {}
+    own = dict(solution.workbench.namespace)
+    deltas_of, boxes_of = own["fcos_get_deltas_from_locations"], own["fcos_apply_deltas_to_locations"]
+
+    def located(shapes, strides, **options):  # type: ignore[no-untyped-def]
+        found = own["get_fpn_location_coords"](shapes, strides, **options)
+        for level, rows in found.items():
+            made[f"locations/{strides[level]}/{shapes[level][-2]}x{shapes[level][-1]}"] = rows.clone()
+        return found
+
+    def deltas_asked(where, boxes, stride):  # type: ignore[no-untyped-def]
+        answers = deltas_of(where, boxes, stride)
+        seen.setdefault(f"deltas/{stride}", []).append((torch.cat([boxes[:, :4], where], dim=1), answers))
+        return answers
+
+    def boxes_asked(deltas, where, stride):  # type: ignore[no-untyped-def]
+        answers = boxes_of(deltas, where, stride)
+        seen.setdefault(f"boxes/{stride}", []).append((torch.cat([deltas, where], dim=1), answers))
+        return answers
+
+    names = ("get_fpn_location_coords", "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locations")
+    solution.workbench.namespace.update(zip(names, (located, deltas_asked, boxes_asked), strict=True))
+    losses(solution)
+    found = inference(solution)
+    for level, stride in {"p3": 8, "p4": 16, "p5": 32}.items():
+        boxes_asked(found[f"box/{level}"][0], found[f"where/{level}"], stride)  # rows below the threshold, too
+    solution.workbench.namespace.update(own)
+    for key, pairs in seen.items():
+        rows = torch.unique(torch.cat([torch.cat(pair, dim=1).detach().float() for pair in pairs]), dim=0)
+        made |= {f"{key}/asked": rows[:, :6].clone(), f"{key}/answers": rows[:, 6:].clone()}
     return made
 
 
@@ -138,6 +212,8 @@ CLIP_FAULTS: dict[str, dict[str, str]] = {
         "left.clamp(0, image_width)": "left.clamp(max=image_width)",
         "top.clamp(0, image_height)": "top.clamp(max=image_height)",
     },
+    "logits": {"level_pred_scores.max(dim=1)": "level_cls_logits.max(dim=1)"},
+    "class-alone": {"level_pred_scores.max(dim=1)": "level_cls_logits.sigmoid().max(dim=1)"},
     "unclipped": {
         _SIZES: "image_height = image_width = 1e6",
         "left.clamp(0, image_width)": "left",
@@ -151,6 +227,7 @@ MAKERS = {
     "public/7.1i-losses": losses,
     "public/7.1i-inference": inference,
 }
+REPLAYED = "public/replayed"
 
 
 def make() -> dict[str, bytes]:
@@ -160,6 +237,8 @@ def make() -> dict[str, bytes]:
     for name, maker in MAKERS.items():
         solution = load_solution(ASSIGNMENT, ASSIGNMENT.exercise(name.partition("/")[2]))
         files[f"{name}.safetensors"] = safetensors.torch.save(maker(solution))
+    solution = load_solution(ASSIGNMENT, ASSIGNMENT.exercise("7.1i-losses"))
+    files[f"{REPLAYED}.safetensors"] = safetensors.torch.save(replayed(solution))
     manifest = {
         "made_by": "data_scripts/make_reference.py",
         "seed": 0,

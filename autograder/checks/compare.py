@@ -106,8 +106,15 @@ def is_close(got: Any, expected: torch.Tensor, *, rtol: float = 1e-4, atol: floa
     return isinstance(got, torch.Tensor) and _close(got, expected, rtol, atol)
 
 
-def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Fail unless `got` is a dict with an entry for each level of `expected`; more levels are no fault."""
+def expect_levels(got: Any, expected: Mapping[str, Any], what: str, each: str = "Level {}") -> dict[str, Any]:
+    """Fail unless `got` is a dict with an entry for each level of `expected`; more levels are no fault.
+
+    Args:
+        got: What student code gave.
+        expected: Has the levels for keys.
+        what: Names the dict in the message, such as "The result".
+        each: Names an entry, with {} for its level.
+    """
     if got is None:
         raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
     if not isinstance(got, dict):
@@ -117,6 +124,10 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str) -> dict[str,
     if absent:
         text = f"{what} lacks the level {absent[0]!r}: its keys are {names_text(got)}."
         raise CheckFailed(text, public_text=f"{what} lacks a level.")
+    empty = next((level for level in expected if got[level] is None), None)
+    if empty is not None:
+        text = f"{each.format(empty)} is None: nothing was put into the dictionary at {empty!r}."
+        raise CheckFailed(text, public_text=f"{each.format(empty)} is None.")
     return got
 
 

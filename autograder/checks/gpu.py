@@ -60,7 +60,7 @@ def expect_runs_on_gpu(
     except StudentError as error:
         if error.kind != "DeviceMismatch":
             raise
-        where = f" in code cell {error.place.cell}, line {error.place.line}" if error.place else ""
+        where = f" in {error.place.where}" if error.place else ""
         diagnosis = f"With a GPU this would stop{where}: a tensor made on the CPU meets one on the GPU. {_ADVICE}"
         raise CheckFailed(error.message, diagnosis, "With a GPU this would stop.") from error
     if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):

@@ -149,6 +149,11 @@ class SuitePlugin:
         """
         return self._ours
 
+    @pytest.fixture(name="graded")
+    def _graded(self) -> bool:
+        """Whether this is a grader's run. In a student's notebook a check may point at what nobody takes points for."""
+        return self._solution is not None
+
     @pytest.fixture(name="rng")
     def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
         """Random numbers that the student cannot foresee, the same again from the same seed."""

@@ -28,6 +28,7 @@ class Task:
         names: The functions and classes that a student writes for it.
         canned: Names of earlier exercises that are replaced while it is checked.
         slow: Whether checking it takes long: it trains.
+        leans: Earlier exercises whose code it runs, as the notebook has it: what is wrong there shows here, too.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Task:
     names: tuple[str, ...]
     canned: tuple[str, ...] = ()
     slow: bool = False
+    leans: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Handout:
         """Rebuild from `to_json`; the folders are not in it."""
         content: dict[str, Any] = json.loads(text)
         tasks = {
-            key: Task(**{**entry, "names": tuple(entry["names"]), "canned": tuple(entry["canned"])})
+            key: Task(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("names", "canned", "leans")}})
             for key, entry in content["tasks"].items()
         }
         lists = {name: tuple(content[name]) for name in ("weights", "not_run", "packages")}
@@ -106,7 +108,10 @@ def handout_of(assignment: Any) -> Handout:
         assignment=assignment.id,
         version=assignment.version,
         notebook=assignment.notebook,
-        tasks={e.id: Task(e.title, e.points, e.names, e.canned, e.slow) for e in assignment.exercises},
+        tasks={
+            e.id: Task(e.title, e.points, e.names, e.canned, e.slow, _leans(assignment, e))
+            for e in assignment.exercises
+        },
         weights=assignment.weights,
         weights_megabytes=assignment.map.weights_megabytes if assignment.map else 0,
         notebook_megabytes=assignment.limits.notebook_megabytes,
@@ -119,6 +124,14 @@ def handout_of(assignment: Any) -> Handout:
         cell_seconds=assignment.limits.cell_seconds,
         trained_with=assignment.map.trained_with if assignment.map else "",
     )
+
+
+def _leans(assignment: Any, exercise: Any) -> tuple[str, ...]:
+    """The earlier exercises that are replaced when it is graded, but not while its public checks run."""
+    names = {*exercise.canned_when_graded, *exercise.solved}
+    followed = {earlier for earlier, _ in exercise.follows} if exercise.slow else set()
+    earlier = [e for e in assignment.exercises if e.id in followed or (e.id != exercise.id and names & set(e.names))]
+    return tuple(e.id for e in earlier)
 
 
 def handouts() -> list[Handout]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 from autograder.checks.result import CheckResult, ExerciseResult
 
@@ -17,6 +20,8 @@ _WORDS = {
     "missing": "not done yet",
     "grader_error": "our fault, not yours",
 }
+_SIZES = re.compile(r"\d+")  # of tensors and kernels: an error on other inputs is the same error
+AS_ABOVE = "the same as above"
 # Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
 # The classic notebook has rules of its own for `.mark` and `thead`.
 STYLE = """
@@ -65,19 +70,25 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules or "google.colab" in sys.modules
 
 
-def show_panel(result: ExerciseResult) -> None:
-    """Show an exercise's public checks where the student is: in the notebook, or on standard output."""
+def show_panel(result: ExerciseResult, notes: Sequence[str] = ()) -> None:
+    """Show an exercise's public checks where the student is: in the notebook, or on standard output.
+
+    Args:
+        result: Of the checks.
+        notes: What is to be read first.
+    """
     if in_notebook():
         from IPython.display import HTML, display
 
-        display(HTML(panel_html(result)))
+        display(HTML(panel_html(result, notes)))
     else:
-        print(panel_text(result))
+        print(panel_text(result, notes))
 
 
-def panel_html(result: ExerciseResult) -> str:
+def panel_html(result: ExerciseResult, notes: Sequence[str] = ()) -> str:
     """The panel as HTML, everything in it escaped."""
-    items = "".join(_item(check, sentence) for check, sentence in result.told)
+    items = "".join(f'<div class="item note">{html.escape(note)}</div>' for note in notes)
+    items += "".join(_item(check, sentence, again) for check, sentence, again in _told_once(result))
     return (
         f'{STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
         f'style="--edge: {edge(result.status)}"><div class="top">{html.escape(_headline(result))}</div>{items}'
@@ -85,24 +96,37 @@ def panel_html(result: ExerciseResult) -> str:
     )
 
 
-def panel_text(result: ExerciseResult) -> str:
+def panel_text(result: ExerciseResult, notes: Sequence[str] = ()) -> str:
     """The panel as plain text."""
-    lines = [_headline(result)]
-    for check, sentence in result.told:
-        lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{_WORDS[check.status]}]")
-        for text in (check.diagnosis, check.message):
+    lines = [_headline(result), *(f" ! {note}" for note in notes)]
+    for check, sentence, again in _told_once(result):
+        lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{AS_ABOVE if again else _WORDS[check.status]}]")
+        for text in () if again else (check.diagnosis, check.message):
             lines += [f"     {line}" for line in text.splitlines()]
     return "\n".join([*lines, _footer(result)])
 
 
-def _item(check: CheckResult, sentence: str) -> str:
+def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, bool]]:
+    """The checks with their sentences, and whether one that did not pass says what one above it has said."""
+    said: set[tuple[str, str]] = set()
+    told = []
+    for check, sentence in result.told:
+        key = (check.diagnosis, _SIZES.sub("", check.message) if check.status == "error" else check.message)
+        told.append((check, sentence, check.status != "passed" and any(key) and key in said))
+        said.add(key)
+    return told
+
+
+def _item(check: CheckResult, sentence: str, again: bool) -> str:
+    if again:
+        check = replace(check, diagnosis="", message="")
     why = f'<div class="why">{html.escape(check.diagnosis)}</div>' if check.diagnosis else ""
     said = f"<pre>{html.escape(check.message)}</pre>" if check.message else ""
     mark = MARKS.get(check.status, "✗")
     return (
         f'<div class="item"><span class="mark" style="color: {EDGES.get(check.status, EDGES["failed"])}" '
         f'aria-hidden="true">{mark}</span><div class="body">{html.escape(sentence)} '
-        f'<span class="state">({_WORDS[check.status]})</span>{why}{said}</div></div>'
+        f'<span class="state">({AS_ABOVE if again else _WORDS[check.status]})</span>{why}{said}</div></div>'
     )
 
 
@@ -119,6 +143,9 @@ def _headline(result: ExerciseResult) -> str:
 def _footer(result: ExerciseResult) -> str:
     here = sum(check.points for check in result.checks)
     later = result.max_points - here
+    if later <= 0:
+        return f"These checks are worth all {result.max_points:g} points."
     return (
-        f"These checks are worth {here:g} of {result.max_points:g} points; checks worth {later:g} more run when graded."
+        f"These checks are worth {here:g} of {result.max_points:g} points. The other {later:g} are for the same, asked "
+        "again with other inputs when graded: nothing of another kind."
     )

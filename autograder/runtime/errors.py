@@ -26,15 +26,23 @@ class Place:
         cell: Number of the code cell, from 1; 0 where it is not known (in the student's own kernel).
         line: Line within the cell, from 1.
         text: That line of code, stripped.
+        function: In the student's own kernel the function or method that it is in: there cells have no number.
     """
 
     cell: int
     line: int
     text: str
+    function: str = ""
+
+    @property
+    def where(self) -> str:
+        """The place without its text."""
+        if self.cell:
+            return f"code cell {self.cell}, line {self.line}"
+        return f"line {self.line}" + (f" of the cell with `{self.function}`" if self.function else "")
 
     def __str__(self) -> str:
-        where = f"code cell {self.cell}, line {self.line}" if self.cell else f"line {self.line}"
-        return f"{where}: {self.text}" if self.text else where
+        return f"{self.where}: {self.text}" if self.text else self.where
 
 
 class StudentError(Exception):

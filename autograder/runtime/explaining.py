@@ -5,7 +5,10 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
+import types
 from types import TracebackType
+
+import torch
 
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.not_run import NotRun
@@ -45,7 +48,7 @@ def explain(error: BaseException) -> StudentError:
     said = message_of(error)
     if isinstance(error, TypeError) and NotRun.__name__ in said:
         said += f". (`{NotRun.__name__}` stands for a name whose cell grading does not run)"
-    message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}."
+    message = f"Your code raised {kind[:80]}{': ' + said if said else ''}{at}.{_hint(error, said)}"
     public = f"Your code raised {shown}" + (f" in code cell {place.cell}, line {place.line}." if place else ".")
     return StudentError("error", message, kind=kind[:80], place=place, public_text=public)
 
@@ -88,5 +91,35 @@ def find_place(trace: TracebackType | None) -> Place | None:
         if _in_notebook(name):
             cell = CELL_FILE.search(name)
             text = linecache.getline(name, line).strip()[:200]
-            found = Place(int(cell.group(1)) if cell else 0, line, text)
+            found = Place(int(cell.group(1)), line, text) if cell else Place(0, line, text, _function_of(frame))
     return found
+
+
+def _function_of(frame: types.FrameType) -> str:
+    """The function or method that a frame runs, as in `FCOS.forward`; "" for a cell's own lines."""
+    known = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.10 knows the last part alone
+    name = re.sub(r"\.<locals>.*|\.?<(lambda|listcomp|dictcomp|genexpr)>$", "", str(known))
+    return "" if name.startswith("<") else name[:80]
+
+
+# What stands behind some of torch's and Python's messages, where these do not lead to it.
+_HINTS = (
+    (r"Kernel size can't be greater", "Is `padding=1` missing? Without it a 3 x 3 convolution makes its map smaller."),
+    (
+        r"Class values must be (non-negative|smaller)",
+        "Background has class -1: `clamp(min=0)` first, zero its rows after.",
+    ),
+    (r"one_hot is only applicable to index", "Classes come as floats: `.long()` makes whole numbers of them."),
+    (r"'NoneType' object is not callable", "What is called there is still None: is it made in `__init__`?"),
+    (r"'NoneType' object .*subscriptable|unpack .*NoneType", "What is read there is None: is a `return` missing?"),
+)
+
+
+def _hint(error: BaseException, said: str) -> str:
+    """What to look at, for a message that students have been seen to be misled by; "" for any other."""
+    if isinstance(error, NameError) and (name := getattr(error, "name", None)):
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        owner = frames[-1].f_locals.get("self") if frames else None
+        if isinstance(owner, torch.nn.Module) and name in {*vars(owner), *owner._modules, *owner._parameters}:
+            return f" Is `self.` missing? The module has `self.{name}`."
+    return next((f" {hint}" for pattern, hint in _HINTS if re.search(pattern, said)), "")

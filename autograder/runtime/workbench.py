@@ -32,6 +32,7 @@ OPERATIONS = (
     "gradients",
     "minimise",
     "differentiate",
+    "writes_into",
     "on_gpu",
     "answer",
     "weights",
@@ -227,6 +228,13 @@ class Workbench:
             weights = weights.reshape(output.shape)
             (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
         return [a.grad if torch.is_tensor(a) else None for a in leaves]
+
+    def _writes_into(self, name: str, args: list[Any]) -> list[int]:
+        """Positions of the tensors among a function's arguments that it changes."""
+        before = [a.clone() if torch.is_tensor(a) else None for a in args]
+        self.find(name)(*args)
+        pairs = enumerate(zip(before, args, strict=True))
+        return [k for k, (old, new) in pairs if old is not None and not torch.equal(old, new)]
 
     def _on_gpu(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]

@@ -11,6 +11,7 @@ from ps7_helpers.evaluation_files import evaluate_folders
 from ps7_helpers.evaluation_plots import plot_average_precision, plot_precision_recall, plot_worst_misses
 from ps7_helpers.images import denormalize
 from ps7_helpers.inference import inference_with_detector
+from ps7_helpers.looking import compare_settings, show_positive_locations, show_score_maps, show_suppression
 from ps7_helpers.losses import LossHistory, plot_losses
 from ps7_helpers.matching import (
     fcos_make_centerness_targets,
@@ -38,6 +39,7 @@ __all__ = [
     "VOC2007Detection",
     "augment_batch",
     "class_spec_nms",
+    "compare_settings",
     "denormalize",
     "detection_visualizer",
     "download_packed_voc2007",
@@ -56,6 +58,9 @@ __all__ = [
     "plot_worst_misses",
     "rel_error",
     "reset_seed",
+    "show_positive_locations",
+    "show_score_maps",
+    "show_suppression",
     "train_detector",
     "worst_misses",
     "write_voc",

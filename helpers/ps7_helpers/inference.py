@@ -72,7 +72,7 @@ def inference_with_detector(
     for paths, images, gt_boxes in batches:
         for path, image, boxes in zip(paths, images, gt_boxes, strict=True):
             truth = boxes[boxes[:, 4] >= 0]  # (N, 5)
-            found = _detect(detector, image.to(device, dtype), score_thresh, nms_thresh)  # (M, 6)
+            found = detect_one(detector, image.to(device, dtype), score_thresh, nms_thresh)  # (M, 6)
             if writer is None:
                 detection_visualizer(denormalize(image), idx_to_class, truth, found)
             else:
@@ -81,7 +81,7 @@ def inference_with_detector(
 
 
 @torch.no_grad()
-def _detect(detector: nn.Module, image: Tensor, score_thresh: float, nms_thresh: float) -> Tensor:
+def detect_one(detector: nn.Module, image: Tensor, score_thresh: float, nms_thresh: float) -> Tensor:
     """Run the detector on one ``(3, H, W)`` image; ``(M, 6)`` of box, class, score, float32 on the CPU."""
     result = detector(image.unsqueeze(0), test_score_thresh=score_thresh, test_nms_thresh=nms_thresh)
     if not (isinstance(result, tuple | list) and len(result) == 3 and all(isinstance(r, Tensor) for r in result)):

@@ -120,7 +120,7 @@ def test_cuda_written_out_is_right_on_a_gpu(assignment, cuda, device, capsys):
 def test_a_device_caught_early_is_not_taken_for_one_written_out(assignment, cuda, capsys):
     """Grading binds `DEVICE` before it runs the code: nothing to warn of."""
     check("7.1i-losses", notebook(assignment, RIGHT["caught by a default argument"], "cuda"))
-    assert "grading" not in capsys.readouterr().out.replace("run when graded", "")
+    assert "grading" not in capsys.readouterr().out.replace("when graded", "")
 
 
 def test_cuda_written_out_where_there_is_none_is_told_with_its_line(assignment):

@@ -78,7 +78,7 @@ def test_the_headline_counts():
 def test_the_footer_says_what_comes_later():
     """Points of hidden checks are announced, so that nobody takes a full panel for full points."""
     shown = panel_text(_result(_check("passed"), _check("passed"), points=10))
-    assert "worth 4 of 10 points" in shown.splitlines()[-1] and "worth 6 more" in shown.splitlines()[-1]
+    assert "worth 4 of 10 points" in shown.splitlines()[-1] and "The other 6 are for the same" in shown.splitlines()[-1]
 
 
 def test_a_result_without_checks_is_no_pass():
@@ -135,3 +135,21 @@ def test_the_page_and_the_panel_say_the_same_words():
     """A status is called the same in the notebook and on the feedback page; our own fault is told in two ways."""
     for status in set(STATUSES) - {"grader_error"}:
         assert f"[{MARKS[status][1]}]" in panel_text(_result(_check(status)))
+
+
+def test_one_error_is_said_once():
+    """What several checks stopped with stands below the first of them; sizes in it may differ."""
+    said = "Your code raised RuntimeError: sizes (2 x {}) do not fit"
+    checks = [_check("error", sentence=f"Check {k}.", message=said.format(k)) for k in (1, 2, 3)]
+    for shown in (panel_text(_result(*checks)), panel_html(_result(*checks))):
+        assert shown.count("RuntimeError") == 1 and shown.count("the same as above") == 2
+    other = _check("failed", sentence="Other.", message="something else")
+    assert "something else" in panel_text(_result(*checks, other))
+
+
+def test_notes_are_read_first():
+    """What is to be read first stands above the checks, escaped."""
+    result = _result(_check("failed", message="numbers"))
+    assert panel_text(result, [NASTY]).splitlines()[1] == f" ! {NASTY}"
+    page = panel_html(result, [NASTY])
+    assert "script" not in _Tags(page).seen and page.index("&lt;script&gt;") < page.index("numbers")

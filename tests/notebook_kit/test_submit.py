@@ -227,7 +227,7 @@ def test_each_exercise_gets_its_own_word(folder, capsys):
     submit.make_submission(namespace=ran(RIGHT, GIVEN))
     said = capsys.readouterr().out
     row = {line[3:10]: line for line in said.splitlines() if line[3:6] == "7.1"}
-    assert row["7.1 (d)"].startswith(" ✓") and row["7.1 (d)"].endswith("passes all 4 checks")
+    assert row["7.1 (d)"].startswith(" ✓") and row["7.1 (d)"].endswith("passes all 6 checks")
     assert row["7.1 (f)"].startswith(" –") and row["7.1 (f)"].endswith("as given")
     assert row["7.1 (b)"].startswith(" ?") and "was not run" in row["7.1 (b)"]
     assert row["7.1 (c)"].endswith("the notebook does not define FCOSPredictionNetwork")
@@ -246,7 +246,7 @@ def test_a_wrong_exercise_is_counted_and_zipped(folder, capsys):
     write(folder / "a.ipynb", wrong, CALL)
     submit.make_submission(namespace=ran(wrong))
     said = capsys.readouterr().out
-    assert 'passes 1 of 4 checks: check("7.1d") says why' in said
+    assert 'passes 2 of 6 checks: check("7.1d") says why' in said
     assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
 
 

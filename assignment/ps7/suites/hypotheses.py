@@ -11,6 +11,8 @@ import torch
 
 from autograder.checks.compare import Hypothesis
 
+_EDGES = ("left", "top", "right", "bottom")
+
 
 def location_faults(expected: torch.Tensor, shape: Sequence[int], stride: float) -> list[Hypothesis]:
     """Faults of locations.
@@ -93,6 +95,11 @@ def delta_faults(expected: torch.Tensor, stride: float, background: torch.Tensor
             expected.clamp(min=0),
         ),
     ]
+    for one, other in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)):
+        order = list(range(4))
+        order[one], order[other] = other, one
+        said = f"{_EDGES[one]} and {_EDGES[other]} are exchanged: the order is left, top, right, bottom."
+        faults.append((said.capitalize(), expected[:, order]))
     if not bool(background.any()):
         return faults
     kept = [(text, only_front(wrong)) for text, wrong in faults]
@@ -103,7 +110,11 @@ def background_faults(expected: torch.Tensor, locations: torch.Tensor, stride: f
     """Faults of the deltas of background: `expected` is all -1, `locations` is (N, 2)."""
     untreated = torch.cat([locations + 1, -1 - locations], dim=1) / stride
     return [
-        ("Background is not treated: a box of -1s should get deltas of -1.", untreated),
+        (
+            "Background is not treated: a box of -1s should get deltas of -1. If you do treat it: are the boxes "
+            "written into, as a slice of them may be, before you look for it?",
+            untreated,
+        ),
         ("The -1s of background are divided by the stride.", expected / stride),
         ("Background gets zeros, not -1.", torch.zeros_like(expected)),
     ]

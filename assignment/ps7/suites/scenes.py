@@ -23,6 +23,17 @@ def fixed_boxes() -> torch.Tensor:
     return boxes
 
 
+def other_batches() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Images `(B, 3, 64, 96)` and boxes `(B, 40, 5)`, five classes: three images, one of them empty; two empty ones."""
+    boxes = torch.full((3, 40, 5), -1.0)
+    boxes[0, :2] = torch.tensor([[6.0, 10, 38, 50, 4], [50, 4, 90, 60, 0]])
+    boxes[2, 0] = torch.tensor([12.0, 8, 92, 62, 2])
+    fewer = boxes.clone()
+    fewer[0, 0] = -1.0
+    images = striped_images(3, 64, 96)
+    return {"three": (images, boxes), "fewer": (images, fewer), "empty": (images[:2], torch.full((2, 40, 5), -1.0))}
+
+
 def varied_scene(rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """The striped images in other colours, and the fixed boxes moved by a pixel here and there.
 

@@ -68,3 +68,19 @@ def plot_worst_misses(*_: Any, **__: Any) -> None:
 
 def plot_losses(*_: Any, **__: Any) -> None:
     """Nothing is drawn."""
+
+
+def show_positive_locations(*_: Any, **__: Any) -> None:
+    """Nothing is looked at."""
+
+
+def show_score_maps(*_: Any, **__: Any) -> None:
+    """Nothing is looked at."""
+
+
+def show_suppression(*_: Any, **__: Any) -> None:
+    """Nothing is looked at."""
+
+
+def compare_settings(*_: Any, **__: Any) -> None:
+    """Nothing is looked at."""

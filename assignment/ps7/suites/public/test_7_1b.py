@@ -1,11 +1,12 @@
 """7.1 (b): the feature pyramid. Nothing here depends on what its layers are called."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from autograder.checks.bounded import name_text
+from autograder.checks.bounded import name_text, numbers_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -86,14 +87,22 @@ def test_shapes_of_the_levels(student: Student, rng: torch.Generator, confirm: C
 @pytest.mark.points(2)
 def test_the_six_convolutions(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """There are three 1 x 1 convolutions, one for each of c3, c4 and c5, and three 3 x 3 ones."""
-    lateral, output = pyramid_weights(made(student))
+    module = made(student)
+    lateral, output = pyramid_weights(module)
     absent = [level for level in IN_CHANNELS if level not in lateral]
     if absent:
         channels = IN_CHANNELS[absent[0]]
-        raise CheckFailed(f"There is no 1 x 1 convolution from the {channels} channels of {absent[0]} to out_channels.")
+        said = f"There is no 1 x 1 convolution from the {channels} channels of {absent[0]} to out_channels."
+        raise CheckFailed(said, "" if module.found(skip="backbone.") else UNREGISTERED)
     if len(output) != 3:
         raise CheckFailed(f"Expected three 3 x 3 convolutions from out_channels to out_channels, found {len(output)}.")
     confirm("convolutions_are_run", student, rng)
+
+
+UNREGISTERED = (
+    "The convolutions are not registered: a plain dict hides them from the optimizer. Use nn.ModuleDict. (A plain list "
+    "hides them, too. Nobody would train them, save them or move them to a GPU: put them into `self.fpn_params`.)"
+)
 
 
 @pytest.mark.points(3)
@@ -125,6 +134,8 @@ def test_which_level_depends_on_which_map(student: Student, rng: torch.Generator
 def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
     _, output = pyramid_weights(made(student))
+    if not output:
+        raise CheckFailed("There is no 3 x 3 convolution from out_channels to out_channels.")
     changed = {name: moved(student)[name] for name in output}
     idle = [name for name, levels in changed.items() if not levels]
     if idle:
@@ -141,6 +152,7 @@ def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator
 def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The gradients of the three levels reach each of the six convolutions, and the backbone."""
     module = made(student)
+    levels_of(module)
     module.train()
     lateral, output = pyramid_weights(module)
     gradients = module.gradients(IMAGES.repeat(2, 1, 1, 1), first_of="backbone.")
@@ -150,3 +162,133 @@ def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator
     first = next((name for name in gradients if name.startswith("backbone.")), "")
     expect_gradient(gradients.get(first), "the backbone")
     confirm("pyramid_gradients", student, rng)
+
+
+@pytest.mark.points(0)  # from here on grading asks again with random weights and images, see the hidden half
+def test_each_level_is_a_sum(student: Student) -> None:
+    """With known weights each level is the sum it should be: nothing is multiplied, averaged, cut off or left out."""
+    module = made(student)
+    outputs = outputs_by_level(student)
+    lateral, _ = pyramid_weights(module)
+    found = module.found(skip="backbone.")
+    biases = {source: name.removesuffix("weight") + "bias" for source, name in lateral.items()}
+    if not set(biases.values()) <= set(found):
+        return  # layers without a bias are as right: only random weights show what they do
+    known = still(found) | {biases[source]: torch.full((CHANNELS,), value) for source, value in PARTS.items()}
+    known |= {outputs[level]: gain * pass_through() for level, gain in GAINS.items()}
+    module.load(known)
+    try:
+        got = levels_of(module)
+    finally:
+        module.load(found)
+    right, handed_down_smoothed = SUMS
+    if any(all(_is(got[level], value) for level, value in sums.items()) for sums in (right, handed_down_smoothed)):
+        return
+    level = next(level for level in ("p5", "p4", "p3") if not _is(got[level], right[level]))
+    said = "The laterals of c3, c4 and c5 give -1, -10 and -100 here, the 3 x 3 convolutions of p3, p4 and p5 multiply "
+    said += f"by 5, 3 and 2. Then {level} is {HOW[level]} = {right[level]:g} in every cell; yours has "
+    said += f"{numbers_text(torch.unique(got[level]))}."
+    raise CheckFailed(said, next((text for text, wrong in WRONG if _is(got[level], wrong.get(level, math.nan))), ""))
+
+
+PARTS = {"c3": -1.0, "c4": -10.0, "c5": -100.0}  # what each lateral convolution gives in every cell
+GAINS = {"p3": 5.0, "p4": 3.0, "p5": 2.0}  # what each output convolution multiplies by
+HOW = {"p3": "5 * (-1 - 10 - 100)", "p4": "3 * (-10 - 100)", "p5": "2 * -100"}
+SUMS = ({"p5": -200.0, "p4": -330.0, "p3": -555.0}, {"p5": -200.0, "p4": -630.0, "p3": -3155.0})
+WRONG = [
+    (
+        "A function (ReLU, sigmoid) is applied to the levels: they leave the output convolutions as they are.",
+        {"p5": 0.0, "p4": 0.0, "p3": 0.0},
+    ),
+    (
+        "The enlarged coarser map has to be added to the finer one, not multiplied with it.",
+        {"p4": 3000.0, "p3": -5000.0},
+    ),
+    ("The maps are averaged: they are to be added.", {"p4": -165.0, "p3": -185.0}),
+    ("The coarser map comes after the 3 x 3 convolution: first add, then convolve.", {"p4": -230.0, "p3": -235.0}),
+    ("The coarser map comes after the 3 x 3 convolution: first add, then convolve.", {"p4": -130.0, "p3": -115.0}),
+    ("The coarser map is missing in this sum.", {"p4": -30.0, "p3": -5.0}),
+    ("c5 is missing in this sum: what goes down from p4 is the sum, not the lateral map alone.", {"p3": -55.0}),
+    ("c5 is counted twice in this sum: what goes down from p4 has it already.", {"p3": -1055.0}),
+    ("The coarser map is subtracted: it is to be added.", {"p4": 270.0}),
+]
+
+
+@pytest.mark.points(0)
+def test_nothing_is_kept(student: Student) -> None:
+    """The levels follow from the images alone: a second call gives the same, other images give others."""
+    module = made(student)
+    first, again, other = (expect_levels(module(images), STRIDES, "The result") for images in (SCENE, SCENE, -SCENE))
+    for level in STRIDES:
+        if not torch.equal(first[level], again[level]):
+            text = "A second call does not give what the first gave: something is kept from call to call."
+            raise CheckFailed(f"{level} of the same images is another at the second call.", text)
+        if torch.equal(first[level], other[level]):
+            text = "A second call gives what the first gave, though the images are others."
+            raise CheckFailed(f"{level} is the same for other images.", text)
+
+
+@pytest.mark.points(0)
+def test_places_are_kept(student: Student) -> None:
+    """Enlarged, each cell stays where it is, and each image of a batch gets levels of its own."""
+    module = made(student)
+    outputs, lateral = outputs_by_level(student), pyramid_weights(module)[0]
+    found = module.found(skip="backbone.")
+    images = torch.cat([SCENE, SCENE.flip(3)])
+    module.load(still(found) | {lateral["c5"]: found[lateral["c5"]]} | dict.fromkeys(outputs.values(), pass_through()))
+    try:
+        got = expect_levels(module(images), STRIDES, "The result")
+    finally:
+        module.load(found)
+    whole = expect_levels(module(images), STRIDES, "The result")
+    alone = [expect_levels(module(image[None]), STRIDES, "The result") for image in images]
+    for level in STRIDES:
+        apart = torch.cat([levels[level] for levels in alone])
+        if apart.shape == whole[level].shape and not torch.allclose(apart, whole[level], atol=1e-3, rtol=1e-3):
+            said = f"{level} of two images differs from {level} of the same images one by one."
+            raise CheckFailed(said, MIXED)
+    for level, times in (("p4", 2), ("p3", 4)):
+        small = got["p5"]
+        tiles = {
+            "The coarser map is tiled (four copies of it side by side), not enlarged.": small.repeat(
+                1, 1, times, times
+            ),
+            "It is turned upside down.": small.flip(2).repeat_interleave(times, 2).repeat_interleave(times, 3),
+            "It is mirrored.": small.flip(3).repeat_interleave(times, 2).repeat_interleave(times, 3),
+        }
+        blocks = small.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        for text, wrong in tiles.items():
+            same = got[level].shape == wrong.shape and torch.allclose(got[level], wrong, atol=1e-4, rtol=1e-3)
+            if same and not torch.allclose(blocks, wrong, atol=1e-4, rtol=1e-3):
+                raise CheckFailed(f"c5 alone, enlarged to the size of {level}, is not what c5 looks like.", text)
+
+
+MIXED = "The levels of a batch differ from those of its images one by one: images are mixed."
+SCENE = torch.sin(torch.linspace(0, 40, 3 * 64 * 96)).reshape(1, 3, 64, 96) * torch.linspace(0.2, 2, 96)
+
+
+def outputs_by_level(student: Student) -> dict[str, str]:
+    """The weights of the output convolutions by level: each is that of the coarsest level that it changes."""
+    lateral, output = pyramid_weights(made(student))
+    changed = {name: moved(student)[name] for name in output} if len(lateral) == len(output) == 3 else {}
+    found = {max(levels): name for name, levels in changed.items() if levels}
+    if set(found) != set(STRIDES):
+        raise CheckFailed("This asks for six convolutions of which each is used: see the checks above.")
+    return found
+
+
+def still(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same weights, all of them zero."""
+    return {name: torch.zeros_like(weight) for name, weight in weights.items()}
+
+
+def pass_through() -> torch.Tensor:
+    """Weights of a 3 x 3 convolution that gives what it gets."""
+    kernel = torch.zeros(CHANNELS, CHANNELS, 3, 3)
+    kernel[:, :, 1, 1] = torch.eye(CHANNELS)
+    return kernel
+
+
+def _is(got: torch.Tensor, value: float) -> bool:
+    """Whether a tensor is one value everywhere."""
+    return bool(((got - value).abs() <= 1e-3 * abs(value) + 1e-3).all())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from autograder.checks.bounded import name_text, numbers_text, shapes_text
+from autograder.checks.bounded import name_text, numbers_text, shape_text, shapes_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -30,7 +30,10 @@ def three(got: object) -> list[dict[str, torch.Tensor]]:
     if not isinstance(got, (list, tuple)) or len(got) != 3:
         text = "The network should return three dictionaries: class logits, box deltas, centerness logits."
         raise CheckFailed(text, public_text=text)
-    return [expect_levels(part, {"p3": 0, "p4": 0, "p5": 0}, what) for part, what in zip(got, KINDS, strict=True)]
+    return [
+        expect_levels(part, {"p3": 0, "p4": 0, "p5": 0}, what, what + " of {}")
+        for part, what in zip(got, KINDS, strict=True)
+    ]
 
 
 def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
@@ -146,6 +149,97 @@ def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm:
         if name.startswith(("stem_cls.", "stem_box.", "pred_")):
             expect_gradient(gradient, f"`{name_text(name)}`")
     confirm("network_gradients", module, rng)
+
+
+@pytest.mark.points(0)  # from here on grading asks again with random weights and features, see the hidden half
+def test_the_prediction_convolutions(student: Student) -> None:
+    """pred_cls, pred_box and pred_ctr are 3 x 3, read what their stem ends with, and give num_classes, 4 and 1."""
+    module = student.new("FCOSPredictionNetwork", 5, 16, [12, 8])
+    weights = module.found()
+    for name, count in (("pred_cls", 5), ("pred_box", 4), ("pred_ctr", 1)):
+        weight = weights.get(f"{name}.weight")
+        if weight is None:
+            raise CheckFailed(f"There is no convolution `{name}`, which the text asks for by that name.")
+        expected, got = (count, 8, 3, 3), tuple(weight.shape)
+        if got == expected:
+            continue
+        said = (
+            f"{name} for 5 classes, in_channels 16 and stem_channels [12, 8]: expected weights {shape_text(expected)}, "
+        )
+        diagnosis = ""
+        if got[2:] != (3, 3):
+            diagnosis = f"`{name}` is of another size: the convolutions have to be 3 x 3 with padding 1."
+        elif got[1:2] != (8,):
+            diagnosis = f"`{name}` reads what its stem gives: the last number of stem_channels, not {got[1]}."
+        elif name == "pred_cls":
+            diagnosis = "The number of classes is written into the code: use num_classes."
+        raise CheckFailed(f"{said}found {shape_text(got)}.", diagnosis)
+    maps = features(16, batch=3)
+    for part, count, what in zip(three(module(maps)), (5, 4, 1), KINDS, strict=True):
+        for level, feature in maps.items():
+            expect_shape(part[level], (3, feature.shape[2] * feature.shape[3], count), f"{what} of {level}")
+
+
+@pytest.mark.points(0)
+def test_nothing_comes_behind(student: Student) -> None:
+    """Nothing comes behind the prediction convolutions: no sigmoid, no ReLU, no exp."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    known = {name: torch.zeros_like(p) for name, p in layers(module).items()}
+    biases = {n: torch.full_like(p, -3.0) for n, p in known.items() if p.dim() == 1 and not n.startswith("stem_")}
+    module.load(known | biases)
+    for part, count, what in zip(three(module(features(16))), (3, 4, 1), KINDS, strict=True):
+        for level, got in part.items():
+            if not isinstance(got, torch.Tensor) or torch.allclose(got, torch.full_like(got, -3.0), atol=1e-3):
+                continue
+            said = f"{what} of {level}: with weights 0 and a bias of -3 all should be -3, but are {numbers_text(got)}."
+            constant = torch.allclose(got, got.flatten()[0].expand_as(got), atol=1e-4)
+            raise CheckFailed(said, (APPLIED_TO_DELTAS if count == 4 else APPLIED) if constant else "")
+
+
+APPLIED = "A sigmoid (or another function) is applied within the network. The losses apply the sigmoid themselves."
+APPLIED_TO_DELTAS = (
+    "A function (exp, ReLU) is applied to the deltas within the network: predict them as they come. Clipping follows "
+    "in 7.1 (f)."
+)
+
+
+@pytest.mark.points(0)
+def test_a_relu_behind_each_convolution(student: Student) -> None:
+    """In both stems a ReLU follows each convolution."""
+    module = pointwise(student)
+    weights = pointwise_weights(module)
+    maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
+    for stem, kinds in FEEDS.items():
+        biases = [n for n, p in weights.items() if n.startswith(f"{stem}.") and p.dim() == 1]
+        for number, name in enumerate(biases, start=1):
+            # Cut off behind this convolution, so that what comes on is the bias of the next one alone.
+            changed = {name: torch.full_like(weights[name], -5.0)}
+            changed |= {after: torch.full_like(weights[after], 10.0) for after in biases[number : number + 1]}
+            module.load(weights | changed)
+            right = 10.0 if number < len(biases) else 0.0
+            got = three(module(maps))[min(kinds)]["p3"]
+            if not torch.allclose(got, torch.full_like(got, right), atol=1e-3):
+                said = f"Convolution {number} of {stem} gives -4 everywhere here; behind a ReLU that is 0. What is "
+                said += f"predicted should then be {right:g}, but is {numbers_text(got)}."
+                missing = torch.allclose(got, torch.full_like(got, right - 4), atol=1e-3)
+                text = "A ReLU is missing from the stems: one belongs behind each of their convolutions."
+                raise CheckFailed(said, text if missing else "")
+
+
+@pytest.mark.points(0)
+def test_nothing_is_kept(student: Student) -> None:
+    """The predictions follow from the features alone: a second call gives the same, other features give others."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    maps = features(16)
+    others = {level: 5 - 3 * feature for level, feature in maps.items()}
+    first, again, other = (three(module(given)) for given in (maps, maps, others))
+    for what, one, two, third in zip(KINDS, first, again, other, strict=True):
+        if not all(torch.equal(one[level], two[level]) for level in maps):
+            text = "A second call does not give what the first gave: is there a dropout?"
+            raise CheckFailed(f"{what} of the same features are others at the second call.", text)
+        if all(torch.equal(one[level], third[level]) for level in maps):
+            text = "A second call gives what the first gave, though the features are others."
+            raise CheckFailed(f"{what} are the same for other features.", text)
 
 
 def layers(module: Handle) -> dict[str, torch.Tensor]:

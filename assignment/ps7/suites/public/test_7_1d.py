@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from autograder.checks.compare import expect_close, expect_levels, expect_shape, is_close
+from autograder.checks.compare import CheckFailed, expect_close, expect_levels, expect_shape, is_close
 from autograder.checks.drawings import drawn_points
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Student
@@ -15,18 +15,20 @@ pytestmark = pytest.mark.exercise("7.1d")
 
 SHAPES = {"p3": (2, 64, 28, 28), "p4": (2, 64, 14, 14), "p5": (2, 64, 7, 7)}
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
+WHAT = "The result", "The locations of {}"
+NAME = "get_fpn_location_coords"
 
 
 def locations_of(student: Student) -> object:
     """The student's locations for the maps of a 224 x 224 image."""
-    return student.once("locations", lambda: student.call("get_fpn_location_coords", SHAPES, STRIDES))
+    return student.once("locations", lambda: student.call(NAME, SHAPES, STRIDES))
 
 
 @pytest.mark.points(1)
 def test_every_level_has_one_row_a_cell(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The result is a dict with a tensor of shape (H * W, 2) for each level."""
     got = locations_of(student)
-    for level, rows in expect_levels(got, SHAPES, "The result").items():
+    for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
             height, width = SHAPES[level][-2:]
             expect_shape(rows, (height * width, 2), f"The locations of {level}")
@@ -39,7 +41,7 @@ def test_first_rows(
 ) -> None:
     """The first rows are the ones that the text gives: (4, 4), (12, 4), (20, 4) for stride 8."""
     got = locations_of(student)
-    for level, rows in expect_levels(got, SHAPES, "The result").items():
+    for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
             expected = stored[level]
             faults = [(text, wrong[:3]) for text, wrong in location_faults(expected, SHAPES[level], STRIDES[level])]
@@ -54,7 +56,7 @@ def test_all_locations(
 ) -> None:
     """Every location of the feature maps of a 224 x 224 image is right."""
     got = locations_of(student)
-    for level, rows in expect_levels(got, SHAPES, "The result").items():
+    for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
             faults = location_faults(stored[level], SHAPES[level], STRIDES[level])
             what = f"The locations of {level}"
@@ -62,13 +64,59 @@ def test_all_locations(
     confirm("all_locations", student, rng)
 
 
+@pytest.mark.points(0)  # grading asks again on other maps, see the hidden half
+def test_maps_of_other_shapes(student: Student) -> None:
+    """The locations are right for maps that are wider than high, higher than wide, or a single cell."""
+    got = expect_levels(
+        student.call(NAME, {level: shape for level, (shape, _) in SMALL.items()}, STRIDES), SMALL, *WHAT
+    )
+    for level, (shape, rows) in SMALL.items():
+        what = f"The locations of a map of {shape[2]} rows and {shape[3]} columns"
+        found = got[level]
+        if isinstance(found, torch.Tensor) and len(found) != len(rows) and len(found) in (shape[2] ** 2, shape[3] ** 2):
+            said = f"{what}: expected {len(rows)} rows, got {len(found)}."
+            raise CheckFailed(said, "This is right for square maps only: the height and the width are two numbers.")
+        expected = torch.tensor(rows)
+        expect_close(found, expected, what, location_faults(expected, shape, STRIDES[level]))
+
+
+# Rows written out by hand: small maps, none of them square but the single cell.
+SMALL: dict[str, tuple[tuple[int, ...], list[tuple[float, float]]]] = {
+    "p3": ((1, 8, 2, 3), [(4.0, 4.0), (12.0, 4.0), (20.0, 4.0), (4.0, 12.0), (12.0, 12.0), (20.0, 12.0)]),
+    "p4": ((1, 8, 3, 2), [(8.0, 8.0), (24.0, 8.0), (8.0, 24.0), (24.0, 24.0), (8.0, 40.0), (24.0, 40.0)]),
+    "p5": ((1, 8, 1, 1), [(16.0, 16.0)]),
+}
+
+
+@pytest.mark.points(0)
+def test_the_arguments_are_used(student: Student) -> None:
+    """The strides and the dtype given are used, whatever they are, and the batch may be of any size."""
+    strides = {"p3": 5, "p4": 12, "p5": 20}
+    shapes = {"p3": (3, 8, 1, 2), "p4": (3, 8, 2, 1), "p5": (3, 8, 1, 1)}
+    rows = {"p3": [[2.5, 2.5], [7.5, 2.5]], "p4": [[6.0, 6.0], [6.0, 18.0]], "p5": [[10.0, 10.0]]}
+    for dtype in (torch.float64, torch.float16):
+        got = expect_levels(student.call(NAME, shapes, strides, dtype=dtype), shapes, *WHAT)
+        for level in shapes:
+            expected = torch.tensor(rows[level], dtype=dtype)
+            what = f"The locations for stride {strides[level]}"
+            usual = expected / strides[level] * STRIDES[level]
+            whole = expected - strides[level] / 2 + strides[level] // 2
+            faults = [
+                ("The strides are written into the code: use strides_per_fpn_level.", usual),
+                ("Half of an odd stride is no whole number: `//` cuts the half pixel off.", whole),
+            ]
+            expect_close(got[level], expected, what, faults + location_faults(expected, shapes[level], strides[level]))
+            if got[level].dtype != dtype:
+                said = f"{what} have dtype {got[level].dtype}, but {dtype} was asked for."
+                raise CheckFailed(said, "The argument `dtype` is ignored.")
+
+
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
 ) -> None:
     """With `device="cuda"` the locations are on the GPU (checked without one)."""
-    name = "get_fpn_location_coords"
-    got = expect_levels(locations_of(student), SHAPES, "The result")
-    expect_runs_on_gpu(student, name, [SHAPES, STRIDES], {"device": "cuda"}, result="The tensor of locations")
+    got = expect_levels(locations_of(student), SHAPES, *WHAT)
+    expect_runs_on_gpu(student, NAME, [SHAPES, STRIDES], {"device": "cuda"}, result="The tensor of locations")
     expect_right(all(is_close(got[level], stored[level]) for level in SHAPES), "the locations")
     confirm("all_locations", student, rng)

@@ -10,6 +10,7 @@ from autograder.checks.compare import CheckFailed
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
 from suites.detections import are_detections, expect_detections, expect_three
+from suites.scenes import striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-inference")
 
@@ -39,10 +40,10 @@ def expect_alike(got: object) -> None:
         raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
 
 
-def arguments(inputs: dict[str, torch.Tensor]) -> list[object]:
+def arguments(inputs: dict[str, torch.Tensor], size: tuple[int, int] = SIZE) -> list[object]:
     """Images, and the stored predictions by level, as `inference` takes them."""
     parts = [{level: inputs[f"{kind}/{level}"] for level in LEVELS} for kind in ("where", "cls", "box", "ctr")]
-    return [torch.zeros(1, 3, *SIZE), *parts]
+    return [torch.zeros(1, 3, *size), *parts]
 
 
 def answer(stored: dict[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -77,6 +78,8 @@ FAULTS = {
     "square-height": "Everything is clipped to the height: x has to be clipped to the width.",
     "unclipped": "The boxes are not clipped to the image.",
     "low-only": "Only the lower bound 0 is clipped: boxes reach beyond the right or the bottom edge.",
+    "logits": "Scores are the class logits here: take the best class, and its score, from `level_pred_scores`.",
+    "class-alone": "Centerness plays no part in the scores. Take them from `level_pred_scores`, where it does.",
     "high-only": "Only the upper bounds are clipped: boxes begin left of or above the image.",
 }
 
@@ -91,6 +94,42 @@ def test_nothing_found(
         text = f"With a score threshold of 0.999 nothing should be left, but there are {len(boxes)} boxes."
         raise CheckFailed(text, "The scores are not filtered by the threshold.", text)
     confirm("something_found", student, rng)
+
+
+@pytest.mark.points(0)  # grading asks again with other predictions, see the hidden half
+def test_another_image(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """After the first image, an image that is higher than wide, with other thresholds, gives the right detections."""
+    module = student.new("FCOS", *NEW)
+    detect(module, stored, 0.5, 0.5)
+    inputs = {name.removeprefix("tall/"): tensor for name, tensor in stored.items() if name.startswith("tall/")}
+    module.eval()
+    thresholds = {"test_score_thresh": 0.6, "test_nms_thresh": 0.3}
+    got = module.call("inference", *arguments(inputs, TALL), **thresholds)
+    accepted = [answer(inputs, name) for name in ("right", "right-minus-one")]
+    faults = [(text, answer(inputs, name)) for name, text in THRESHOLDS.items()]
+    expect_detections(got, accepted, faults, size=TALL)
+
+
+TALL = (128, 64)  # height, width
+THRESHOLDS = {
+    "nms-by-default": "The threshold of the suppression is not the one asked for. It is 0.5, whatever is said.",
+    "score-by-default": "`test_score_thresh` is not used: the threshold is 0.3, whatever is asked for.",
+}
+
+
+@pytest.mark.points(0)
+def test_forward_hands_on(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """In evaluation mode the detector itself gives the detections of an image, with the thresholds it was given."""
+    module = student.new("FCOS", 4, 8, [8])
+    module.eval()
+    module(striped_images(1, *SIZE), None, 0.5, 0.5)
+    for score, nms in ((0.5, 0.5), (0.7, 0.2)):
+        got = module(striped_images(1, 96, 160), None, score, nms)
+        other = (0.7, 0.2) if score == 0.5 else (0.5, 0.5)
+        right, wrong = (answer(stored, f"forward-{a}-{b}/right") for a, b in ((score, nms), other))
+        last_pixel = torch.minimum(right[0], torch.tensor([159.0, 95.0, 159.0, 95.0])), *right[1:]
+        faults = [("`forward` does not hand its thresholds on.", wrong)]
+        expect_detections(got, [right, last_pixel], faults, size=(96, 160))
 
 
 @pytest.mark.points(1)

@@ -9,7 +9,7 @@ import torch
 from autograder.checks.compare import CheckFailed
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
-from suites.scenes import fixed_boxes, striped_images, varied_scene
+from suites.scenes import fixed_boxes, other_batches, striped_images, varied_scene
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
 
@@ -81,6 +81,55 @@ FAULTS = {
     "not-normalised": "The loss is not divided by `self._normalizer` times the number of images.",
     "zero": "This loss is zero: is everything masked out?",
 }
+
+
+@pytest.mark.points(0)  # grading asks again with other images and numbers, see the hidden half
+def test_other_batches(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """The losses are right for five classes, also with an image without objects, and for a second and a third batch."""
+    module, before = student.new("FCOS", 5, 8, [8]), dict.fromkeys(LOSSES, math.nan)
+    for name, (images, boxes) in other_batches().items():
+        got = losses_of(module, images, boxes)
+        expected = {loss: float(stored[f"{name}/{loss}"]) for loss in LOSSES}
+        for loss in LOSSES:
+            if not close(got[loss], expected[loss]):
+                said = f"{loss} of {BATCHES[name]}: expected {expected[loss]:.4f}, got {got[loss]:.4f}."
+                raise CheckFailed(said, _what_remains(got, expected, before))
+        before = got
+
+
+def _what_remains(got: dict[str, float], expected: dict[str, float], before: dict[str, float]) -> str:
+    """What is wrong with the losses of a later batch, where those of the batch before were right."""
+    if all(close(got[loss], before[loss]) for loss in LOSSES):
+        return "A second call gives what the first gave, though images and boxes are others."
+    factors = [got[loss] / expected[loss] for loss in LOSSES if expected[loss] > 0]
+    if math.isfinite(before["loss_cls"]) and max(factors) - min(factors) < 1e-3:
+        return "`self._normalizer` is not kept up to date in the second call."
+    return ""
+
+
+BATCHES = {
+    "three": "three images, the second without objects",
+    "fewer": "the same images with a box less, after them",
+    "empty": "two images without any object",
+}
+
+
+@pytest.mark.points(0)
+def test_arguments_of_the_networks(student: Student) -> None:
+    """FCOS makes its two networks, as `self.backbone` and `self.pred_net`, with the numbers that it is given."""
+    module = student.new("FCOS", 7, 12, [10])
+    weights = module.found()
+    for part, name in (("backbone", "the feature pyramid"), ("pred_net", "the prediction network")):
+        if not any(weight.startswith(f"{part}.") for weight in weights):
+            said = f"There is no {name[4:]} in `self.{part}`."
+            raise CheckFailed(said, "The text asks for the names `self.backbone` and `self.pred_net`.")
+    channels = module.get("backbone.out_channels")
+    if channels != 12:
+        raise CheckFailed(f"For fpn_channels = 12 the backbone got {channels}.", "`fpn_channels` is not handed on.")
+    classes = weights.get("pred_net.cls_offset")
+    if classes is not None and len(classes) != 7:
+        said = f"For num_classes = 7 the prediction network got {len(classes)}."
+        raise CheckFailed(said, "`num_classes` is not handed on.")
 
 
 @pytest.mark.points(2)

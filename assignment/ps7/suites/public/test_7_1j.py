@@ -25,7 +25,7 @@ THRESHOLDS = (0.2, 0.5)  # of the score, of NMS
 def test_learns_three_pictures(
     student: Student, rng: torch.Generator, confirm: Callable[..., None], ours: frozenset[str]
 ) -> None:
-    """After some forty training steps on three small pictures, the detector finds what is in them."""
+    """After a short training, 180 steps at most, on three small pictures, the detector finds what is in them."""
     if ours:  # losses or inference have cost their points already: the other half is checked with the solution's
         return confirm("learned_in_part", student, rng, ours)
     doubts: list[CheckFailed] = []
