@@ -87,6 +87,7 @@ def test_dtype(student: Student, solution: Student, rng: torch.Generator) -> Non
 def test_device_is_not_the_notebooks(student: Student, solution: Student, rng: torch.Generator) -> None:
     """With `device="cpu"` the locations are on the CPU, also on a machine with a GPU (checked without one)."""
     shapes = _square_shapes(rng)
+    _expect_right_but_for(student.call(NAME, shapes, STRIDES, device="cpu"), solution, shapes, STRIDES)
     asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [shapes, STRIDES]}
     got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
     if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
@@ -94,7 +95,6 @@ def test_device_is_not_the_notebooks(student: Student, solution: Student, rng: t
     if "cuda" in got["places"]:
         said = 'The locations are on the GPU, but `device="cpu"` was asked for.'
         raise CheckFailed(said, "The argument `device` is ignored: a global, or a GPU if there is one, is used.", said)
-    _expect_right_but_for(student.call(NAME, shapes, STRIDES, device="cpu"), solution, shapes, STRIDES)
 
 
 @pytest.mark.points(1)

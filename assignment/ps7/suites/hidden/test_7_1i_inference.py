@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import box_iou
 
+from autograder.checks.bounded import numbers_text
 from autograder.checks.compare import CheckFailed, is_close
 from autograder.checks.student import Handle, Student
 from suites.detections import Detections, expect_detections, expect_three
@@ -57,8 +58,8 @@ def test_clipping(student: Student, rng: torch.Generator) -> None:
         boxes, whole = expect_three(got)[0], _decoded(parts)
         right = [_clipped(whole, height - less, width - less) for less in (0, 1)]
         if boxes.dim() != 2 or boxes.shape[1] != 4 or not any(_are_among(boxes, some) for some in right):
-            text = "There are boxes that no location of the image gives, clipped to it."
-            raise CheckFailed(text, "x belongs into [0, width], y into [0, height].", text)
+            text = "There are boxes that no location gives, clipped to the image: x to [0, width], y to [0, height]."
+            raise CheckFailed(text, public_text=text)
         edges = torch.tensor([0.0, 0.0, width, height])
         if not bool(((boxes - edges).abs() <= 1.001).any(dim=0).all()):  # else it shows nothing
             text = "No box ends at some edge of the image, though there are many that reach beyond it."
@@ -74,7 +75,8 @@ def test_suppression(student: Student, solution: Student, rng: torch.Generator) 
         boxes = expect_three(detect(student.new(*NEW), torch.zeros(1, 3, SIDE, SIDE), parts, 0.3, nms))[0]
         right = right_detections(solution, parts, (SIDE, SIDE), 0.3, nms)[0][0]
         if boxes.shape != right.shape or not (_are_among(boxes, right) and _are_among(right, boxes)):
-            text = f"Of boxes that overlap, {len(boxes)} are left, and they are not those that should be."
+            text = f"Of boxes that overlap {len(right)} should be left, not these {len(boxes)}."
+            text += f" The first are {numbers_text(boxes.flatten()[:8].tolist(), '.4g')}."
             raise CheckFailed(text, public_text="Of boxes that overlap, others are left than should be.")
 
 

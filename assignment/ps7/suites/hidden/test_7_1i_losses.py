@@ -131,27 +131,28 @@ def test_random_boxes(student: Student, solution: Student, name: str, rng: torch
 )
 def test_what_the_losses_are_divided_by(student: Student, solution: Student, rng: torch.Generator) -> None:
     """The losses are not divided by something else, in the first call and in the next."""
-    names = _right(student, solution, rng)
     boxes, images = matched_boxes(rng, 2, 20, 64, 96), striped_images(2, 64, 96)
+    names = _right(student, solution, rng)
     fewer = boxes.clone()
     fewer[:, 0] = -1.0
     modules: list[Handle] = [who.new("FCOS", 20, 8, [8]) for who in (student, solution)]
     for objects in (boxes, fewer):
         got, expected = (losses_of(module, images, objects) for module in modules)
         if not any(close(got[name], expected[name]) for name in names):
-            text = "The losses are right but for a factor."
-            diagnosis = "They are to be divided by `self._normalizer` (the given lines keep it) times the batch size."
-            raise CheckFailed(text, diagnosis, text)
+            name = min(names)
+            said = f"{name}: expected {expected[name]:.4f}, got {got[name]:.4f}. "
+            text = "Right but for a factor: the losses are to be divided by `self._normalizer` times the batch size."
+            raise CheckFailed(said + text, public_text=text)
 
 
 @pytest.mark.points(0.5)
 @pytest.mark.hint("One detector gets two batches, with other boxes and images of another shape.")
 def test_a_second_batch(student: Student, solution: Student, rng: torch.Generator) -> None:
     """A second batch, of images of another shape, gives the losses of its own."""
+    scenes = [(striped_images(2, *size), matched_boxes(rng, 2, 20, *size)) for size in ((64, 96), (96, 64))]
     names = _right(student, solution, rng)
     modules = [who.new("FCOS", 20, 8, [8]) for who in (student, solution)]
-    for height, width in ((64, 96), (96, 64)):
-        images, boxes = striped_images(2, height, width), matched_boxes(rng, 2, 20, height, width)
+    for images, boxes in scenes:
         got, expected = (losses_of(module, images, boxes) for module in modules)
         _expect(names, got, expected)
 
@@ -160,9 +161,10 @@ def test_a_second_batch(student: Student, solution: Student, rng: torch.Generato
 @pytest.mark.hint("An image may hold no object at all: then all its locations are background.")
 def test_images_without_objects(student: Student, solution: Student, rng: torch.Generator) -> None:
     """An image without objects beside one with objects, and a batch without any object, give the right losses."""
-    names, nothing = _right(student, solution, rng), torch.full((1, 40, 5), -1.0)
-    images = striped_images(2, 64, 96)
-    for boxes in (torch.cat([matched_boxes(rng, 1, 20, 64, 96), nothing]), nothing.repeat(2, 1, 1)):
+    nothing, images = torch.full((1, 40, 5), -1.0), striped_images(2, 64, 96)
+    beside = torch.cat([matched_boxes(rng, 1, 20, 64, 96), nothing])
+    names = _right(student, solution, rng)
+    for boxes in (beside, nothing.repeat(2, 1, 1)):
         got, expected = (losses_of(who.new("FCOS", 20, 8, [8]), images, boxes) for who in (student, solution))
         for name in names & {"loss_box", "loss_ctr"}:
             if not expected[name] and abs(got[name]) > 1e-6:
