@@ -65,6 +65,11 @@ class Handle:
         """Run the module's forward pass."""
         return self._run("use", args=list(args), kwargs=kwargs)
 
+    def in_turn(self, *calls: list[Any]) -> list[Any]:
+        """Run the module's forward pass with one list of arguments after the other; all results come at the end."""
+        found: list[Any] = self._run("in_turn", calls=[list(args) for args in calls])
+        return found
+
     def _run(self, operation: str, **arguments: Any) -> Any:
         train, self._train = self._train, None
         return self._student.do(operation, handle=self._number, train=train, **arguments)

@@ -23,6 +23,7 @@ from autograder.runtime.workbench_gpu import OnGpu, Reload, examined_there, move
 
 OPERATIONS = (
     "call",
+    "in_turn",
     "new",
     "use",
     "method",
@@ -131,6 +132,17 @@ class Workbench:
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return self.find(name)(*args, **kwargs)
+
+    def _in_turn(
+        self, calls: list[list[Any]], name: str = "", handle: int | None = None, train: bool | None = None
+    ) -> list[Any]:
+        """Call a function, or a module, with one list of arguments after the other; all results come at the end.
+
+        So a result that a later call changes shows what it has become.
+        """
+        if handle is None:
+            return [self.find(name)(*args) for args in calls]
+        return [self._use(handle, args, {}, train) for args in calls]
 
     def _new(self, name: str, args: list[Any], kwargs: dict[str, Any], shallow: bool = False) -> int:
         make = self.find(name)

@@ -244,7 +244,8 @@ def attack(honest):
     frame = sys._getframe()
     while "Workbench" not in frame.f_globals:
         frame = frame.f_back
-    frame.f_globals["Workbench"]._on_gpu = lambda self, **asked: {"places": ["cuda"], "broke": ""}
+    frame.f_globals["Workbench"]._on_gpu = lambda self, **asked: {
+        "places": [asked["kwargs"]["device"]], "broke": ""}
     return honest
 get_fpn_location_coords = attack(get_fpn_location_coords)
 """

@@ -341,3 +341,15 @@ def test_what_several_checks_ask_for_is_made_once(student):
             student.once("a", fail)
     assert len(asked) == 2
     assert student.once("a", lambda: 7) == 7 and student.once("a", lambda: 8) == 7
+
+
+def test_results_of_calls_in_turn_are_taken_at_the_end(student):
+    """A result that a later call changes shows what it has become; a module is run in turn likewise."""
+    sharing = _student("KEPT = {}\ndef f(x):\n    KEPT['x'] = x\n    return KEPT")
+    first, second = sharing.do("in_turn", name="f", calls=[[1], [2]])
+    assert first == second == {"x": 2}
+    assert student.do("in_turn", name="add", calls=[[1], [1, 2]]) == [2, 3]
+    net = student.new("Net", 1)
+    net.eval()
+    one, two = net.in_turn([torch.ones(1)], [torch.zeros(1)])
+    assert one["x"].tolist() == [1] and two["x"].tolist() == [0] and one["mode"] == "eval"

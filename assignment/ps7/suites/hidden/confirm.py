@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -106,12 +105,18 @@ def with_other_numbers(confirm: Confirm) -> Confirm:
 
 @with_other_numbers
 def pyramid_gradients(_: Student, student: Student, rng: torch.Generator) -> None:
-    """Hold the gradients of a pyramid with random weights to those of every usual one, the backbone's too."""
+    """Hold the gradients of a pyramid with random weights to those of the one that gives its values.
+
+    The backbone's too; values of no known kind have no known gradients.
+    """
+    way = pyramid.way_of(student, rng)
+    if isinstance(way, str):
+        raise _refused("The levels, and so the gradients of the six convolutions")
     module = made(student)
     backbone = our_backbone(student, module, rng)
     known = pyramid.known_weights(module, rng)
     lateral, output = pyramid_weights(module)
-    images = torch.randn(2, 3, 64, 96, generator=rng)
+    images = torch.randn(2, 3, *pyramid.SQUARE, generator=rng)
     module.train()
     maps = backbone.maps(images, train=True)
     told = module.gradients(images, first_of="backbone.")
@@ -119,16 +124,14 @@ def pyramid_gradients(_: Student, student: Student, rng: torch.Generator) -> Non
     module.load(module.found(skip="backbone."))
     got: list[Any] = [told[lateral[source]] for source in maps]
     got.append(sum(told[name] for name in output))
-    for how, after in itertools.product(pyramid.MODES, (False, True)):
-        weights, inputs = _leaves(known), _leaves(maps)
-        levels = pyramid.usual_pyramid(inputs, weights, how, after)
-        _sum(levels.values()).backward()  # type: ignore[no-untyped-call]
-        if all(_alike(a, weights[name].grad) for a, name in zip(got, [*maps, "output"], strict=True)):
-            through = {source: tensor.grad for source, tensor in inputs.items()}
-            first = next((name for name in told if name.startswith("backbone.")), "")
-            _expect_alike(told.get(first), backbone.first_gradient(images, through), "The gradient of the backbone")
-            return
-    raise _refused("The gradients of the six convolutions")
+    weights, inputs = _leaves(known), _leaves(maps)
+    levels = pyramid.usual_pyramid(inputs, weights, way)
+    _sum(levels.values()).backward()  # type: ignore[no-untyped-call]
+    if not all(_alike(a, weights[name].grad) for a, name in zip(got, [*maps, "output"], strict=True)):
+        raise _refused("The gradients of the six convolutions")
+    through = {source: tensor.grad for source, tensor in inputs.items()}
+    first = next((name for name in told if name.startswith("backbone.")), "")
+    _expect_alike(told.get(first), backbone.first_gradient(images, through), "The gradient of the backbone")
 
 
 @with_other_numbers

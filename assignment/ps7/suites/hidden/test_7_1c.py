@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from autograder.checks.bounded import shape_text
-from autograder.checks.compare import CheckFailed, expect_close, expect_shape
+from autograder.checks.compare import CheckFailed, expect_close, expect_shape, expect_tensor
 from autograder.checks.student import Student
 from suites.hidden.network_runs import predictions_are_made
 from suites.public.test_7_1c import KINDS, features, layers, three
@@ -27,7 +27,7 @@ def test_logits(student: Student, solution: Student, rng: torch.Generator) -> No
     predictions_are_made(solution, student, rng)
 
 
-@pytest.mark.points(3)
+@pytest.mark.points(2.5)
 @pytest.mark.hint("Batch, channels and number of stem convolutions vary here.")
 def test_values(student: Student, rng: torch.Generator) -> None:
     """The predictions are those of the convolutions and ReLUs asked for, whatever their number and widths."""
@@ -42,6 +42,25 @@ def test_values(student: Student, rng: torch.Generator) -> None:
                 cells = feature.shape[2] * feature.shape[3]
                 expect_shape(got[index][level], (3, cells, (classes, 4, 1)[index]), f"{KINDS[index]} of {level}")
                 expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.hint(
+    "The network runs twice, then the first result is looked at: does each call make its own dictionaries?"
+)
+def test_predictions_stay(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """The predictions for some features stay what they are when the network is run on others."""
+    predictions_are_made(solution, student, rng)  # else what stays is nothing
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    maps = features(16, batch=1)
+    others = {level: torch.randn(feature.shape, generator=rng) for level, feature in maps.items()}
+    before, results = three(module(maps)), module.in_turn([maps], [others])
+    if not isinstance(results, list) or len(results) != 2:
+        raise CheckFailed("Your code's process gave no result for each call.")
+    for old, new, what in zip(before, three(results[0]), KINDS, strict=True):
+        for level in maps:
+            name = f"{what} of {level}, looked at later,"
+            expect_close(new[level], expect_tensor(old[level], what), name, rtol=1e-3, atol=1e-6)
 
 
 def expected(parameters: dict[str, torch.Tensor], feature: torch.Tensor) -> list[torch.Tensor]:

@@ -1,19 +1,29 @@
-"""7.1 (i), inference, the hidden half: random predictions, images of other shapes, the thresholds handed on."""
+"""7.1 (i), inference, the hidden half: random predictions, images of other shapes, the thresholds handed on.
+
+Each check is about one thing, by inputs on which nothing else shows: boxes that lie inside of a square image where it
+is not about clipping, boxes that do not overlap where it is not about suppression.
+"""
 
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torchvision.ops import box_iou
 
+from autograder.checks.bounded import numbers_text
+from autograder.checks.compare import CheckFailed, is_close
 from autograder.checks.student import Handle, Student
-from suites.detections import Detections, expect_detections
+from suites.detections import Detections, expect_detections, expect_three
 from suites.scenes import predictions, striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-inference")
 
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 CLASSES = 4
+NEW = ("FCOS", CLASSES, 8, [8])
+SIDE = 96  # of the square images
+Parts = list[dict[str, torch.Tensor]]
 
 
 def locations_of(height: int, width: int) -> dict[str, torch.Tensor]:
@@ -26,34 +36,143 @@ def locations_of(height: int, width: int) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.points(4)
-@pytest.mark.hint("Images higher than wide and wider than high; mind which of the two goes with x.")
-def test_random_predictions(student: Student, solution: Student, rng: torch.Generator) -> None:
-    """The detections are right for images of either shape and other thresholds."""
-    module = student.new("FCOS", CLASSES, 8, [8])  # the same for both images: nothing may be left of the first
-    for height, width, score, nms in ((64, 160, 0.4, 0.5), (160, 64, 0.6, 0.3)):
-        where = locations_of(height, width)
-        parts = [where, *clear_predictions(where, (height, width), score, nms, rng, CLASSES)]
-        got = detect(module, torch.zeros(1, 3, height, width), parts, score, nms)
-        expect_detections(got, right_detections(solution, parts, (height, width), score, nms))
-
-
 @pytest.mark.points(2)
+@pytest.mark.hint("Here every box lies inside of a square image and none overlaps much with another.")
+def test_boxes_classes_and_scores(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """The best class of each location, its score and its box are right, for more than one score threshold."""
+    for score in (0.4, 0.6):
+        parts = _inside(rng, 0.45, score)
+        got = detect(student.new(*NEW), torch.zeros(1, 3, SIDE, SIDE), parts, score, 0.5)
+        expect_detections(got, right_detections(solution, parts, (SIDE, SIDE), score, 0.5))
+
+
+@pytest.mark.points(1)
+@pytest.mark.hint("Images higher than wide and wider than high; mind which of the two goes with x.")
+def test_clipping(student: Student, rng: torch.Generator) -> None:
+    """Boxes that reach beyond an image of either shape end at its edges, all four, and others stay as they are."""
+    for height, width in ((64, 160), (160, 64)):
+        where = locations_of(height, width)
+        parts = [where, *predictions(where, CLASSES, rng)]
+        parts[2] = {level: 3 * deltas for level, deltas in parts[2].items()}
+        got = detect(student.new(*NEW), torch.zeros(1, 3, height, width), parts, 0.02, 0.9)
+        boxes, whole = expect_three(got)[0], _decoded(parts)
+        right = [_clipped(whole, height - less, width - less) for less in (0, 1)]
+        if boxes.dim() != 2 or boxes.shape[1] != 4 or not any(_are_among(boxes, some) for some in right):
+            text = "There are boxes that no location gives, clipped to the image: x to [0, width], y to [0, height]."
+            raise CheckFailed(text, public_text=text)
+        edges = torch.tensor([0.0, 0.0, width, height])
+        if not bool(((boxes - edges).abs() <= 1.001).any(dim=0).all()):  # else it shows nothing
+            text = "No box ends at some edge of the image, though there are many that reach beyond it."
+            raise CheckFailed(text, public_text=text)
+
+
+@pytest.mark.points(1)
+@pytest.mark.hint("Here boxes overlap, inside of a square image; only which boxes are left is looked at.")
+def test_suppression(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """Of boxes of a class that overlap more than the threshold the best is left, whatever their levels."""
+    for nms in (0.5, 0.2):
+        parts = _inside(rng, 1.5, 0.3, nms, sure=True)
+        boxes = expect_three(detect(student.new(*NEW), torch.zeros(1, 3, SIDE, SIDE), parts, 0.3, nms))[0]
+        right = right_detections(solution, parts, (SIDE, SIDE), 0.3, nms)[0][0]
+        if boxes.shape != right.shape or not (_are_among(boxes, right) and _are_among(right, boxes)):
+            text = f"Of boxes that overlap {len(right)} should be left, not these {len(boxes)}."
+            text += f" The first are {numbers_text(boxes.flatten()[:8].tolist(), '.4g')}."
+            raise CheckFailed(text, public_text="Of boxes that overlap, others are left than should be.")
+
+
+@pytest.mark.points(1.5)
 @pytest.mark.hint("In evaluation mode `forward` hands its results and both thresholds on to `inference`.")
 def test_forward_in_evaluation(student: Student, solution: Student) -> None:
-    """Called in evaluation mode, the detector gives the detections of the image, with the thresholds it was given."""
-    size = (96, 160)
-    images = striped_images(1, *size)
-    networks = solution.new("FCOS", CLASSES, 8, [8])
-    networks.eval()
-    parts = [locations_of(*size), *networks.call("pred_net", networks.call("backbone", images))]
-    for score, nms in ((0.5, 0.5), (0.7, 0.2)):
-        module = student.new("FCOS", CLASSES, 8, [8])
+    """Called in evaluation mode, the detector gives what its `inference` gives for the image and these thresholds."""
+    networks, module = solution.new(*NEW), student.new(*NEW)
+    found: list[Detections] = []
+    for size, score, nms in (((96, 160), 0.5, 0.5), ((160, 96), 0.5, 0.5), ((160, 96), 0.7, 0.2)):
+        images = striped_images(1, *size)
+        networks.eval()
+        parts = [locations_of(*size), *networks.call("pred_net", networks.call("backbone", images))]
+        found.append(_alone(student, images, parts, score, nms))
         module.eval()
-        expect_detections(module(images, None, score, nms), right_detections(solution, parts, size, score, nms))
+        expect_detections(module(images, None, score, nms), [found[-1]])
+    _expect_different(found)
 
 
-def detect(module: Handle, images: torch.Tensor, parts: list[Any], score: float, nms: float) -> Any:
+@pytest.mark.points(0.5)
+@pytest.mark.hint("One detector gets two images of different shapes, with other thresholds.")
+def test_a_second_image(student: Student, rng: torch.Generator) -> None:
+    """For a second image a detector gives what a new one gives: nothing of the first is left."""
+    used, found = student.new(*NEW), []
+    for height, width, score, nms in ((64, 160, 0.4, 0.5), (160, 64, 0.6, 0.3)):
+        where, images = locations_of(height, width), torch.zeros(1, 3, height, width)
+        parts = [where, *clear_predictions(where, (height, width), score, nms, rng, CLASSES)]
+        found.append(_alone(student, images, parts, score, nms))
+        expect_detections(detect(used, images, parts, score, nms), [found[-1]])
+    _expect_different(found)
+
+
+_NOTHING_YET = "`inference` finds nothing yet, or the same in each image: this counts once it does."
+
+
+def _alone(student: Student, images: torch.Tensor, parts: Parts, score: float, nms: float) -> Detections:
+    """What the student's `inference` gives in a new detector: something, and no more than there are locations."""
+    boxes, classes, scores = expect_three(detect(student.new(*NEW), images, parts, score, nms))
+    if not 0 < len(boxes) <= sum(map(len, parts[0].values())):
+        raise CheckFailed(_NOTHING_YET, public_text=_NOTHING_YET)
+    return boxes, classes, scores
+
+
+def _expect_different(found: list[Detections]) -> None:
+    """Fail if something is the same in two images: it may be so whatever is asked."""
+    for number, (boxes, _classes, scores) in enumerate(found):
+        for others, _, known in found[:number]:
+            if is_close(boxes, others) or is_close(scores, known):
+                raise CheckFailed(_NOTHING_YET, public_text=_NOTHING_YET)
+
+
+def _inside(rng: torch.Generator, reach: float, score: float, nms: float = 0.5, *, sure: bool = False) -> Parts:
+    """Locations of a square image, and predictions whose boxes lie inside of it.
+
+    Args:
+        rng: What they are drawn from.
+        reach: The largest delta.
+        score: A threshold that no score is near to.
+        nms: A threshold that no overlap is near to.
+        sure: Whether each location is sure of one class, and all of them alike that an object's centre is near.
+    """
+    where = locations_of(SIDE, SIDE)
+    while True:
+        parts = [where, *predictions(where, CLASSES, rng)]
+        for level, rows in where.items():
+            shape, room = parts[2][level].shape, torch.cat([rows, SIDE - rows], dim=1)[None] - 2
+            drawn = (0.6 + 0.4 * torch.rand(shape, generator=rng)) * reach * STRIDES[level]
+            parts[2][level] = torch.minimum(drawn, room) / STRIDES[level]
+            if sure:
+                best = F.one_hot(parts[1][level].argmax(dim=-1), CLASSES)
+                parts[1][level] = best * (8 + 3 * torch.rand(1, len(rows), 1, generator=rng)) - 6
+                parts[3][level] = torch.full_like(parts[3][level], 3.0)
+        if is_clear(parts, (SIDE, SIDE), score, nms):
+            return parts
+
+
+def _decoded(parts: Parts) -> torch.Tensor:
+    """The boxes `(N, 4)` of all locations, not clipped to the image."""
+    strides = torch.cat([torch.full((len(parts[0][level]), 1), float(s)) for level, s in STRIDES.items()])
+    centre = torch.cat([parts[0][level] for level in STRIDES])
+    reach = torch.cat([parts[2][level][0] for level in STRIDES]).clamp(min=0) * strides
+    return torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
+
+
+def _clipped(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    return torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
+
+
+def _are_among(boxes: torch.Tensor, others: torch.Tensor) -> bool:
+    """Whether there are boxes, and each is one of some others."""
+    if not len(boxes) or not len(others) or len(boxes) > len(others):
+        return False
+    return bool(((boxes[:, None].float() - others[None].float()).abs().amax(dim=2) <= 2e-3).any(dim=1).all())
+
+
+def detect(module: Handle, images: torch.Tensor, parts: Parts, score: float, nms: float) -> Any:
     """Run `inference` on copies of predictions, which older notebooks change in place."""
     module.eval()
     copies = [{level: tensor.clone() for level, tensor in part.items()} for part in parts]
@@ -61,10 +180,10 @@ def detect(module: Handle, images: torch.Tensor, parts: list[Any], score: float,
 
 
 def right_detections(
-    solution: Student, parts: list[Any], size: tuple[int, int], score: float, nms: float
+    solution: Student, parts: Parts, size: tuple[int, int], score: float, nms: float
 ) -> list[Detections]:
     """The right detections: clipped to the image's edge, or to its last pixel, which is as right."""
-    module = solution.new("FCOS", CLASSES, 8, [8])
+    module = solution.new(*NEW)
     return [detect(module, torch.zeros(1, 3, size[0] - n, size[1] - n), parts, score, nms) for n in (0, 1)]
 
 
@@ -74,19 +193,19 @@ def clear_predictions(
     """Random predictions in which no score and no overlap is so near its threshold that rounding decides."""
     while True:
         parts = predictions(where, classes, rng)
-        cls, deltas, ctr = (torch.cat([part[level][0] for level in STRIDES]) for part in parts)  # (cells, ...)
-        scores, labels = (cls.sigmoid() * ctr.sigmoid()).sqrt().max(dim=1)
-        strides = torch.cat([torch.full((len(where[level]), 1), float(s)) for level, s in STRIDES.items()])
-        centre = torch.cat([where[level] for level in STRIDES])
-        reach = deltas.clamp(min=0) * strides
-        boxes = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
-        if bool(((scores - score).abs() < 1e-5).any()):
-            continue
-        near = False
-        for less in (0, 1):
-            edge = torch.tensor([size[1], size[0], size[1], size[0]]) - less
-            kept = torch.minimum(boxes.clamp(min=0), edge)[scores > score]
-            same = labels[scores > score][:, None] == labels[scores > score]
-            near |= bool((same & ((box_iou(kept, kept) - nms).abs() < 1e-5)).any())
-        if not near:
+        if is_clear([where, *parts], size, score, nms):
             return parts
+
+
+def is_clear(parts: Parts, size: tuple[int, int], score: float, nms: float) -> bool:
+    """Whether no score and no overlap is so near its threshold that rounding decides."""
+    cls, ctr = (torch.cat([part[level][0] for level in STRIDES]) for part in (parts[1], parts[3]))
+    scores, labels = (cls.sigmoid() * ctr.sigmoid()).sqrt().max(dim=1)
+    if bool(((scores - score).abs() < 1e-5).any()):
+        return False
+    boxes, same = _decoded(parts)[scores > score], labels[scores > score]
+    for less in (0, 1):
+        kept = _clipped(boxes, size[0] - less, size[1] - less)
+        if bool(((same[:, None] == same) & ((box_iou(kept, kept) - nms).abs() < 1e-5)).any()):
+            return False
+    return True

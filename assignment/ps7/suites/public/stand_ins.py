@@ -36,6 +36,7 @@ class FCOSPredictionNetwork(nn.Module):
 
     def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int]) -> None:
         super().__init__()
+        self.in_channels, self.stem_channels = in_channels, list(stem_channels)
         self.cls_offset = nn.Parameter(torch.full((num_classes,), -1.0))
         self.box_offset = nn.Parameter(torch.full((4,), 2.0))
         self.ctr_offset = nn.Parameter(torch.zeros(1))
