@@ -57,6 +57,8 @@ class SuitePlugin:
     ) -> None:
         self._reference = reference
         self._listens = listen
+        self._numbers = torch.Generator()  # the `rng` of the check that runs
+        self._made: dict[str, tuple[str, torch.Tensor]] = {}  # by key of `once`: in which check, from which numbers on
         self.heard: dict[str, list[Heard]] = {}  # by check: what the code that was run last answered
         self._seconds = seconds
         self._serve = serve
@@ -153,7 +155,8 @@ class SuitePlugin:
         """Random numbers that the student cannot foresee, the same again from the same seed."""
         name = request.node.nodeid.rsplit("::", 1)[-1]
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        self._numbers = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return self._numbers
 
     @pytest.fixture(name="stored")
     def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
@@ -192,7 +195,7 @@ class SuitePlugin:
         """
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
         results, left = [], self._seconds
-        self.heard = {}
+        self.heard, self._made = {}, {}
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
@@ -217,6 +220,24 @@ class SuitePlugin:
     def _listen(self, name: str) -> None:
         if self._listens and isinstance(self.student, BaseStudent):
             self.student.heard = self.heard[name] = []
+            self.student.making = functools.partial(self._note_numbers, name)
+
+    def _note_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
+        """Note from which random numbers on something is made that several checks share."""
+        self._made.setdefault(key, (name, self._numbers.get_state()))
+        return make()
+
+    def _same_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
+        """Make it from the same numbers, though the check that asked for it first does not run."""
+        first, start = self._made.get(key, (name, None))
+        if first == name or start is None:
+            return make()
+        here = self._numbers.get_state()
+        self._numbers.set_state(start)
+        try:
+            return make()
+        finally:
+            self._numbers.set_state(here)
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -242,6 +263,8 @@ class SuitePlugin:
     def again(self, exercise: str, name: str, student: BaseStudent, seed: int) -> tuple[CheckResult, list[Heard]]:
         """Run one check on other code, a known fault's say: what came of it, and what the code answered.
 
+        Its random numbers, and those of what it shares with other checks, are those of the last `run`.
+
         Args:
             exercise: Its id.
             name: The check's.
@@ -251,11 +274,21 @@ class SuitePlugin:
         item = next(item for item in self._items[exercise] if blank(item).name == name)
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
         self._outcome, heard = blank(item), list[Heard]()
-        student.heard = heard
+        student.heard, student.making = heard, functools.partial(self._same_numbers, name)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-        outcome, student.heard = self._outcome, None
+        outcome, student.heard, student.making = self._outcome, None, None
         self._outcome = self.student = None
         return outcome, heard
+
+    def all_again(
+        self, exercise: str, student: BaseStudent, seed: int
+    ) -> tuple[list[CheckResult], dict[str, list[Heard]]]:
+        """The same for all checks of an exercise; nothing that `run` has left is lost."""
+        before = self.heard, self._made
+        outcomes, heard = self.run(exercise, student, seed), self.heard
+        student.heard = student.making = None
+        self.heard, self._made = before
+        return outcomes, heard
 
     def secret(self, exercise: str) -> set[str]:
         """Names of the checks of an exercise whose inputs nobody can know: hidden ones that draw random numbers."""

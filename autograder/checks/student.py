@@ -149,6 +149,7 @@ class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 
     heard: list[Heard] | None = None  # what the code answered since somebody put a list here; None: nobody listens
+    making: Callable[[str, Callable[[], Any]], Any] | None = None  # makes what `once` keeps, in place of `once` itself
 
     def __init__(self) -> None:
         self._shared: dict[str, Handle] = {}
@@ -207,7 +208,7 @@ class BaseStudent:
         """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
         if key not in self._known:
             start = len(self.heard or [])
-            made = make()
+            made = self.making(key, make) if self.making else make()
             self._known[key] = (made, (self.heard or [])[start:])
         elif self.heard is not None:  # each check that asks for it has heard it
             self.heard += self._known[key][1]

@@ -182,10 +182,9 @@ class Charging:
             student = self._book.student(case.exercise, fault)
             if student is None:
                 return None
-            outcomes = self._plugin.run(case.exercise, student, case.seed)
-            student.heard = None
+            outcomes, answers = self._plugin.all_again(case.exercise, student, case.seed)
             student.let_go()
-            case.runs[fault] = {outcome.name: outcome for outcome in outcomes}, self._plugin.heard
+            case.runs[fault] = {outcome.name: outcome for outcome in outcomes}, answers
         return case.runs[fault]
 
     def _dearest(self, case: _Case, match: Match) -> dict[str, float]:
@@ -212,7 +211,7 @@ def _telling(case: _Case, left: frozenset[str]) -> list[str]:
     open_ = [name for name in case.failing if name in left]
     secret = [name for name in open_ if name in case.secret][:1]
     public = [name for name in open_ if case.failing[name].public and not _looks_at_weights(case.heard[name])][:1]
-    return list(dict.fromkeys([*public, *secret])) or open_[:1]
+    return list(dict.fromkeys([*public, *secret]))
 
 
 def _looks_at_weights(heard: list[Heard]) -> bool:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
-from autograder.course.rubric import read_rubric
 from autograder.course.map_settings import SEED_BITS, MapSettings
+from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import Submission
 from autograder.intake.weights import digest
 from autograder.report.anonymous import read_key
