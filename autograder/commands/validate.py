@@ -242,9 +242,8 @@ def judge(case: Case, report: Report) -> Verdict:
         said = [check for check in checks if check.status != "passed" and check.exercise in own]
         verdict.named = _named(case, said)
         if len(own) == 1:
-            verdict.cost = next(
-                (Cost(name, e.id, e.max_points - e.points, e.max_points) for e in exercises if e.id in own), None
-            )
+            lost = [Cost(name, e.id, e.max_points - e.points, e.max_points) for e in exercises if e.id in own]
+            verdict.cost = lost[0] if lost else None
     else:
         for check in checks:
             if check.status != "passed":

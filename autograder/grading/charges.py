@@ -54,6 +54,7 @@ class _Case:
     failing: dict[str, CheckResult]
     heard: Answers
     secret: set[str]
+    random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
     runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
 
     def worth(self, names: frozenset[str]) -> float:
@@ -82,7 +83,9 @@ class Charging:
         failing = {c.name: c for c in result.checks if c.status == "failed" and heard.get(c.name)}
         if not failing or result.status == "grader_error":
             return
-        case = _Case(result.id, seed, failing, heard, self._plugin.secret(result.id))
+        made = any(operation == "new" for answers in heard.values() for operation, _ in answers)
+        random = made and not self._book.assignment.exercise(result.id).canned
+        case = _Case(result.id, seed, failing, heard, self._plugin.secret(result.id), random)
         found = self._found(case)
         unexplained = {c.name for c in result.checks if c.status != "passed"} - _explained(found)
         for match in found if not unexplained else [m for m in found if m.secret]:
@@ -204,18 +207,11 @@ def _explained(found: list[Match]) -> frozenset[str]:
 
 
 def _telling(case: _Case, left: frozenset[str]) -> list[str]:
-    """Of the checks that are left to explain the two by which faults are told apart: a public and a secret one.
-
-    Public ones that look at weights are left out: these start at random, and every answer hangs on them.
-    """
+    """Of the checks that are left to explain the two by which faults are told apart: a public and a secret one."""
     open_ = [name for name in case.failing if name in left]
     secret = [name for name in open_ if name in case.secret][:1]
-    public = [name for name in open_ if case.failing[name].public and not _looks_at_weights(case.heard[name])][:1]
+    public = [name for name in open_ if case.failing[name].public and not case.random][:1]
     return list(dict.fromkeys([*public, *secret]))
-
-
-def _looks_at_weights(heard: list[Heard]) -> bool:
-    return any(operation in ("tensors", "gradients") for operation, _ in heard)
 
 
 def _name(failing: dict[str, CheckResult], match: Match) -> None:
