@@ -58,11 +58,13 @@ class Charge:
         fault: Its name in the rubric.
         says: The sentence that the student reads.
         price: Points, before the exercise's failing checks set a limit.
+        mutants: Names by which its checks know it.
     """
 
     fault: str
     says: str
     price: float
+    mutants: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import sys
 from autograder.checks.result import CheckResult, ExerciseResult
 
 MARKS = {"passed": "✓", "missing": "–", "unknown": "?", "grader_error": "!"}
+_SAME = "The same as above."
 _WORDS = {
     "passed": "passed",
     "failed": "not right yet",
@@ -77,7 +78,8 @@ def show_panel(result: ExerciseResult) -> None:
 
 def panel_html(result: ExerciseResult) -> str:
     """The panel as HTML, everything in it escaped."""
-    items = "".join(_item(check, sentence) for check, sentence in result.told)
+    said = set[str]()
+    items = "".join(_item(check, sentence, said) for check, sentence in result.told)
     return (
         f'{STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
         f'style="--edge: {edge(result.status)}"><div class="top">{html.escape(_headline(result))}</div>{items}'
@@ -87,30 +89,48 @@ def panel_html(result: ExerciseResult) -> str:
 
 def panel_text(result: ExerciseResult) -> str:
     """The panel as plain text."""
-    lines = [_headline(result)]
+    lines, said = [_headline(result)], set[str]()
     for check, sentence in result.told:
         lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{_WORDS[check.status]}]")
-        for text in (check.diagnosis, check.message):
+        for text in (check.diagnosis, _once(check.message, said)):
             lines += [f"     {line}" for line in text.splitlines()]
     return "\n".join([*lines, _footer(result)])
 
 
-def _item(check: CheckResult, sentence: str) -> str:
-    why = f'<div class="why">{html.escape(check.diagnosis)}</div>' if check.diagnosis else ""
-    said = f"<pre>{html.escape(check.message)}</pre>" if check.message else ""
+def _item(check: CheckResult, sentence: str, told: set[str]) -> str:
+    why = f'<div class="why">{_code(check.diagnosis)}</div>' if check.diagnosis else ""
+    message = _once(check.message, told)
+    said = f"<pre>{_code(message)}</pre>" if message and message != _SAME else ""
+    said = f'<div class="state">{_SAME}</div>' if message == _SAME else said
     mark = MARKS.get(check.status, "✗")
     return (
         f'<div class="item"><span class="mark" style="color: {EDGES.get(check.status, EDGES["failed"])}" '
-        f'aria-hidden="true">{mark}</span><div class="body">{html.escape(sentence)} '
+        f'aria-hidden="true">{mark}</span><div class="body">{_code(sentence)} '
         f'<span class="state">({_WORDS[check.status]})</span>{why}{said}</div></div>'
     )
+
+
+def _once(message: str, told: set[str]) -> str:
+    """What a check says, in a word where one above has said it."""
+    if message and message in told:
+        return _SAME
+    told.add(message)
+    return message
+
+
+def _code(text: str) -> str:
+    """A text escaped, what stands between backquotes set as code."""
+    parts = html.escape(text).split("`")
+    if len(parts) % 2 == 0:
+        return "`".join(parts)
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
 def _headline(result: ExerciseResult) -> str:
     passed = sum(check.status == "passed" for check in result.checks)
     name = f"{result.id} {result.title}"
     if result.status == "passed":
-        return f"{name}: all {passed} checks pass"
+        return f"{name}: {'its one check passes' if passed == 1 else f'all {passed} checks pass'}"
     if result.status == "missing":
         return f"{name}: not done yet"
     return f"{name}: {passed} of {len(result.checks)} checks pass"
@@ -119,6 +139,8 @@ def _headline(result: ExerciseResult) -> str:
 def _footer(result: ExerciseResult) -> str:
     here = sum(check.points for check in result.checks)
     later = result.max_points - here
+    if later <= 0:
+        return f"These checks are worth all {result.max_points:g} points; no others run when graded."
     return (
         f"These checks are worth {here:g} of {result.max_points:g} points; checks worth {later:g} more run when graded."
     )

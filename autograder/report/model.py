@@ -154,7 +154,7 @@ def _hold_to_types(report: Report) -> None:
     texts += [report.outcome, report.problem, *report.notes]
     texts += [text for e in report.exercises for text in (e.id, e.title, e.printed, e.reason, e.reading, e.readings)]
     texts += [text for e in report.exercises for text in _list(e.unloaded)]
-    texts += [text for e in report.exercises for c in e.charges for text in (c.fault, c.says)]
+    texts += [text for e in report.exercises for c in e.charges for text in (c.fault, c.says, *_list(c.mutants))]
     texts += [text for e in report.exercises for text in e.dearest]
     texts += [text for c in checks for text in _list(c.faults)]
     texts += [text for c in checks for text in (c.exercise, c.name, c.sentence, c.message, c.diagnosis, c.details)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from autograder.checks.result import ExerciseResult
@@ -96,5 +97,15 @@ def _in_few_words(exercise: ExerciseResult) -> str:
     check = exercise.to_mend_first[0] if exercise.checks else None
     if check is None or check.status == "passed":  # staff set fewer points than the checks give
         return shortened(exercise.reason or "staff set its points.", _FEW_WORDS)
-    said = check.diagnosis or ("" if check.status == "failed" else check.message)
-    return shortened((said or f"not right yet: {check.sentence}").partition("\n")[0], _FEW_WORDS)
+    charged = exercise.charges[0].says if exercise.charges else ""
+    said = charged or check.diagnosis or ("" if check.status == "failed" else check.message)
+    return first_sentence((said or f"not right yet: {check.sentence}").partition("\n")[0], _FEW_WORDS)
+
+
+def first_sentence(text: str, length: int) -> str:
+    """As many whole sentences of a text as fit, one at least; only one that is very long is cut."""
+    if len(text) <= length:
+        return text
+    ends = [match.end() for match in re.finditer(r"[.!?:](?= |$)", text)]
+    fitting = [end for end in ends if end <= length] or ends[:1] or [len(text)]
+    return shortened(text[: fitting[-1]].rstrip(":") + ("." if text[fitting[-1] - 1] == ":" else ""), 2 * length)

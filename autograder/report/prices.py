@@ -19,11 +19,12 @@ def apply_rubric(result: ExerciseResult, rubric: Rubric) -> bool:
     for name in names:
         fault = rubric.faults.get(name)
         if name in rubric.in_full:
-            found[name] = Charge(name, _said(result, name), sum(c.lost for c in result.checks if name in c.faults))
+            worth = sum(check.lost for check in result.checks if name in check.faults)
+            found[name] = Charge(name, _said(result, name), worth, [name])
         elif fault is not None:
-            found[fault.name] = Charge(fault.name, fault.says, fault.price)
+            found[fault.name] = Charge(fault.name, fault.says, fault.price, list(fault.mutants))
         else:
-            found[name] = Charge(name, _said(result, name), result.dearest.get(name, result.max_points))
+            found[name] = Charge(name, _said(result, name), result.dearest.get(name, result.max_points), [name])
     charges = list(found.values())
     changed, result.charges = charges != result.charges, charges
     return changed
