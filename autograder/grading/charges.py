@@ -123,8 +123,7 @@ class Charging:
         parts = [part for fault in common for part in self._book.parts_of(fault)]
         match = self._best(case, parts, whole)
         if match is None:
-            pairs = [self._book.together(a, b) for i, a in enumerate(common) for b in common[i + 1 :]]
-            match = self._best(case, pairs, whole)
+            match = self._best(case, list(self._book.pairs_of(common)), whole)
         return [match] if match is not None else []
 
     def _best(self, case: _Case, faults: list[KnownFault], left: frozenset[str]) -> Match | None:

@@ -74,6 +74,13 @@ class FaultBook:
             for changes in itertools.combinations(fault.changes, count):
                 yield KnownFault(fault.names, fault.says, changes, fault.learned, part=True)
 
+    def pairs_of(self, faults: list[KnownFault]) -> Iterator[KnownFault]:
+        """Each two faults at once, also either in some of its places, where they do not change the same text."""
+        for one, other in itertools.combinations(faults, 2):
+            for first, second in itertools.product((one, *self.parts_of(one)), (other, *self.parts_of(other))):
+                if {old for old, _ in first.changes}.isdisjoint(old for old, _ in second.changes):
+                    yield self.together(first, second)
+
     def together(self, one: KnownFault, other: KnownFault) -> KnownFault:
         """Two faults at once."""
         return KnownFault(one.names + other.names, one.says + other.says, one.changes + other.changes)
