@@ -206,11 +206,12 @@ def _explained(found: list[Match]) -> frozenset[str]:
 
 
 def _telling(case: _Case, left: frozenset[str]) -> list[str]:
-    """Of the checks that are left to explain the two by which faults are told apart: a public and a secret one."""
+    """Of the checks that are left to explain the two by which faults are told apart: a public and a hidden one."""
     open_ = [name for name in case.failing if name in left]
-    secret = [name for name in open_ if name in case.secret][:1]
     public = [name for name in open_ if case.failing[name].public and not case.random][:1]
-    return list(dict.fromkeys([*public, *secret]))
+    hidden = [name for name in open_ if not case.failing[name].public]
+    secret = [name for name in hidden if name in case.secret]
+    return [*public, *(secret or hidden)[:1]]
 
 
 def _name(failing: dict[str, CheckResult], match: Match) -> None:

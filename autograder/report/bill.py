@@ -9,7 +9,6 @@ from autograder.checks.result import CheckResult, ExerciseResult
 
 _EXACT = 1e-9
 _RAISED = re.compile(r"Your code raised \w{1,60}(?: in code cell \d+, line \d+)?")
-_AS_GIVEN = "This part is as given, or its name is not defined."
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def bill(exercise: ExerciseResult) -> list[Line]:
     for check in exercise.to_mend_first:
         if check.lost > _EXACT and not (check.faults and exercise.charges):
             groups.setdefault(_reason(check), []).append(check)
-    lines += [Line(sum(check.lost for check in checks), says, len(checks)) for says, checks in groups.items()]
+    lines += [Line(sum(check.lost for check in checks), _says(checks[0]), len(checks)) for checks in groups.values()]
     return [line for line in lines if line.points > _EXACT]
 
 
@@ -64,9 +63,14 @@ def without(exercise: ExerciseResult, lines: list[Line]) -> str:
 
 
 def _reason(check: CheckResult) -> str:
+    """What checks have in common that share a line."""
+    if check.status in ("missing", "timeout", "memory"):
+        return check.status
+    return _says(check)
+
+
+def _says(check: CheckResult) -> str:
     """Why a check that no known fault explains failed."""
-    if check.status == "missing":
-        return _AS_GIVEN if check.message.startswith(_AS_GIVEN[:22]) else check.message.partition("\n")[0] or _AS_GIVEN
     if check.status == "failed":
         return check.diagnosis or f"Not right yet: {check.sentence}"
     if raised := _RAISED.match(check.message):
