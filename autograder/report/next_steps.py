@@ -103,9 +103,9 @@ def _in_few_words(exercise: ExerciseResult) -> str:
 
 
 def first_sentence(text: str, length: int) -> str:
-    """As many whole sentences of a text as fit, one at least; only one that is very long is cut."""
+    """As many whole sentences of a text as fit, one at least, if it is not twice as long; else what fits, cut."""
     if len(text) <= length:
         return text
-    ends = [match.end() for match in re.finditer(r"[.!?:](?= |$)", text)]
-    fitting = [end for end in ends if end <= length] or ends[:1] or [len(text)]
-    return shortened(text[: fitting[-1]].rstrip(":") + ("." if text[fitting[-1] - 1] == ":" else ""), 2 * length)
+    ends = [match.end() for match in re.finditer(r"[.!?](?= |$)", text)]
+    whole = [end for end in ends if end <= length] or [end for end in ends[:1] if end <= 2 * length]
+    return text[: whole[-1]] if whole else shortened(text, length)
