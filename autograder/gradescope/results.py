@@ -106,9 +106,9 @@ def _exercise(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
 
 
 def _charges(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
-    """What the exercise lost, line by line; with the points of the checks that faults of the rubric explain."""
+    """What the exercise lost, line by line, where faults of the rubric explain checks; with the points of those."""
     lines = bill(exercise)
-    if not lines:
+    if not lines or not exercise.charges:
         return []
     said = "\n".join(f"-{line.points:g} {line.says} ({line.where})" for line in lines)
     entry: dict[str, Any] = {
@@ -119,7 +119,7 @@ def _charges(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
         "tags": [exercise.id],
         "visibility": "visible",
     }
-    if report.score is not None and exercise.charges:
+    if report.score is not None:
         got = exercise.explained - sum(exercise.costs)
         entry |= {"score": _number(got), "max_score": _number(exercise.explained)}
     return [entry]

@@ -19,7 +19,7 @@ from autograder.checks.answers import answered_alike, said_alike, tells_somethin
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import Heard
-from autograder.checks.verdicts import add_diagnosis
+from autograder.checks.verdicts import add_diagnosis, told
 from autograder.grading.faults import FaultBook, KnownFault
 
 _MOST = 2  # faults at once
@@ -92,7 +92,25 @@ class Charging:
             for name in match.explains:
                 failing[name].faults = list(dict.fromkeys([*failing[name].faults, *match.fault.names]))
             result.dearest |= self._dearest(case, match)
+        for match in found:
             _name(failing, match)
+        if not any(check.diagnosis for check in failing.values()):
+            self._name_by_words(case)
+
+    def _name_by_words(self, case: _Case) -> None:
+        """Name a fault that says of one check just what the student's code does, but do not charge it for that."""
+        learned = [fault for fault in self._book.of(case.exercise) if fault.learned]
+        for name, check in case.failing.items():
+            if not any(letter.isdigit() for letter in told(check)):
+                continue
+            alike = set()
+            for fault in learned:
+                outcome = self._once(case, fault, name)
+                if outcome is not None and said_alike(check, outcome[0]):
+                    alike.add(fault.says[0])
+            if len(alike) == 1:
+                add_diagnosis(check, alike.pop(), guarded=False)
+                return
 
     def _found(self, case: _Case) -> list[Match]:
         """The faults that explain most: one, or two at once."""
@@ -146,15 +164,19 @@ class Charging:
 
     def _alike_in(self, case: _Case, fault: KnownFault, name: str) -> bool:
         """Whether a fault explains one check: asked first, since to run them all takes long."""
+        found = self._once(case, fault, name)
+        return found is not None and found[0].status == "failed" and answered_alike(case.heard[name], found[1])
+
+    def _once(self, case: _Case, fault: KnownFault, name: str) -> tuple[CheckResult, list[Heard]] | None:
+        """What one check comes to with a fault; None where that does not load."""
         if fault in case.runs:
-            outcome, answers = case.runs[fault][0][name], case.runs[fault][1][name]
-        else:
-            student = self._book.student(case.exercise, fault)
-            if student is None:
-                return False
-            outcome, answers = self._plugin.again(case.exercise, name, student, case.seed)
-            student.let_go()
-        return outcome.status == "failed" and answered_alike(case.heard[name], answers)
+            return case.runs[fault][0][name], case.runs[fault][1][name]
+        student = self._book.student(case.exercise, fault)
+        if student is None:
+            return None
+        found = self._plugin.again(case.exercise, name, student, case.seed)
+        student.let_go()
+        return found
 
     def _match(self, case: _Case, fault: KnownFault) -> Match | None:
         """What a fault explains; None where it does not count."""
