@@ -50,6 +50,23 @@ class Picture:
     dropped: int = 0
 
 
+@dataclass(frozen=True)
+class Charge:
+    """A fault that explains failing checks, and what it costs.
+
+    Attributes:
+        fault: Its name in the rubric.
+        says: The sentence that the student reads.
+        price: Points, before the exercise's failing checks set a limit.
+        mutants: Names by which its checks know it.
+    """
+
+    fault: str
+    says: str
+    price: float
+    mutants: list[str] = field(default_factory=list)
+
+
 @dataclass
 class CheckResult:
     """The outcome of one check.
@@ -68,6 +85,7 @@ class CheckResult:
         cell: The code cell in which student code stopped, from 1; 0 where it did not or that is not known.
         line: The line within that cell, from 1, or 0.
         picture: What to draw of a failure; of public checks alone.
+        faults: The known faults that explain a failure, by the names of their mutants; empty where none does.
     """
 
     exercise: str
@@ -83,11 +101,17 @@ class CheckResult:
     cell: int = 0
     line: int = 0
     picture: Picture | None = None
+    faults: list[str] = field(default_factory=list)
 
     @property
     def earned(self) -> float:
-        """Points that it gives."""
+        """Points that it gives by itself."""
         return self.points if self.status == "passed" else 0.0
+
+    @property
+    def lost(self) -> float:
+        """Points that it does not give."""
+        return self.points - self.earned
 
 
 @dataclass
@@ -108,6 +132,9 @@ class ExerciseResult:
         reading: "whole" where the results come from the notebook run as a whole; else "", the definitions alone.
         readings: For staff: why it was read twice, and what either reading gave; "" where once was enough.
         unloaded: What of the notebook did not load, or is not here, as far as a student may read it.
+        dearest: For each of its checks' faults the points of the dearest check that the fault alone fails: its price
+            where the rubric has none.
+        charges: What its faults cost, by the rubric; empty where no check is explained by one.
     """
 
     id: str
@@ -122,6 +149,8 @@ class ExerciseResult:
     reading: str = ""
     readings: str = ""
     unloaded: list[str] = field(default_factory=list)
+    dearest: dict[str, float] = field(default_factory=dict)
+    charges: list[Charge] = field(default_factory=list)
 
     @property
     def points(self) -> float:
@@ -130,8 +159,22 @@ class ExerciseResult:
 
     @property
     def earned(self) -> float:
-        """Points that the checks give."""
-        return sum(check.earned for check in self.checks)
+        """Points that the checks give, each fault charged once."""
+        return sum(check.earned for check in self.checks) + self.explained - sum(self.costs)
+
+    @property
+    def explained(self) -> float:
+        """Points of the failing checks that are charged to faults, in place of one by one."""
+        return sum(check.lost for check in self.checks if check.faults) if self.charges else 0.0
+
+    @property
+    def costs(self) -> list[float]:
+        """What each of the charges takes, in their order: its price, together no more than those checks are worth."""
+        left, taken = self.explained, list[float]()
+        for charge in self.charges:
+            taken.append(min(charge.price, left))
+            left -= taken[-1]
+        return taken
 
     @property
     def to_mend_first(self) -> list[CheckResult]:
@@ -164,10 +207,12 @@ class ExerciseResult:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ExerciseResult:
         """Rebuild from `to_json`."""
-        nested = ("points", "status", "checks", "code")
+        nested = ("points", "status", "checks", "code", "charges")
         plain = {key: value for key, value in content.items() if key not in nested}
         code = [Code(**part) for part in content.get("code", [])]
-        return cls(**plain, code=code, checks=[_check_from_json(check) for check in content["checks"]])
+        charges = [Charge(**entry) for entry in content.get("charges", [])]
+        checks = [_check_from_json(check) for check in content["checks"]]
+        return cls(**plain, code=code, charges=charges, checks=checks)
 
 
 def shown_sentences(sentences: Sequence[str]) -> list[str]:

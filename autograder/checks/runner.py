@@ -23,9 +23,9 @@ import safetensors.torch
 import torch
 
 from autograder.checks.result import CheckResult
-from autograder.checks.student import LocalStudent, Student
+from autograder.checks.student import BaseStudent, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import importable
-from autograder.checks.verdicts import add_diagnosis, blank, came_from, exercise_of, is_public, judge, told, unfit
+from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, unfit
 from autograder.runtime.cpu_limit import cpu_limit
 
 # Plugins of pytest's own that would take time at each check, or write where nobody reads.
@@ -43,7 +43,7 @@ class SuitePlugin:
         reference: Folder with the stored tensors: `public/` and, on staff's machines, `hidden/`.
         serve: Called once the suites are collected, in place of pytest's own loop; it calls `run`.
         solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
-        faults: Gives known faults of an exercise, a sentence and a student who has it.
+        listen: Whether to keep what student code answers to each check: known faults will be held against it.
         seconds: CPU time of this process that a run of checks may take, the solution's included; None for no end.
     """
 
@@ -52,14 +52,15 @@ class SuitePlugin:
         reference: Path,
         serve: Serve,
         solution: Callable[[str], Student] | None = None,
-        faults: Callable[[str], list[tuple[str, Student]]] | None = None,
+        listen: bool = False,
         seconds: float | None = None,
     ) -> None:
         self._reference = reference
-        self._faults = faults
+        self._listens = listen
+        self._numbers = torch.Generator()  # the `rng` of the check that runs
+        self._made: dict[str, tuple[str, torch.Tensor]] = {}  # by key of `once`: in which check, from which numbers on
+        self.heard: dict[str, list[Heard]] = {}  # by check: what the code that was run last answered
         self._seconds = seconds
-        self._seed_of_faults = 0
-        self._faults_told: dict[tuple[str, int, bool], str] = {}
         self._serve = serve
         self._solution = solution
         self._items: dict[str, list[pytest.Item]] = {}  # by exercise
@@ -159,7 +160,8 @@ class SuitePlugin:
         """Random numbers that the student cannot foresee, the same again from the same seed."""
         name = request.node.nodeid.rsplit("::", 1)[-1]
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        self._numbers = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return self._numbers
 
     @pytest.fixture(name="stored")
     def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
@@ -198,9 +200,11 @@ class SuitePlugin:
         """
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
         results, left = [], self._seconds
+        self.heard, self._made = {}, {}
         items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
+            self._listen(self._outcome.name)
             started, used = time.perf_counter(), time.process_time()
             self._left = left
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -213,11 +217,32 @@ class SuitePlugin:
                 self._outcome.status = "grader_error"
                 self._outcome.message = "This check did not come to a verdict. That is our fault."
             results.append(self._outcome)
-        self._name_fault(exercise, results)
         self._outcome = self.student = None
         if isinstance(known := self._solutions.get(exercise), LocalStudent):
             known.let_go()
         return results
+
+    def _listen(self, name: str) -> None:
+        if self._listens and isinstance(self.student, BaseStudent):
+            self.student.heard = self.heard[name] = []
+            self.student.making = functools.partial(self._note_numbers, name)
+
+    def _note_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
+        """Note from which random numbers on something is made that several checks share."""
+        self._made.setdefault(key, (name, self._numbers.get_state()))
+        return make()
+
+    def _same_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
+        """Make it from the same numbers, though the check that asked for it first does not run."""
+        first, start = self._made.get(key, (name, None))
+        if first == name or start is None:
+            return make()
+        here = self._numbers.get_state()
+        self._numbers.set_state(start)
+        try:
+            return make()
+        finally:
+            self._numbers.set_state(here)
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -240,37 +265,40 @@ class SuitePlugin:
         finally:
             self.student, self._outcome = student, outcome
 
-    def _name_fault(self, exercise: str, results: list[CheckResult]) -> None:
-        """Where no check could say what is wrong: look for a known fault that fails one of them just so."""
-        failed = [r for r in results if r.status == "failed"]
-        if self._faults is None or not failed or any(r.diagnosis for r in results):
-            return
-        items = {blank(item).name: item for item in self._items[exercise]}
-        said = {r.name: told(r) for r in failed if any(c.isdigit() for c in told(r))}
-        for result in failed:
-            if result.name not in said:
-                continue
-            alike = set()
-            for sentence, student in self._faults(exercise):
-                if self._told_of(items[result.name], student) == said[result.name]:
-                    alike.add(sentence)
-            if len(alike) == 1:
-                add_diagnosis(result, alike.pop(), self._guarded)
-                return
+    def again(self, exercise: str, name: str, student: BaseStudent, seed: int) -> tuple[CheckResult, list[Heard]]:
+        """Run one check on other code, a known fault's say: what came of it, and what the code answered.
 
-    def _told_of(self, item: pytest.Item, student: Student) -> str:
-        """What a check says of a known fault; remembered as long as the seed is the same."""
-        if self._seed_of_faults != self.seed:
-            self._seed_of_faults = self.seed
-            self._faults_told.clear()
-        key = (item.nodeid, id(student), self._guarded)
-        if key not in self._faults_told:
-            self.student, self._outcome = student, blank(item)
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-            self._faults_told[key] = told(self._outcome)
-            if isinstance(student, LocalStudent):
-                student.let_go()
-        return self._faults_told[key]
+        Its random numbers, and those of what it shares with other checks, are those of the last `run`.
+
+        Args:
+            exercise: Its id.
+            name: The check's.
+            student: The other code.
+            seed: What random inputs are drawn from.
+        """
+        item = next(item for item in self._items[exercise] if blank(item).name == name)
+        self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
+        self._outcome, heard = blank(item), list[Heard]()
+        student.heard, student.making = heard, functools.partial(self._same_numbers, name)
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        outcome, student.heard, student.making = self._outcome, None, None
+        self._outcome = self.student = None
+        return outcome, heard
+
+    def all_again(
+        self, exercise: str, student: BaseStudent, seed: int
+    ) -> tuple[list[CheckResult], dict[str, list[Heard]]]:
+        """The same for all checks of an exercise; nothing that `run` has left is lost."""
+        before = self.heard, self._made
+        outcomes, heard = self.run(exercise, student, seed), self.heard
+        student.heard = student.making = None
+        self.heard, self._made = before
+        return outcomes, heard
+
+    def secret(self, exercise: str) -> set[str]:
+        """Names of the checks of an exercise whose inputs nobody can know: hidden ones that draw random numbers."""
+        items = self._items.get(exercise, [])
+        return {blank(i).name for i in items if not is_public(i) and "rng" in getattr(i, "fixturenames", ())}
 
 
 def collect(folders: list[Path], plugin: SuitePlugin) -> None:

@@ -17,6 +17,9 @@ from autograder.runtime.values import ValueRefused, copied
 from autograder.runtime.workbench import Workbench
 
 Made = TypeVar("Made")
+Heard = tuple[str, Any]  # an operation, and the answer or the `StudentError` that it raised
+
+_MOST_HEARD = 2**22  # numbers, letters and parts of all answers to a check: what comes later is not kept
 
 
 class Student(Protocol):
@@ -132,16 +135,54 @@ class Handle:
         return history
 
 
+class TooMuch:
+    """Stands for an answer that was not kept."""
+
+
+def _size(answer: Any) -> int:
+    """About how many numbers, letters and parts an answer has."""
+    if isinstance(answer, torch.Tensor):
+        return 1 + answer.numel()
+    if isinstance(answer, dict):
+        return 1 + sum(_size(key) + _size(value) for key, value in answer.items())
+    if isinstance(answer, (list, tuple)):
+        return 1 + sum(map(_size, answer))
+    return 1 + (len(answer) if isinstance(answer, str) else 0)
+
+
 class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 
+    heard: list[Heard] | None = None  # what the code answered since somebody put a list here; None: nobody listens
+    making: Callable[[str, Callable[[], Any]], Any] | None = None  # makes what `once` keeps, in place of `once` itself
+
     def __init__(self) -> None:
         self._shared: dict[str, Handle] = {}
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, tuple[Any, list[Heard]]] = {}
+        self._room = _MOST_HEARD
 
     def do(self, operation: str, **arguments: Any) -> Any:
-        """Perform an operation; subclasses say where."""
+        """Perform an operation; subclasses say where, in `perform`."""
+        try:
+            answer = self.perform(operation, arguments)
+        except StudentError as error:
+            self._hear(operation, error)
+            raise
+        self._hear(operation, answer)
+        return answer
+
+    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """Perform an operation."""
         raise NotImplementedError
+
+    def _hear(self, operation: str, answer: Any) -> None:
+        """Keep an answer for who listens, as long as all of them are not too large."""
+        if self.heard is None:
+            return
+        if not self.heard:
+            self._room = _MOST_HEARD
+        self._room -= _size(answer)
+        self.heard.append((operation, answer if self._room >= 0 else TooMuch()))
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the student's."""
@@ -171,9 +212,13 @@ class BaseStudent:
     def once(self, key: str, make: Callable[[], Made]) -> Made:
         """What `make` gives, which several checks ask for alike: made once, unless it raises. Nobody may change it."""
         if key not in self._known:
-            self._known[key] = make()
-        made: Made = self._known[key]
-        return made
+            start = len(self.heard or [])
+            made = self.making(key, make) if self.making else make()
+            self._known[key] = (made, (self.heard or [])[start:])
+        elif self.heard is not None:  # each check that asks for it has heard it
+            self.heard += self._known[key][1]
+        found: Made = self._known[key][0]
+        return found
 
 
 class LocalStudent(BaseStudent):
@@ -198,7 +243,7 @@ class LocalStudent(BaseStudent):
         self._shared.clear()
         self._known.clear()
 
-    def do(self, operation: str, **arguments: Any) -> Any:
+    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """See `Student.do`."""
         try:
             return copied(self.workbench.do(operation, **copied(arguments)))

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.checks.result import CheckResult
+from autograder.checks.result import Charge, CheckResult
+from autograder.commands.class_report import priced
 from autograder.report.files import read_reports
 from autograder.report.model import Report
 from autograder.report.terminal import printable
@@ -47,6 +48,9 @@ class Change:
 def changes(new: Path, old: Path) -> list[Change]:
     """Who gained and who lost between two runs, and why; the greatest loss first, who cannot be compared last.
 
+    The old run counts as it was graded, the new one by the rubric as it is now: with one folder for both that is what
+    another price changes, before anything is written.
+
     Raises:
         KitError: One of the folders holds no reports.
     """
@@ -58,6 +62,8 @@ def changes(new: Path, old: Path) -> list[Change]:
             raise KitError(f"{folder} holds no reports. Give the folder that `fcoskit grade` wrote with --out.")
         runs.append(reports)
     earlier, later = runs
+    for assignment_id in {report.assignment for report in later.values()}:
+        priced(assignment_id, [report for report in later.values() if report.assignment == assignment_id])
     found = []
     for student in sorted(earlier.keys() | later.keys()):
         one, two = earlier.get(student), later.get(student)
@@ -98,6 +104,8 @@ def _why(one: Report | None, two: Report | None) -> list[str]:
         hand = next((e.by_hand for e in one.exercises if e.id == exercise.id), None)
         if hand != exercise.by_hand:
             lines.append(f"{exercise.id}: points set by hand: {_points(hand)} -> {_points(exercise.by_hand)}")
+        was = next((e.charges for e in one.exercises if e.id == exercise.id), [])
+        lines += [f"{exercise.id} {line}" for line in _prices(was, exercise.charges)]
         for check in exercise.checks:
             old = before.pop((exercise.id, check.name), None)
             if old is None:
@@ -108,6 +116,17 @@ def _why(one: Report | None, two: Report | None) -> list[str]:
                     f"{exercise.id} {check.name}: {_state(old)} -> {_state(check)}{'. ' + said if said else ''}"
                 )
     return lines + [f"{exercise} {name}: no such check any more" for exercise, name in before]
+
+
+def _prices(was: list[Charge], now: list[Charge]) -> list[str]:
+    """What became of the faults that an exercise is charged with."""
+    old, new = ({charge.fault: charge for charge in part} for part in (was, now))
+    lines = []
+    for fault, charge in {**old, **new}.items():
+        states = [f"-{part[fault].price:g}" if fault in part else "not charged" for part in (old, new)]
+        if states[0] != states[1]:
+            lines.append(f"fault {fault}: {states[0]} -> {states[1]}. {charge.says}")
+    return lines
 
 
 def _points(value: float | None) -> str:

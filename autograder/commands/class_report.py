@@ -9,10 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from autograder.course.assignment import load_assignment
+from autograder.course.rubric import FILE as RUBRIC
+from autograder.course.rubric import read_rubric
 from autograder.report.anonymous import read_key, rows, shared_summary
 from autograder.report.class_page import class_page, shared_page
 from autograder.report.files import CANVAS, CHECKS, PAGE, read_class, write_whole
 from autograder.report.model import Report
+from autograder.report.prices import apply_rubric_to
 from autograder.report.spreadsheets import (
     CanvasFile,
     canvas_csv,
@@ -130,6 +133,7 @@ def the_class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Repo
         others = ", ".join(left)
         lines.append(f"This is about {chosen}; the folder holds reports of other assignments, left out: {others}.")
     kept = [(name, report) for name, report in found if report.assignment == chosen]
+    lines += priced(chosen, [report for _, report in kept])
     suites = Counter(report.suites for _, report in kept).most_common()
     if len(suites) > 1:
         told = ", ".join(f"{count} by {digest or 'unknown'}" for digest, count in suites) if names else f"{len(suites)}"
@@ -138,6 +142,22 @@ def the_class(folder: Path, *, names: bool = True) -> tuple[list[tuple[str, Repo
             "Grade them again with the same suites before you compare."
         )
     return kept, lines, bool(broken)
+
+
+def priced(assignment_id: str, reports: list[Report]) -> list[str]:
+    """Price the faults in some reports by the rubric as it is now; says so where that changes any."""
+    try:
+        rubric = read_rubric(load_assignment(assignment_id).folder)
+    except KitError as error:
+        with_prices = any(exercise.charges for report in reports for exercise in report.exercises)
+        return [f"{RUBRIC} was not looked at: {error}"] if with_prices else []
+    changed = sum(apply_rubric_to(report, rubric) for report in reports)
+    if not changed:
+        return []
+    return [
+        f"{RUBRIC} has changed since grading: here {changed} of {len(reports)} reports are priced by it as it is now. "
+        "Run `fcoskit grade` again for the students' pages and grades.csv; no code runs again for that."
+    ]
 
 
 def _notes(folder: Path, reports: list[Report]) -> list[str]:

@@ -1,8 +1,8 @@
 """`fcoskit validate`: do the suites catch what is wrong, name it, and let pass what is right?
 
 Every case of `cases.py` is graded as a submission is, in the sandbox. The suites hold if the solution gets all
-points and the blank release none; each mutant loses points in its own exercise and in no other, and nine of
-ten are named; each variant keeps every point; and each check fails on some mutant.
+points and the blank release none; each mutant loses points in its own exercise and in no other, at the price of the
+rubric, and nine of ten are named; each variant keeps every point; and each check fails on some mutant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from rich.table import Table
 
 from autograder.checks.result import CheckResult
 from autograder.commands.front import progress_bar
+from autograder.commands.price_proof import Cost, price_lines, price_problems
 from autograder.course.assignment import Assignment
+from autograder.course.rubric import read_rubric
 from autograder.grading.cases import BLANK, SOLUTION, Case, concerns, load_proof, write_case
 from autograder.grading.record import write_record
 from autograder.intake.submissions import Submission
@@ -42,6 +44,7 @@ class Verdict:
         tripped: Checks, as "exercise/name", that did not pass.
         named: For a wrong solution: the feedback holds the words it must; for an unseen one, any diagnosis.
         wrong: What must not be, in words; empty if all is well.
+        cost: For a fault in one exercise: what it lost there.
     """
 
     case: Case
@@ -49,6 +52,7 @@ class Verdict:
     tripped: frozenset[str] = frozenset()
     named: bool = False
     wrong: list[str] = field(default_factory=list)
+    cost: Cost | None = None
 
 
 @dataclass
@@ -58,10 +62,17 @@ class Proof:
     Attributes:
         verdicts: One a case.
         idle: Checks that fail on no mutant.
+        prices: Where the costs of faults are not those of the rubric.
     """
 
     verdicts: list[Verdict]
     idle: list[str]
+    prices: list[str] = field(default_factory=list)
+
+    @property
+    def costs(self) -> list[Cost]:
+        """What each mutant with a fault in one exercise lost there."""
+        return [v.cost for v in self.of("mutant") if v.cost is not None]
 
     def of(self, kind: str, exercise: str = "") -> list[Verdict]:
         """Verdicts of one kind, of one exercise if it is given."""
@@ -83,6 +94,7 @@ class Proof:
         """Why the suites do not hold; empty if they do."""
         found = [line for v in self.verdicts if v.case.kind != "unseen" for line in v.wrong]
         found += [f"no mutant fails the check {name}: remove it, or add one" for name in self.idle]
+        found += self.prices
         if self.named_share < NAMED_SHARE:
             found.append(f"{self.named_share:.0%} of the mutants are named, at least {NAMED_SHARE:.0%} must be")
         return found
@@ -129,6 +141,8 @@ def validate(
         told = sum(bool(v.lost) and v.named for v in unseen)
         said = f"Unseen faults: {caught} of {len(unseen)} caught, {told} with a diagnosis or the place of the error"
         console.print(f"{said}. (Only counted: nothing is mended for them one by one.)")
+    for line in price_lines(proof.costs, read_rubric(assignment.folder)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     nameless = [v.case.sample.student for v in mutants if not v.named]
     if nameless:
         shown = f"Caught or not, not named: {', '.join(nameless)}"
@@ -198,7 +212,10 @@ def prove(
         {_id(check) for e in solution.exercises for check in e.checks if check.exercise in known} if solution else set()
     )
     tripped = {check for v in verdicts if v.case.kind == "mutant" for check in v.tripped}
-    return Proof(verdicts, sorted(every - tripped))
+    proof = Proof(verdicts, sorted(every - tripped))
+    mutants = frozenset(c.sample.student for c in load_proof(assignment) if c.kind == "mutant")
+    proof.prices = price_problems(proof.costs, read_rubric(assignment.folder), mutants)
+    return proof
 
 
 def _write(assignment: Assignment, cases: list[Case], folder: Path, stop: threading.Event) -> list[Submission]:
@@ -224,6 +241,9 @@ def judge(case: Case, report: Report) -> Verdict:
         verdict.wrong += [f"{name}: loses points in {e}, too" for e in sorted(verdict.lost - own)]
         said = [check for check in checks if check.status != "passed" and check.exercise in own]
         verdict.named = _named(case, said)
+        if len(own) == 1:
+            lost = [Cost(name, e.id, e.max_points - e.points, e.max_points) for e in exercises if e.id in own]
+            verdict.cost = lost[0] if lost else None
     else:
         for check in checks:
             if check.status != "passed":

@@ -37,7 +37,8 @@ def suites_digest(assignment: Assignment) -> str:
 def deciding_files(assignment: Assignment) -> set[Path]:
     """Files of the kit, the suites and the helpers that a verdict depends on."""
     rooms = [PACKAGE / room for room in DECIDING]
-    folders = [*rooms, assignment.suites, assignment.reference, *shipped(assignment)]
+    faults = assignment.proof / "mutants"  # what explains failing checks; their prices, in rubric.toml, do not count
+    folders = [*rooms, assignment.suites, assignment.reference, faults, *shipped(assignment)]
     return {path for folder in folders for path in folder.rglob("*") if path.suffix in _KINDS}
 
 

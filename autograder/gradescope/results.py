@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
+from autograder.report.bill import bill, without
 from autograder.report.html import FIGURE_MARKS, MARKS
 from autograder.report.model import Report
 from autograder.report.next_steps import begin
@@ -87,7 +88,7 @@ def _figure(figure: Figure) -> str:
 
 def _exercise(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
     """An entry for each check, then one for staff."""
-    entries, told = [], set[str]()
+    entries, told = _charges(report, exercise), set[str]()
     for number, check in enumerate(exercise.checks, start=1):
         entry: dict[str, Any] = {
             "number": f"{exercise.id}.{number}",
@@ -97,17 +98,39 @@ def _exercise(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
             "tags": [exercise.id, "public" if check.public else "only when graded"],
             "visibility": "visible",
         }
-        if report.score is not None:
+        if report.score is not None and not (check.faults and exercise.charges):
             entry |= {"score": _number(check.earned), "max_score": _number(check.points)}
         entries.append(entry)
     details = _details(exercise)
     return [*entries, _for_staff(f"{exercise.id} {exercise.title}", details)] if details else entries
 
 
+def _charges(report: Report, exercise: ExerciseResult) -> list[dict[str, Any]]:
+    """What the exercise lost, line by line, where faults of the rubric explain checks; with the points of those."""
+    lines = bill(exercise)
+    if not lines or not exercise.charges:
+        return []
+    said = "\n".join(f"-{line.points:g} {line.says} ({line.where})" for line in lines)
+    entry: dict[str, Any] = {
+        "number": exercise.id,
+        "name": _plain(f"{exercise.id} {exercise.title}: what it lost"),
+        "status": "failed",
+        "output": _plain(f"{said}\n\n{without(exercise, lines)}"),
+        "tags": [exercise.id],
+        "visibility": "visible",
+    }
+    if report.score is not None:
+        got = exercise.explained - sum(exercise.costs)
+        entry |= {"score": _number(got), "max_score": _number(exercise.explained)}
+    return [entry]
+
+
 def _words(check: CheckResult, told: set[str]) -> list[str]:
     """What the student reads of a check; what an earlier one of the exercise said already, in a word."""
     state = MARKS[check.status][1]
     words = [f"{state[0].upper()}{state[1:]}{'' if check.public else ', only when graded'}."]
+    if check.faults:
+        words[0] += " Its points are counted above, with the fault."
     for text in (check.diagnosis, check.message):
         if text:
             words.append(_SAME if text in told else text)

@@ -9,6 +9,7 @@ import time
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
+from autograder.grading.charges import Charging
 from autograder.grading.map_score import Asked, measure, not_possible, scored
 from autograder.grading.newer_python import hold_back, newer_notes
 from autograder.grading.readings import check_exercise, checks_of, read_again
@@ -35,6 +36,7 @@ def grade_notebook(
     host: Host,
     skip: tuple[str, ...] = (),
     asked: Asked | None = None,
+    charging: Charging | None = None,
 ) -> Report:
     """Fill in a blank report.
 
@@ -47,6 +49,7 @@ def grade_notebook(
         host: The sandbox that student code runs in.
         skip: Exercises to leave out.
         asked: What to measure weights by; without it they are taken for not handed in.
+        charging: Charges faults once; without it each failing check costs its points.
     """
     started = time.perf_counter()
     host.next_submission()
@@ -72,10 +75,10 @@ def grade_notebook(
         if report.problem:
             report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
         else:
-            result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host)
+            result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host, charging)
             report.exercises.append(result)
     if not report.problem:
-        read_again(assignment, plugin, report, slices, sources, host)
+        read_again(assignment, plugin, report, slices, sources, host, charging)
         for result in report.exercises:
             hold_back(result, slices[result.id])
     if assignment.map is not None and assignment.map.id not in skip:
@@ -116,6 +119,7 @@ def _grade_exercise(
     piece: Slice,
     report: Report,
     host: Host,
+    charging: Charging | None,
 ) -> ExerciseResult:
     """The first reading: what the exercise leans on, and nothing else."""
     result = check_exercise(
@@ -124,6 +128,7 @@ def _grade_exercise(
         plugin,
         report,
         lambda bound: SandboxedStudent(assignment, piece, host, bound.sent, bound.asked),
+        charging,
     )
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":

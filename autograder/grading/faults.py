@@ -1,46 +1,109 @@
-"""Known faults, loaded as students: what fails a check just as one of them does, has that fault.
+"""Known faults, loaded as students: what answers a check just as one of them does, has that fault.
 
-The book is the mutants of `cases.py` that are marked `learned`, each with the sentence that a student should
-read. It is opened on staff's machines alone, and only where a check fails that no hypothesis explains.
+The book is the mutants of the proof, each a few changes of the solution. It is opened on staff's machines alone, in the
+grading process and never where student code runs, and only where a check fails.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-from autograder.checks.student import Student
-from autograder.course.assignment import Assignment
+from autograder.checks.student import LocalStudent
+from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.substitutes import load_solution
 from autograder.runtime.errors import KitError
 
+Changes = tuple[tuple[str, str], ...]
+_MOST_PLACES = 4  # changes of a fault that is tried in parts
 
+
+@dataclass(frozen=True)
+class KnownFault:
+    """A fault, a part of one, or two of them.
+
+    Attributes:
+        names: Of the mutants: one, or two for a pair.
+        says: Words that the feedback of each must hold.
+        learned: Whether those words are a sentence for the student.
+        changes: Of the solution's text.
+        common: Whether the fault is tried in parts, and together with others.
+        part: Whether some of its changes are left out.
+    """
+
+    names: tuple[str, ...]
+    says: tuple[str, ...]
+    changes: Changes
+    learned: bool = False
+    common: bool = False
+    part: bool = False
+
+
+@dataclass
 class FaultBook:
     """The known faults of an assignment.
 
-    Args:
+    Attributes:
         assignment: Whose.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
-        self._assignment = assignment
-        self._loaded: dict[str, list[tuple[str, Student]]] = {}
+    assignment: Assignment
+    _faults: dict[str, list[KnownFault]] = field(default_factory=dict)
+    _loaded: dict[tuple[str, Changes], LocalStudent | None] = field(default_factory=dict)
 
-    def of(self, exercise_id: str) -> list[tuple[str, Student]]:
-        """The faults of an exercise: a sentence, and the solution with that fault; loaded once."""
-        if exercise_id not in self._loaded:
-            self._loaded[exercise_id] = list(self._load(exercise_id))
-        return self._loaded[exercise_id]
+    def of(self, exercise_id: str) -> list[KnownFault]:
+        """The faults of an exercise, in the order of the proof; read once.
 
-    def _load(self, exercise_id: str) -> list[tuple[str, Student]]:
-        exercise = self._assignment.exercise(exercise_id)
-        found: list[tuple[str, Student]] = []
-        for path in sorted((self._assignment.proof / "mutants").glob("*.toml")):
-            for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", []):
-                if entry.get("learned") is not True or entry["loses"] != [exercise_id]:
-                    continue
-                changes = tuple((change["old"], change["new"]) for change in entry["change"])
-                with contextlib.suppress(KitError), contextlib.redirect_stdout(io.StringIO()):
-                    found.append((str(entry["says"]), load_solution(self._assignment, exercise, changes=changes)))
-        return found
+        Raises:
+            KitError: A file of the proof cannot be read.
+        """
+        if exercise_id not in self._faults:
+            self._faults[exercise_id] = [fault for fault, of in self._entries() if of == [exercise_id]]
+        return self._faults[exercise_id]
+
+    def parts_of(self, fault: KnownFault) -> Iterator[KnownFault]:
+        """A fault in some of its places: with each choice of its changes that is neither none nor all."""
+        if len(fault.changes) > _MOST_PLACES:
+            return
+        for count in range(len(fault.changes) - 1, 0, -1):
+            for changes in itertools.combinations(fault.changes, count):
+                yield KnownFault(fault.names, fault.says, changes, fault.learned, part=True)
+
+    def pairs_of(self, faults: list[KnownFault]) -> Iterator[KnownFault]:
+        """Each two faults at once, also either in some of its places, where they do not change the same text."""
+        for one, other in itertools.combinations(faults, 2):
+            for first, second in itertools.product((one, *self.parts_of(one)), (other, *self.parts_of(other))):
+                if {old for old, _ in first.changes}.isdisjoint(old for old, _ in second.changes):
+                    yield self.together(first, second)
+
+    def together(self, one: KnownFault, other: KnownFault) -> KnownFault:
+        """Two faults at once."""
+        return KnownFault(one.names + other.names, one.says + other.says, one.changes + other.changes)
+
+    def student(self, exercise_id: str, fault: KnownFault) -> LocalStudent | None:
+        """The solution with a fault; None where that is no code that loads. Loaded once."""
+        key = (exercise_id, fault.changes)
+        if key not in self._loaded:
+            self._loaded[key] = self._load(self.assignment.exercise(exercise_id), fault.changes)
+        return self._loaded[key]
+
+    def _load(self, exercise: Exercise, changes: Changes) -> LocalStudent | None:
+        with contextlib.suppress(KitError), contextlib.redirect_stdout(io.StringIO()):
+            return load_solution(self.assignment, exercise, changes=changes)
+        return None
+
+    def _entries(self) -> Iterator[tuple[KnownFault, Any]]:
+        for path in sorted((self.assignment.proof / "mutants").glob("*.toml")):
+            try:
+                entries = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
+                for entry in entries:
+                    changes = tuple((change["old"], change["new"]) for change in entry["change"])
+                    flags = entry.get("learned") is True, entry.get("common") is True
+                    yield KnownFault((entry["name"],), (str(entry.get("says", "")),), changes, *flags), entry["loses"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise KitError(f"{path} cannot be used: {error}. A TA has to mend that file.") from error

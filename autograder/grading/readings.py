@@ -14,9 +14,12 @@ from collections.abc import Callable
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
+from autograder.course.rubric import read_rubric
+from autograder.grading.charges import Answers, Charging
 from autograder.grading.substitutes import StandIns, stand_ins
 from autograder.parsing.slicing import Slice
 from autograder.report.model import Report
+from autograder.report.prices import apply_rubric
 from autograder.report.readings import SECOND_BROKE
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
@@ -29,7 +32,12 @@ MakeStudent = Callable[[StandIns], SandboxedStudent]
 
 
 def check_exercise(
-    assignment: Assignment, exercise: Exercise, plugin: SuitePlugin, report: Report, make: MakeStudent
+    assignment: Assignment,
+    exercise: Exercise,
+    plugin: SuitePlugin,
+    report: Report,
+    make: MakeStudent,
+    charging: Charging | None = None,
 ) -> ExerciseResult:
     """Run the checks of an exercise, with one set of stand-ins after the other until it has all points.
 
@@ -39,8 +47,10 @@ def check_exercise(
         plugin: With the suites collected.
         report: With the results of the exercises before it, and the seed.
         make: Makes the student, for some stand-ins.
+        charging: Charges faults once, but for exercises of which students are told nothing.
     """
     result = ExerciseResult(exercise.id, exercise.title, exercise.points)
+    heard: Answers = {}
     ids = [e.id for e in assignment.exercises]
     earlier = [r for r in report.exercises if r.id in ids[: ids.index(exercise.id)]]
     try:
@@ -53,10 +63,14 @@ def check_exercise(
             result.peak_megabytes = max(result.peak_megabytes, student.peak_megabytes)
             if not result.checks or sum(c.earned for c in checks) > result.earned:
                 result.checks, result.printed = checks, student.printed
+                heard = {} if student.guard(bound.guarded) else plugin.heard
             if not bound.guarded:
                 result.unloaded = worth_telling(student.problems)
             if result.earned == exercise.points:
                 break
+        if charging is not None:
+            charging.charge(result, heard, report.seed)
+            apply_rubric(result, read_rubric(assignment.folder))
     except Exception:  # the suites' own machinery broke: ours, and only this exercise's
         result.checks = [_ours(check, traceback.format_exc()) for check in checks_of(plugin, exercise)]
     return result
@@ -69,6 +83,7 @@ def read_again(
     slices: dict[str, Slice],
     sources: list[str],
     host: Host,
+    charging: Charging | None = None,
 ) -> None:
     """Give the exercises that lost points in the first reading, and may have lost them to it, the second.
 
@@ -79,6 +94,7 @@ def read_again(
         slices: Of the first reading, by exercise.
         sources: The notebook's code cells as they stand.
         host: The sandbox; no worker may be in it.
+        charging: As for `check_exercise`.
     """
     whole = WholeNotebook(assignment, list(enumerate(sources, start=1)), host)
     try:
@@ -87,7 +103,8 @@ def read_again(
             if first.earned == first.max_points or not piece.doubt or first.status == "grader_error":
                 continue
             exercise = assignment.exercise(first.id)
-            second = check_exercise(assignment, exercise, plugin, report, functools.partial(_branched, whole, piece))
+            make = functools.partial(_branched, whole, piece)
+            second = check_exercise(assignment, exercise, plugin, report, make, charging)
             report.exercises[index] = better(first, second, piece.doubt)
     finally:
         whole.close()

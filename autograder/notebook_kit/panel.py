@@ -11,6 +11,7 @@ from dataclasses import replace
 from autograder.checks.result import CheckResult, ExerciseResult
 
 MARKS = {"passed": "✓", "missing": "–", "unknown": "?", "grader_error": "!"}
+_SAME = "The same as above."
 _WORDS = {
     "passed": "passed",
     "failed": "not right yet",
@@ -87,7 +88,7 @@ def show_panel(result: ExerciseResult, notes: Sequence[str] = ()) -> None:
 
 def panel_html(result: ExerciseResult, notes: Sequence[str] = ()) -> str:
     """The panel as HTML, everything in it escaped."""
-    items = "".join(f'<div class="item note">{html.escape(note)}</div>' for note in notes)
+    items = "".join(f'<div class="item note">{_code(note)}</div>' for note in notes)
     items += "".join(_item(check, sentence, again) for check, sentence, again in _told_once(result))
     return (
         f'{STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
@@ -120,21 +121,29 @@ def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, bool]]:
 def _item(check: CheckResult, sentence: str, again: bool) -> str:
     if again:
         check = replace(check, diagnosis="", message="")
-    why = f'<div class="why">{html.escape(check.diagnosis)}</div>' if check.diagnosis else ""
-    said = f"<pre>{html.escape(check.message)}</pre>" if check.message else ""
+    why = f'<div class="why">{_code(check.diagnosis)}</div>' if check.diagnosis else ""
+    said = f"<pre>{_code(check.message)}</pre>" if check.message else ""
     mark = MARKS.get(check.status, "✗")
     return (
         f'<div class="item"><span class="mark" style="color: {EDGES.get(check.status, EDGES["failed"])}" '
-        f'aria-hidden="true">{mark}</span><div class="body">{html.escape(sentence)} '
+        f'aria-hidden="true">{mark}</span><div class="body">{_code(sentence)} '
         f'<span class="state">({AS_ABOVE if again else _WORDS[check.status]})</span>{why}{said}</div></div>'
     )
+
+
+def _code(text: str) -> str:
+    """A text escaped, what stands between backquotes set as code."""
+    parts = html.escape(text).split("`")
+    if len(parts) % 2 == 0:
+        return "`".join(parts)
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
 def _headline(result: ExerciseResult) -> str:
     passed = sum(check.status == "passed" for check in result.checks)
     name = f"{result.id} {result.title}"
     if result.status == "passed":
-        return f"{name}: all {passed} checks pass"
+        return f"{name}: {'its one check passes' if passed == 1 else f'all {passed} checks pass'}"
     if result.status == "missing":
         return f"{name}: not done yet"
     return f"{name}: {passed} of {len(result.checks)} checks pass"

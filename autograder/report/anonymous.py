@@ -57,6 +57,7 @@ def shared_summary(reports: list[Report]) -> ClassSummary:
         scores=_scores(full.scores),
         exercises=tuple(_exercise(exercise) for exercise in full.exercises),
         items=tuple(_item(item) for item in full.items if item.verdicts in (len(scored), *told)),
+        lost=(),
         diagnoses=tuple(d for d in full.diagnoses if d.named and tellable(d.count, len(scored))),
         attention=(),
         suites=(),

@@ -12,6 +12,7 @@ import jinja2
 import markupsafe
 
 from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.report.bill import bill, without
 from autograder.report.listing import excerpts, listings
 from autograder.report.model import Report
 from autograder.report.next_steps import begin, what_next
@@ -50,7 +51,8 @@ def environment() -> jinja2.Environment:
     )
     made.filters |= {"points": lambda value: f"{value:g}", "code": _code}
     made.filters |= {"drawing": drawing, "beyond": beyond, "listings": listings, "excerpts": excerpts}
-    made.filters |= {"how_read": how_read}
+    made.filters |= {"how_read": how_read, "bill": bill}
+    made.globals["without"] = without
     made.tests["drawable"] = drawable
     return made
 

@@ -132,6 +132,12 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
+def _dict(value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("not a report: what should be a table is none")
+    return value
+
+
 def _hold_to_types(report: Report) -> None:
     """Refuse what would break whoever adds points up; a damaged file must cost its own report alone."""
     checks = [check for exercise in report.exercises for check in exercise.checks]
@@ -140,6 +146,7 @@ def _hold_to_types(report: Report) -> None:
         n for e in report.exercises for n in (e.max_points, e.peak_megabytes, 0 if e.by_hand is None else e.by_hand)
     ]
     numbers += [n for c in checks for n in (c.points, c.seconds, c.cell, c.line)]
+    numbers += [n for e in report.exercises for n in (*_dict(e.dearest).values(), *(c.price for c in e.charges))]
     numbers += [n for f in report.figures for n in (f.images, f.seconds, f.seed, 0 if f.value is None else f.value)]
     if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
         raise ValueError("not a report: what should be a number is none")
@@ -147,6 +154,9 @@ def _hold_to_types(report: Report) -> None:
     texts += [report.outcome, report.problem, *report.notes]
     texts += [text for e in report.exercises for text in (e.id, e.title, e.printed, e.reason, e.reading, e.readings)]
     texts += [text for e in report.exercises for text in _list(e.unloaded)]
+    texts += [text for e in report.exercises for c in e.charges for text in (c.fault, c.says, *_list(c.mutants))]
+    texts += [text for e in report.exercises for text in e.dearest]
+    texts += [text for c in checks for text in _list(c.faults)]
     texts += [text for c in checks for text in (c.exercise, c.name, c.sentence, c.message, c.diagnosis, c.details)]
     texts += [part.source for e in report.exercises for part in e.code]
     texts += [t for f in report.figures for t in (f.id, f.name, f.message, f.details, f.file, f.sha256)]

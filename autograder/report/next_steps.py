@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from autograder.checks.result import ExerciseResult
@@ -96,5 +97,15 @@ def _in_few_words(exercise: ExerciseResult) -> str:
     check = exercise.to_mend_first[0] if exercise.checks else None
     if check is None or check.status == "passed":  # staff set fewer points than the checks give
         return shortened(exercise.reason or "staff set its points.", _FEW_WORDS)
-    said = check.diagnosis or ("" if check.status == "failed" else check.message)
-    return shortened((said or f"not right yet: {check.sentence}").partition("\n")[0], _FEW_WORDS)
+    charged = exercise.charges[0].says if exercise.charges else ""
+    said = charged or check.diagnosis or ("" if check.status == "failed" else check.message)
+    return first_sentence((said or f"not right yet: {check.sentence}").partition("\n")[0], _FEW_WORDS)
+
+
+def first_sentence(text: str, length: int) -> str:
+    """As many whole sentences of a text as fit, one at least, if it is not twice as long; else what fits, cut."""
+    if len(text) <= length:
+        return text
+    ends = [match.end() for match in re.finditer(r"[.!?](?= |$)", text)]
+    whole = [end for end in ends if end <= length] or [end for end in ends[:1] if end <= 2 * length]
+    return text[: whole[-1]] if whole else shortened(text, length)

@@ -7,8 +7,9 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from autograder.checks.result import ExerciseResult
+from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.report.attention import Attention, who_needs_a_human
+from autograder.report.bill import bill
 from autograder.report.items import Item, analyse
 from autograder.report.model import UNREAD, Report
 
@@ -105,6 +106,25 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A fault of the rubric over the class.
+
+    Attributes:
+        exercise: Its id.
+        fault: Its name in the rubric.
+        says: The sentence that students read.
+        students: How many have it.
+        points: What it cost all of them together.
+    """
+
+    exercise: str
+    fault: str
+    says: str
+    students: int
+    points: float
+
+
+@dataclass(frozen=True)
 class ClassSummary:
     """A class.
 
@@ -116,6 +136,7 @@ class ClassSummary:
         suites: How many reports each digest of the suites has, the commonest first.
         seconds: Wall clock of whole submissions.
         warnings: What a reader must know before the numbers.
+        lost: Students and points by fault, the commonest first.
     """
 
     title: str
@@ -130,6 +151,7 @@ class ClassSummary:
     suites: tuple[tuple[str, int], ...]
     seconds: tuple[float, ...]
     warnings: tuple[str, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
 def summarise(reports: list[Report]) -> ClassSummary:
@@ -145,6 +167,7 @@ def summarise(reports: list[Report]) -> ClassSummary:
         exercises=tuple(_exercise(name, pairs) for name, pairs in _by_exercise(reports).items()),
         items=tuple(analyse(reports)),
         diagnoses=tuple(diagnoses(reports)),
+        lost=tuple(by_fault(reports)),
         attention=tuple(who_needs_a_human(reports)),
         suites=tuple(suites),
         seconds=tuple(report.seconds for report in reports if report.seconds > 0),
@@ -215,6 +238,22 @@ def _has_verdict(exercise: ExerciseResult) -> bool:
     return exercise.by_hand is not None or exercise.status != "grader_error"
 
 
+def by_fault(reports: list[Report]) -> list[Lost]:
+    """What each fault of the rubric cost the class, the commonest first; points set by hand have settled theirs."""
+    students, points = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    says: dict[tuple[str, str], str] = {}
+    for report in reports:
+        for exercise in report.exercises if report.outcome == "graded" else []:
+            for line in bill(exercise):
+                if line.fault:
+                    key = (exercise.id, line.fault)
+                    students[key] += 1
+                    points[key] += line.points  # type: ignore[assignment]
+                    says.setdefault(key, line.says)
+    found = [Lost(*key, says[key], count, points[key]) for key, count in students.items()]
+    return sorted(found, key=lambda lost: (-lost.students, -lost.points, lost.exercise, lost.fault))
+
+
 def diagnoses(reports: list[Report]) -> list[Diagnosis]:
     """What went wrong, by exercise, the commonest first, what was left as given last. A student counts once a line.
 
@@ -232,7 +271,8 @@ def diagnoses(reports: list[Report]) -> list[Diagnosis]:
 
 def _faults(exercise: ExerciseResult) -> set[tuple[str, bool]]:
     """The diagnoses of an exercise; without any, how the first check that did not pass ended."""
-    named = {(_without_place(c.diagnosis), True) for c in exercise.checks if c.status == "failed" and c.diagnosis}
+    named = {(charge.says, True) for charge in exercise.charges}
+    named |= {(_without_place(c.diagnosis), True) for c in exercise.checks if _told(exercise, c)}
     if named:
         return named
     if exercise.status == "missing":
@@ -245,6 +285,11 @@ def _faults(exercise: ExerciseResult) -> set[tuple[str, bool]]:
             how = f"stops with {raised.group(1)}" if raised else _ENDS[check.status]
             return {(f"{how}, first in: {check.sentence}", False)}
     return set()
+
+
+def _told(exercise: ExerciseResult, check: CheckResult) -> bool:
+    """Whether a check's diagnosis is told for itself, and not by a fault of the rubric."""
+    return check.status == "failed" and bool(check.diagnosis) and not (check.faults and exercise.charges)
 
 
 def _without_place(text: str) -> str:

@@ -58,7 +58,8 @@ def first_fault(report: Report, length: int = 160) -> str:
         ours_first = sorted(exercise.to_mend_first, key=lambda check: check.status != "grader_error")
         for check in ours_first:
             if check.status != "passed":
-                said = check.diagnosis or check.message or check.sentence
+                charged = exercise.charges[0].says if exercise.charges else ""
+                said = charged or check.diagnosis or check.message or check.sentence
                 if check.status == "grader_error" and check.details.strip():
                     said = "our fault: " + check.details.strip().splitlines()[-1]
                 return shortened(f"{exercise.id}: {printable(said.splitlines()[0])}", length)

@@ -19,6 +19,7 @@ from pathlib import Path
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
 from autograder.course.map_settings import SEED_BITS, MapSettings
+from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import Submission
 from autograder.intake.weights import digest
 from autograder.report.anonymous import read_key
@@ -26,6 +27,7 @@ from autograder.report.blank import blank_report
 from autograder.report.files import read_report, read_reports, write_grades, write_report, write_whole
 from autograder.report.leaderboard import leaderboard_csv
 from autograder.report.model import Report
+from autograder.report.prices import apply_rubric_to
 from autograder.runs.by_hand import apply_by_hand, read_by_hand
 from autograder.runs.cluster.dispatch import open_cluster
 from autograder.runs.lateness import apply_late, read_late
@@ -120,12 +122,13 @@ def _grade_into(
     grade_all: Callable[[list[Submission], Keep], None],
     progress: Progress,
 ) -> Run:
-    by_hand, late = read_by_hand(out, assignment), read_late(out)
+    by_hand, late, rubric = read_by_hand(out, assignment), read_late(out), read_rubric(assignment.folder)
     run = Run(out)
     suites = suites_digest(assignment)
     todo: list[Submission] = []
 
     def keep(submission: Submission, report: Report) -> None:
+        apply_rubric_to(report, rubric)
         apply_by_hand(report, by_hand)
         report.origin = submission.origin
         apply_late(report, assignment.late, late)
@@ -138,7 +141,8 @@ def _grade_into(
         if report is None:
             todo.append(submission)
             continue
-        changed = apply_by_hand(report, by_hand) or report.origin != submission.origin
+        changed = apply_rubric_to(report, rubric)
+        changed |= apply_by_hand(report, by_hand) or report.origin != submission.origin
         report.origin = submission.origin
         changed |= apply_late(report, assignment.late, late)
         if changed or not known:

@@ -222,16 +222,17 @@ def _serve(
         from autograder.checks.runner import SuitePlugin, collect
         from autograder.course import jupyter  # noqa: F401 (reads the solution)
         from autograder.grading.engine import CHECK_SECONDS
+        from autograder.grading.charges import Charging
         from autograder.grading.faults import FaultBook
         from autograder.grading.substitutes import load_solution
 
         gc.enable()
         plugin = SuitePlugin(
             assignment.reference,
-            lambda plugin: _loop(connection, assignment, plugin, host),
+            lambda plugin: _loop(connection, assignment, plugin, Charging(FaultBook(assignment), plugin), host),
             lambda exercise: load_solution(assignment, assignment.exercise(exercise)),
-            FaultBook(assignment).of,
-            CHECK_SECONDS,
+            listen=True,
+            seconds=CHECK_SECONDS,
         )
         collect([assignment.suites / "public", assignment.suites / "hidden"], plugin)
     except KitError as error:
@@ -264,13 +265,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, host: Any) -> None:
+def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, charging: Any, host: Any) -> None:
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
+    from autograder.course.rubric import read_rubric
     from autograder.grading.engine import check_points
     from autograder.grading.map_score import Asked, expect_images
 
     try:
         check_points(assignment, plugin.checks())
+        read_rubric(assignment.folder)
         expect_images(assignment)
     except KitError as error:
         connection.send(("failed", str(error)))
@@ -284,14 +287,22 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
             os._exit(0)  # nothing is left to tidy up, and Python would take a second to take torch apart
         try:
             asked = Asked(submission.weights, figure_seed)
-            connection.send(("report", _graded(assignment, plugin, submission, seed, asked, host).to_json()))
+            connection.send(("report", _graded(assignment, plugin, charging, submission, seed, asked, host).to_json()))
         except Exception as error:  # ours; the next submission must not suffer
             traceback.print_exc()
             connection.send(("failed", f"{type(error).__name__} while grading. The log has the traceback."))
         sys.stdout.flush()
 
 
-def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: int, asked: Any, host: Any) -> Report:
+def _graded(
+    assignment: Assignment,
+    plugin: Any,
+    charging: Any,
+    submission: Submission,
+    seed: int,
+    asked: Any,
+    host: Any,
+) -> Report:
     from autograder.grading import engine
 
     suites = suites_digest(assignment)
@@ -304,4 +315,4 @@ def _graded(assignment: Assignment, plugin: Any, submission: Submission, seed: i
     suffix = Path(submission.name).suffix.lower()
     if submission.weights is not None:
         asked = replace(asked, trained=trained_as(data, suffix))
-    return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip, asked)
+    return engine.grade_notebook(assignment, plugin, report, data, suffix, host, submission.skip, asked, charging)

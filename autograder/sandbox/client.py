@@ -59,7 +59,7 @@ class SandboxedStudent(BaseStudent):
         self.lost = False  # there was no sandbox, or it died under it: not the student's doing
         self.problems: list[str] = []
 
-    def do(self, operation: str, **arguments: Any) -> Any:
+    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """See `student.Student.do`.
 
         Raises:

@@ -82,9 +82,17 @@ def test_of_the_notebook_its_code_counts(course, edit):
     assert suites_digest(course) != before
 
 
-def test_cases_of_the_proof_and_samples_do_not_count(course):
-    """They prove the checks; they decide no verdict."""
+def test_prices_right_cases_and_samples_do_not_count(course):
+    """They prove the checks, or say what a fault costs, which no code runs again for."""
+    before = suites_digest(course)
+    for path in (course.proof / "variants" / "small.toml", course.folder / "samples.toml"):
+        changed(path)
+    changed(course.folder / "rubric.toml")
+    assert suites_digest(course) == before
+
+
+def test_known_faults_count(course):
+    """The wrong cases of the proof explain failing checks."""
     before = suites_digest(course)
     changed(course.proof / "mutants" / "7.1d.toml")
-    changed(course.folder / "samples.toml")
-    assert suites_digest(course) == before
+    assert suites_digest(course) != before

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from autograder.checks.result import CheckResult, ExerciseResult, Figure
+from autograder.checks.result import Charge, CheckResult, ExerciseResult, Figure
 from autograder.gradescope.results import results
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
@@ -80,6 +80,19 @@ def test_results_of_a_report():
     for text in ("S3CRET", "PR1NTED", "271828", "SUITES", "DIGEST"):
         assert text not in seen and text in json.dumps(content)
     assert content["stdout_visibility"] == "hidden"
+
+
+def test_points_of_a_fault_stand_with_the_fault():
+    """Checks that it explains have no points of their own; the entries add up to the score all the same."""
+    report = some_report()
+    exercise = report.exercises[0]
+    for check in exercise.checks:
+        check.faults = ["swap"] if check.status != "passed" else []
+    exercise.charges = [Charge("swap", "Swapped.", 1.5, ["swap"])]
+    content = hold_to_the_form(results(report))
+    entries = [test for test in content["tests"] if "score" in test]
+    assert sum(test["score"] for test in entries) == content["score"] == report.score == 4.5
+    assert entries[0]["output"].startswith("-1.5 Swapped. (in 2 checks)") and entries[0]["max_score"] == 4
 
 
 def test_a_student_sees_what_the_feedback_page_says():

@@ -59,7 +59,7 @@ SHOWN = {"passed": "✓", "failed": "✗", "error": "✗", "timeout": "✗", "me
 def test_every_status_has_words(status):
     """Each status is said in words, not by a mark or a colour alone; only one means right."""
     for shown in (panel_html(_result(_check(status))), panel_text(_result(_check(status)))):
-        assert ("all 1 checks pass" in shown) == (status == "passed")
+        assert ("its one check passes" in shown) == (status == "passed")
         assert {mark for mark in "✓✗" if mark in shown} == {SHOWN[status]} & set("✓✗")
     assert f" {SHOWN[status]} The rows are right. [" in panel_text(_result(_check(status)))
 
@@ -67,6 +67,13 @@ def test_every_status_has_words(status):
 def test_the_words_tell_the_statuses_apart():
     """No two statuses are shown alike."""
     assert len({panel_text(_result(_check(status))).split("[")[1] for status in STATUSES}) == len(STATUSES)
+
+
+def test_what_checks_say_alike_is_said_once():
+    """Five checks that stop in one place fill no page; names between backquotes are set as code."""
+    result = _result(*[_check("missing", message="`f` is as given.") for _ in range(5)])
+    assert panel_html(result).count("<code>f</code> is as given.") == 1 == panel_text(result).count("is as given.")
+    assert panel_html(result).count("The same as above.") == 4 == panel_text(result).count("The same as above.")
 
 
 def test_the_headline_counts():

@@ -76,12 +76,12 @@ def test_passed_exercises_show_no_code():
 
 
 def test_a_fault_that_many_checks_have_is_told_once():
-    """The second check with the same diagnosis and message refers to the first."""
+    """What a check says that stands above, in the lines on points or in another check, is referred to."""
     page = feedback_page(report(*[check(diagnosis="x and y are swapped", message="row 0")] * 3))
     before, _, page = page.partition('<section class="exercise"')
     assert before.count("x and y are swapped") == 1, "where to begin"
     assert page.count("x and y are swapped") == 1 and page.count("row 0") == 1
-    assert page.count("The same fault as above.") == 2 and page.count("The same as above.") == 2
+    assert page.count("The same fault as above.") == 3 and page.count("The same as above.") == 2
 
 
 def test_lines_where_it_stopped_stay_with_their_check_when_a_named_fault_comes_first():

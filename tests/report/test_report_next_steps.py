@@ -57,6 +57,13 @@ def test_begin_says_why_in_few_words(checks, why):
     assert "\n" not in begin(report(checks)).why
 
 
+def test_begin_is_a_whole_sentence():
+    """Of a diagnosis of several sentences those that fit are there, and none is cut within."""
+    first, second = f"The order is {'very ' * 20}wrong.", f"Half a cell is {'very ' * 20}wrong."
+    assert begin(report([check(diagnosis=f"{first} {second}")])).why == first
+    assert begin(report([check(diagnosis=f"{second}")])).why == second
+
+
 def test_begin_is_short_and_ends_with_a_whole_word():
     """A long diagnosis is cut after a word."""
     why = begin(report([check(diagnosis="enlarge " * 60)])).why
@@ -87,11 +94,13 @@ def test_points_by_hand_count_for_the_beginning():
 
 
 def test_exercises_that_passed_are_folded():
-    """What passed is one line until it is opened; what did not is open."""
+    """What passed is one line until it is opened; of what did not the points lost are open, the checks below folded."""
     page = feedback_page(report([check("passed"), check("passed")], [check("passed"), check()]))
     assert re.findall(r'<details class="done">\s*<summary>([^<]*)<', page) == ["2 checks passed"]
     first, second = page.split('<section class="exercise"')[1:]
-    assert "<details" in first and "<details" not in second
+    assert "folded" not in first and re.findall(r"<details[^>]*>\s*<summary>([^<]*)<", second) == [
+        "The checks: 1 of 2 passed"
+    ]
 
 
 def test_what_costs_no_points_says_so():

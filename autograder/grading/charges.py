@@ -1,0 +1,243 @@
+"""Which known faults explain the checks that failed, so that a fault is charged once and not check by check.
+
+A fault explains a check where the solution with that fault answers it just as the student's code did, value by value.
+That alone would make points cheap: some answers can be typed in, or are nothing at all. So a fault counts only
+
+- where its answers tell that something was computed (`checks/answers.py`), and
+- where they are given for inputs that nobody can know, in a hidden check that draws them at random. Only a fault that
+  shows in no such check goes by the others, and only if no check of the exercise is left unexplained.
+
+What stops, takes too long or is not there is never explained: it shows nothing of what the code would have given. All
+of it is done in the grading process, with answers that student code gave before its process was ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autograder.checks.answers import answered_alike, said_alike, tells_something
+from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.checks.runner import SuitePlugin
+from autograder.checks.student import Heard
+from autograder.checks.verdicts import add_diagnosis, told
+from autograder.grading.faults import FaultBook, KnownFault
+
+_MOST = 2  # faults at once
+Answers = dict[str, list[Heard]]
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a known fault has in common with a student's code.
+
+    Attributes:
+        fault: Which.
+        explains: Names of the failing checks that it explains.
+        secret: Whether one of them asks for inputs that nobody can know.
+        hidden: Whether the fault shows in such a check at all.
+        dearest: Points of the dearest check that it fails by itself.
+    """
+
+    fault: KnownFault
+    explains: frozenset[str]
+    secret: bool
+    hidden: bool
+    dearest: float
+
+
+@dataclass
+class _Case:
+    """One exercise of one submission."""
+
+    exercise: str
+    seed: int
+    failing: dict[str, CheckResult]
+    heard: Answers
+    secret: set[str]
+    random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
+    runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
+
+    def worth(self, names: frozenset[str]) -> float:
+        return sum(self.failing[name].points for name in names)
+
+
+class Charging:
+    """Looks for the faults of one exercise after the other.
+
+    Args:
+        book: The known faults.
+        plugin: With the suites collected.
+    """
+
+    def __init__(self, book: FaultBook, plugin: SuitePlugin) -> None:
+        self._book, self._plugin = book, plugin
+
+    def charge(self, result: ExerciseResult, heard: Answers, seed: int) -> None:
+        """Note for each failing check of an exercise the faults that explain it, and what each would cost by default.
+
+        Args:
+            result: Of the exercise; a check without a diagnosis gets one from a fault that has a sentence.
+            heard: What the code answered, by check.
+            seed: What its random inputs were drawn from.
+        """
+        failing = {c.name: c for c in result.checks if c.status == "failed" and heard.get(c.name)}
+        if not failing or result.status == "grader_error":
+            return
+        made = any(operation == "new" for answers in heard.values() for operation, _ in answers)
+        random = made and not self._book.assignment.exercise(result.id).canned
+        case = _Case(result.id, seed, failing, heard, self._plugin.secret(result.id), random)
+        found = self._found(case)
+        unexplained = {c.name for c in result.checks if c.status != "passed"} - _explained(found)
+        for match in found if not unexplained else [m for m in found if m.secret]:
+            for name in match.explains:
+                failing[name].faults = list(dict.fromkeys([*failing[name].faults, *match.fault.names]))
+            result.dearest |= self._dearest(case, match)
+        for match in found:
+            _name(failing, match)
+        if not any(check.diagnosis for check in failing.values()):
+            self._name_by_words(case)
+
+    def _name_by_words(self, case: _Case) -> None:
+        """Name a fault that says of one check just what the student's code does, but do not charge it for that."""
+        learned = [fault for fault in self._book.of(case.exercise) if fault.learned]
+        for name, check in case.failing.items():
+            if not any(letter.isdigit() for letter in told(check)):
+                continue
+            alike = set()
+            for fault in learned:
+                outcome = self._once(case, fault, name)
+                if outcome is not None and said_alike(check, outcome[0]):
+                    alike.add(fault.says[0])
+            if len(alike) == 1:
+                add_diagnosis(check, alike.pop(), guarded=False)
+                return
+
+    def _found(self, case: _Case) -> list[Match]:
+        """The faults that explain most: one, or two at once."""
+        whole = frozenset(case.failing)
+        faults = self._book.of(case.exercise)
+        said = "\n".join(f"{c.diagnosis}\n{c.message}\n{c.details}" for c in case.failing.values())
+        likely = sorted(faults, key=lambda fault: not (fault.says[0] and fault.says[0] in said))
+        named = [fault for fault in likely if fault.says[0] and fault.says[0] in said]
+        for fault in named:
+            match = self._match(case, fault)
+            if match is not None and match.explains == whole:
+                return [match]
+        found: list[Match] = []
+        while len(found) < _MOST and (left := whole - _explained(found)):
+            match = self._best(case, likely, left)
+            if match is None:
+                break
+            found.append(match)
+        if len(found) == _MOST and whole - _explained(found):
+            both = self._match(case, self._book.together(found[0].fault, found[1].fault))
+            if both is not None and both.explains > _explained(found):
+                return [both]
+        return found or self._in_parts_or_pairs(case, likely)
+
+    def _in_parts_or_pairs(self, case: _Case, likely: list[KnownFault]) -> list[Match]:
+        whole = frozenset(case.failing)
+        common = [fault for fault in likely if fault.common]
+        parts = [part for fault in common for part in self._book.parts_of(fault)]
+        match = self._best(case, parts, whole)
+        if match is None:
+            match = self._best(case, list(self._book.pairs_of(common)), whole)
+        return [match] if match is not None else []
+
+    def _best(self, case: _Case, faults: list[KnownFault], left: frozenset[str]) -> Match | None:
+        """Of some faults the one that explains most of what is left; of equals the first."""
+        best: Match | None = None
+        for name in _telling(case, left):
+            for fault in faults:
+                if not self._alike_in(case, fault, name):
+                    continue
+                match = self._match(case, fault)
+                if match is None or not match.explains & left:
+                    continue
+                if best is None or case.worth(match.explains & left) > case.worth(best.explains & left):
+                    best = match
+                if left <= match.explains:
+                    return match
+            if best is not None:
+                return best
+        return best
+
+    def _alike_in(self, case: _Case, fault: KnownFault, name: str) -> bool:
+        """Whether a fault explains one check: asked first, since to run them all takes long."""
+        found = self._once(case, fault, name)
+        return found is not None and found[0].status == "failed" and answered_alike(case.heard[name], found[1])
+
+    def _once(self, case: _Case, fault: KnownFault, name: str) -> tuple[CheckResult, list[Heard]] | None:
+        """What one check comes to with a fault; None where that does not load."""
+        if fault in case.runs:
+            return case.runs[fault][0][name], case.runs[fault][1][name]
+        student = self._book.student(case.exercise, fault)
+        if student is None:
+            return None
+        found = self._plugin.again(case.exercise, name, student, case.seed)
+        student.let_go()
+        return found
+
+    def _match(self, case: _Case, fault: KnownFault) -> Match | None:
+        """What a fault explains; None where it does not count."""
+        run = self._run(case, fault)
+        if run is None:
+            return None
+        outcomes, answers = run
+        fails = {name for name, outcome in outcomes.items() if outcome.status != "passed"}
+        same = {
+            name
+            for name in case.failing
+            if outcomes[name].status == "failed"
+            and tells_something(answers[name])
+            and answered_alike(case.heard[name], answers[name])
+        }
+        secret = bool(same & case.secret)
+        if secret:  # then the code has the fault, also where weights drawn at random make every answer another
+            same |= {name for name, check in case.failing.items() if said_alike(check, outcomes[name])}
+        hidden = bool(fails & case.secret)
+        if not same or (hidden and not secret):
+            return None
+        dearest = max(outcomes[name].points for name in fails)
+        return Match(fault, frozenset(same), secret, hidden, dearest)
+
+    def _run(self, case: _Case, fault: KnownFault) -> tuple[dict[str, CheckResult], Answers] | None:
+        if fault not in case.runs:
+            student = self._book.student(case.exercise, fault)
+            if student is None:
+                return None
+            outcomes, answers = self._plugin.all_again(case.exercise, student, case.seed)
+            student.let_go()
+            case.runs[fault] = {outcome.name: outcome for outcome in outcomes}, answers
+        return case.runs[fault]
+
+    def _dearest(self, case: _Case, match: Match) -> dict[str, float]:
+        """The default price of each fault of a match."""
+        if len(match.fault.names) == 1:
+            return {match.fault.names[0]: match.dearest}
+        prices = {}
+        for fault in self._book.of(case.exercise):
+            if fault.names[0] in match.fault.names and (run := self._run(case, fault)):
+                fails = [outcome.points for outcome in run[0].values() if outcome.status != "passed"]
+                prices[fault.names[0]] = max(fails, default=0.0)
+        return prices
+
+
+def _explained(found: list[Match]) -> frozenset[str]:
+    return frozenset().union(*(match.explains for match in found))
+
+
+def _telling(case: _Case, left: frozenset[str]) -> list[str]:
+    """Of the checks that are left to explain the two by which faults are told apart: a public and a hidden one."""
+    open_ = [name for name in case.failing if name in left]
+    public = [name for name in open_ if case.failing[name].public and not case.random][:1]
+    hidden = [name for name in open_ if not case.failing[name].public]
+    secret = [name for name in hidden if name in case.secret]
+    return [*public, *(secret or hidden)[:1]]
+
+
+def _name(failing: dict[str, CheckResult], match: Match) -> None:
+    """Name the fault where no check could: the first that it explains."""
+    first = next(failing[name] for name in failing if name in match.explains)
+    if match.fault.learned and not any(failing[name].diagnosis for name in match.explains):
+        add_diagnosis(first, match.fault.says[0], guarded=False)
