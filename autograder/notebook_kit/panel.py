@@ -11,7 +11,6 @@ from dataclasses import replace
 from autograder.checks.result import CheckResult, ExerciseResult
 
 MARKS = {"passed": "✓", "missing": "–", "unknown": "?", "grader_error": "!"}
-_SAME = "The same as above."
 _WORDS = {
     "passed": "passed",
     "failed": "not right yet",

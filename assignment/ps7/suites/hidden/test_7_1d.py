@@ -38,7 +38,7 @@ def _square_shapes(rng: torch.Generator, batch: int = 1) -> Shapes:
 def _expect_right_but_for(
     got: object, solution: Student, shapes: Shapes, strides: dict[str, int], **options: object
 ) -> dict[str, torch.Tensor]:
-    """Fail unless these are the locations, or on all levels those of one fault that other checks are about; gives them."""
+    """Fail unless these are the locations, or on all levels those of one fault of other checks; gives them."""
     expected = solution.call(NAME, shapes, strides, **options)
     levels = expect_levels(got, shapes, "The result")
     matches = []  # a list a level: whether this is right, or what each fault gives, in one order
