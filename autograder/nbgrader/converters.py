@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,9 +149,9 @@ class KitAutograde(Autograde):  # type: ignore[misc]
 
     def _tell_who_is_left(self, kit: Assignment) -> None:
         """Name whom this run left as they were graded before a change: their points are out of another maximum."""
-        pattern = self.coursedir.format_path(self.coursedir.autograded_directory, "*", kit.id)
-        place = Path(pattern).parts.index("*")
-        names = sorted(Path(path).parts[place] for path in glob.glob(pattern))  # noqa: PTH207
+        named = re.compile(self._format_dest(re.escape(kit.id), "(?P<student>.*)", escape=True))
+        found = [named.fullmatch(path) for path in glob.glob(self._format_dest(kit.id, "*"))]  # noqa: PTH207
+        names = sorted(match["student"] for match in found if match)
         left = [name for name in names if self.outdated(name) not in ("", _NO_SCORE)]
         if left:
             more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""

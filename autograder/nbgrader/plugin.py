@@ -75,9 +75,9 @@ def configure(config: Any, root: Path | str | None = None) -> None:
         AssignLatePenalties,
         CheckCellMetadata,
     ]
-    config.Application.logging_config = {
-        "formatters": {"console": {"class": "autograder.nbgrader.printed.PrintableFormatter"}}
-    }
+    if "logging_config" not in config.Application:
+        printed = {"class": "autograder.nbgrader.printed.PrintableFormatter"}
+        config.Application.logging_config = {"formatters": {"console": printed}}
     take_their_place()
     formgrader.take_its_place()
 

@@ -22,7 +22,7 @@ from autograder.grading.engine import unreadable
 from autograder.grading.map_score import Asked, scored
 from autograder.intake.submissions import find_submissions
 from autograder.intake.weights import Weights
-from autograder.nbgrader.plugin import sync_gradebook
+from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.report.blank import blank_report
 from autograder.report.files import read_report, write_grades, write_report
 from autograder.report.html import feedback_page
