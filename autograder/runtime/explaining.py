@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import re
 import traceback
@@ -117,9 +118,10 @@ _HINTS = (
 
 def _hint(error: BaseException, said: str) -> str:
     """What to look at, for a message that students have been seen to be misled by; "" for any other."""
-    if isinstance(error, NameError) and (name := getattr(error, "name", None)):
+    if type(error) is NameError and isinstance(error.name, str):
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         owner = frames[-1].f_locals.get("self") if frames else None
-        if isinstance(owner, torch.nn.Module) and name in {*vars(owner), *owner._modules, *owner._parameters}:
-            return f" Is `self.` missing? The module has `self.{name}`."
+        with contextlib.suppress(Exception):  # of a student's own class anything may be replaced
+            if isinstance(owner, torch.nn.Module) and error.name in {*vars(owner), *owner._modules}:
+                return f" Is `self.` missing? The module has `self.{error.name[:80]}`."
     return next((f" {hint}" for pattern, hint in _HINTS if re.search(pattern, said)), "")

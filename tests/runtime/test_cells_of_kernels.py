@@ -39,3 +39,25 @@ def _raised(name: str) -> StudentError:
     with pytest.raises(NotImplementedError) as caught:
         namespace["f"]()
     return explain(caught.value)
+
+
+def test_in_a_kernel_a_place_is_a_line_of_a_function():
+    """Cells have no number there: a line is told with the function that it stands in; when graded, with the cell."""
+    assert "line 2 of the cell with `f`" in _raised("/tmp/ipykernel_4711/2938354417.py").message
+    assert "code cell 3, line 2" in _raised("<code cell 3>").message
+
+
+def test_a_forgotten_self_is_told():
+    """A name that the module has, used without `self.`; other undefined names are told as they are."""
+    code = (
+        "import torch\nclass N(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.layer = torch.nn.ReLU()\n    def forward(self, x):\n        return layer(x) if x else other(x)\n"
+    )
+    namespace: dict = {}
+    exec(compile(code, "<code cell 1>", "exec"), namespace)
+    told = []
+    for argument in (1, 0):
+        with pytest.raises(NameError) as caught:
+            namespace["N"]()(argument)
+        told.append(explain(caught.value).message)
+    assert "Is `self.` missing? The module has `self.layer`." in told[0] and "self." not in told[1]
