@@ -38,15 +38,17 @@ def _square_shapes(rng: torch.Generator, batch: int = 1) -> Shapes:
 def _expect_right_but_for(
     got: object, solution: Student, shapes: Shapes, strides: dict[str, int], **options: object
 ) -> dict[str, torch.Tensor]:
-    """Fail unless these are the locations, or on all levels those of one fault of other checks; gives them."""
+    """Fail unless these are the locations or, on all levels, those of a fault that other checks are about."""
     expected = solution.call(NAME, shapes, strides, **options)
     levels = expect_levels(got, shapes, "The result")
-    matches = []  # a list a level: whether this is right, or what each fault gives, in one order
+    if all(is_close(levels[level], right) for level, right in expected.items()):
+        return levels
+    matches = []  # a list a level: whether this is what each fault gives, in one order
     for level, right in expected.items():
         expect_shape(levels[level], right.shape, f"The locations of {level}")
         faults = [wrong for _, wrong in location_faults(right, shapes[level], strides[level])]
         of_p3 = right * strides["p3"] / strides[level]  # its stride used for every level
-        matches.append([is_close(levels[level], answer) for answer in (right, *faults, of_p3)])
+        matches.append([is_close(levels[level], answer) for answer in (*faults, of_p3)])
     if not any(all(same) for same in zip(*matches, strict=True)):
         for level, right in expected.items():
             expect_close(levels[level], right, f"The locations of {level}")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.exercise("7.1i-inference")
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 CLASSES = 4
 NEW = ("FCOS", CLASSES, 8, [8])
-SIDE = 96  # of the square images
+SIDE = 64  # of the square images
 Parts = list[dict[str, torch.Tensor]]
 
 
@@ -50,7 +50,7 @@ def test_boxes_classes_and_scores(student: Student, solution: Student, rng: torc
 @pytest.mark.hint("Images higher than wide and wider than high; mind which of the two goes with x.")
 def test_clipping(student: Student, rng: torch.Generator) -> None:
     """Boxes that reach beyond an image of either shape end at its edges, all four, and others stay as they are."""
-    for height, width in ((64, 160), (160, 64)):
+    for height, width in ((32, 128), (128, 32)):
         where = locations_of(height, width)
         parts = [where, *predictions(where, CLASSES, rng)]
         parts[2] = {level: 3 * deltas for level, deltas in parts[2].items()}
@@ -86,7 +86,7 @@ def test_forward_in_evaluation(student: Student, solution: Student) -> None:
     """Called in evaluation mode, the detector gives what its `inference` gives for the image and these thresholds."""
     networks, module = solution.new(*NEW), student.new(*NEW)
     found: list[Detections] = []
-    for size, score, nms in (((96, 160), 0.5, 0.5), ((160, 96), 0.5, 0.5), ((160, 96), 0.7, 0.2)):
+    for size, score, nms in (((64, 96), 0.5, 0.5), ((96, 64), 0.5, 0.5), ((96, 64), 0.7, 0.2)):
         images = striped_images(1, *size)
         networks.eval()
         parts = [locations_of(*size), *networks.call("pred_net", networks.call("backbone", images))]
@@ -101,7 +101,7 @@ def test_forward_in_evaluation(student: Student, solution: Student) -> None:
 def test_a_second_image(student: Student, rng: torch.Generator) -> None:
     """For a second image a detector gives what a new one gives: nothing of the first is left."""
     used, found = student.new(*NEW), []
-    for height, width, score, nms in ((64, 160, 0.4, 0.5), (160, 64, 0.6, 0.3)):
+    for height, width, score, nms in ((32, 96, 0.4, 0.5), (96, 32, 0.6, 0.3)):
         where, images = locations_of(height, width), torch.zeros(1, 3, height, width)
         parts = [where, *clear_predictions(where, (height, width), score, nms, rng, CLASSES)]
         found.append(_alone(student, images, parts, score, nms))
