@@ -4,8 +4,9 @@ A fault explains a check where the solution with that fault answers it just as t
 That alone would make points cheap: some answers can be typed in, or are nothing at all. So a fault counts only
 
 - where its answers tell that something was computed (`checks/answers.py`), and
-- where they are given for inputs that nobody can know, in a hidden check that draws them at random. Only a fault that
-  shows in no such check goes by the others, and only if no check of the exercise is left unexplained.
+- where they are given for inputs that nobody can know, in a hidden check that draws them at random, and would be others
+  for other inputs. Only a fault that shows in no such check goes by the others, and only if no check of the exercise is
+  left unexplained.
 
 What stops, takes too long or is not there is never explained: it shows nothing of what the code would have given. All
 of it is done in the grading process, with answers that student code gave before its process was ended.
@@ -56,6 +57,7 @@ class _Case:
     secret: set[str]
     random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
     runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
+    others: dict[KnownFault, Answers] = field(default_factory=dict)  # with other random numbers
 
     def worth(self, names: frozenset[str]) -> float:
         return sum(self.failing[name].points for name in names)
@@ -192,7 +194,7 @@ class Charging:
             and tells_something(answers[name])
             and answered_alike(case.heard[name], answers[name])
         }
-        secret = bool(same & case.secret)
+        secret = any(self._hangs_on_inputs(case, fault, name) for name in sorted(same & case.secret))
         if secret:  # then the code has the fault, also where weights drawn at random make every answer another
             same |= {name for name, check in case.failing.items() if said_alike(check, outcomes[name])}
         hidden = bool(fails & case.secret)
@@ -200,6 +202,19 @@ class Charging:
             return None
         dearest = max(outcomes[name].points for name in fails)
         return Match(fault, frozenset(same), secret, hidden, dearest)
+
+    def _hangs_on_inputs(self, case: _Case, fault: KnownFault, name: str) -> bool:
+        """Whether the fault answers a check otherwise for other random numbers.
+
+        What is kept from a first call does not, and a table of answers that are handed out gives just the same.
+        """
+        student = self._book.student(case.exercise, fault)
+        if student is None:
+            return False
+        if fault not in case.others:
+            case.others[fault] = self._plugin.all_again(case.exercise, student, case.seed + 1)[1]
+            student.let_go()
+        return not answered_alike(case.others[fault][name], case.runs[fault][1][name])
 
     def _run(self, case: _Case, fault: KnownFault) -> tuple[dict[str, CheckResult], Answers] | None:
         if fault not in case.runs:

@@ -43,6 +43,7 @@ CASES = {
     "in half of its places": (CORNERS[0],),
     "typed in": (SWAPPED, returning("shape_per_fpn_level['p3'][2] != 28")),
     "garbage in one check": (SWAPPED, returning("shape_per_fpn_level['p3'][2:] == (1, 5)")),
+    "a table": ((RETURN, "    globals().setdefault('kept', location_coords)\n    return globals()['kept']"),),
     "nothing": ((RETURN, "    return None"),),
     "an error": ((RETURN, "    raise ValueError('x and y are swapped')"),),
     "names a fault": ((RETURN, "    raise AttributeError(\"module 'torch' has no attribute 'mesh_grid'\")"),),
@@ -103,7 +104,7 @@ def test_a_fault_in_half_of_its_places_is_that_fault(results):
     assert [c.fault for c in results["in half of its places"].charges] == ["grid-top-left-corners"]
 
 
-@pytest.mark.parametrize("name", ["typed in", "nothing", "an error", "names a fault"])
+@pytest.mark.parametrize("name", ["typed in", "a table", "nothing", "an error", "names a fault"])
 def test_what_only_imitates_a_fault_pays_for_every_check(results, name):
     """Answers to the inputs that are handed out, nothing at all, and errors explain no check."""
     result = results[name]
