@@ -20,12 +20,14 @@ from nbgrader.utils import rmtree
 
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
+from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import safe_key
 from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.nbgrader.ours import CONVERTING, assignment_of, refuse_if_once_ours, reports_folder
 from autograder.nbgrader.rebuilt import release_cells
 from autograder.nbgrader.timestamps import TolerantCourse, drop_unread
 from autograder.report.files import read_report
+from autograder.report.prices import apply_rubric_to
 from autograder.runtime.errors import KitError
 
 _SHOWN = 5  # students by name
@@ -69,6 +71,8 @@ def outdated(kit: Assignment, digest: str, course: str, student_id: str) -> str:
         return "there is no report of it"
     if report.suites != digest:
         return "the assignment or the kit has changed since"
+    if apply_rubric_to(report, read_rubric(kit.folder)):
+        return "what faults cost has changed since"
     return "" if report.score is not None else _NO_SCORE
 
 
