@@ -458,8 +458,8 @@ check("7.1c")
 # <details><summary><b>Have a guess:</b> how many predictions does the detector make for a 224 x 224 image, and for how
 # many of them is there an object to predict?</summary>
 #
-# 28 * 28 + 14 * 14 + 7 * 7 = 1029 predictions, each with 20 classes. In a batch of VOC's photographs some 70 to 150
-# locations an image lie in an object of their size: about one in ten. All others have to learn to say nothing.
+# 28 * 28 + 14 * 14 + 7 * 7 = 1029 predictions, each with 20 classes. In a batch of VOC's photographs some 70 locations
+# an image lie in an object of their size: about one in fifteen. All others have to learn to say nothing.
 # </details>
 
 
@@ -697,7 +697,7 @@ focal = sigmoid_focal_loss(logits, one_hot).sum(dim=1)
 plain = F.binary_cross_entropy_with_logits(logits, one_hot, reduction="none").sum(dim=1)
 for what, of_focal, of_plain in zip(["a class, right", "background, right", "wrong"], focal, plain):
     print(f"{what:18}: focal {of_focal:8.5f}, plain {of_plain:8.5f}")
-print(f"1000 easy backgrounds weigh as much as {1000 * focal[1] / focal[2]:.2f} mistakes with the focal loss,")
+print(f"1000 easy backgrounds weigh as much as {1000 * focal[1] / focal[2]:.3f} mistakes with the focal loss,")
 print(f"and as much as {1000 * plain[1] / plain[2]:.1f} with the plain one.")
 
 # %% [markdown]
@@ -993,7 +993,7 @@ check("7.1i-inference")
 # **First, overfit.** A detector that cannot learn a handful of images by heart has a bug, and it is quicker to
 # find out now than after forty minutes. On VOC the loss starts at about 1.3 and should fall far below that.
 #
-# In the short run without a GPU it starts near 0.1, *rises* to about 2 within forty iterations, and ends near 1. That is no
+# In the short run without a GPU it starts near 0.5, *rises* to 1.8 within forty iterations, and ends below 1. That is no
 # mistake of yours: the losses are divided by a running average of how many locations of an image lie in an object. The
 # average starts from 150, which is right for photographs as large as VOC's, and needs some thirty iterations to come
 # down to what the small drawn images have. The check below trains a detector of its own, on three pictures.
