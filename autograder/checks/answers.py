@@ -6,9 +6,10 @@ answer leads: nothing is looked at that has not the same shape there.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,52 @@ def answered_alike(got: list[Heard], known: list[Heard]) -> bool:
     return [h[0] for h in one] == [h[0] for h in other] and all(
         _same_answer(operation, mine, theirs) for (operation, mine), (_, theirs) in zip(one, other, strict=True)
     )
+
+
+class DiffersError(BaseException):
+    """A known fault has answered otherwise than the student's code: its check need not come to an end."""
+
+
+class Trial(list[Heard]):
+    """What a known fault answers to a check, as it comes: the first answer that differs from a student's ends it.
+
+    Args:
+        got: What student code answered to the same check.
+
+    Raises:
+        DiffersError: From `append`: that was such an answer.
+    """
+
+    def __init__(self, got: list[Heard]) -> None:
+        super().__init__()
+        self._left = iter([heard for heard in got if heard[0] not in _SILENT])
+        self.differs = False
+
+    def append(self, known: Heard) -> None:
+        """Take the next answer."""
+        super().append(known)
+        if known[0] not in _SILENT:
+            got = next(self._left, None)
+            self._refuse(got is None or got[0] != known[0] or not _same_answer(known[0], got[1], known[1]))
+
+    def __iadd__(self, known: Iterable[Heard]) -> Trial:  # type: ignore[misc, override]
+        """Take several, which a check shares with one before it."""
+        for heard in known:
+            self.append(heard)
+        return self
+
+    def _refuse(self, differs: bool) -> None:
+        if differs:
+            self.differs = True
+            raise DiffersError
+
+
+def begins_alike(got: list[Heard], known: list[Heard]) -> bool:
+    """Whether the first answers of a known fault, as many as are known of it, are those of student code."""
+    trial = Trial(got)
+    with contextlib.suppress(DiffersError):
+        trial += known
+    return not trial.differs
 
 
 def tells_something(known: list[Heard]) -> bool:

@@ -265,8 +265,10 @@ class SuitePlugin:
         finally:
             self.student, self._outcome = student, outcome
 
-    def again(self, exercise: str, name: str, student: BaseStudent, seed: int) -> tuple[CheckResult, list[Heard]]:
-        """Run one check on other code, a known fault's say: what came of it, and what the code answered.
+    def again(
+        self, exercise: str, name: str, student: BaseStudent, seed: int, heard: list[Heard], *, alone: bool = False
+    ) -> CheckResult:
+        """Run one check on other code, a known fault's say: what came of it.
 
         Its random numbers, and those of what it shares with other checks, are those of the last `run`.
 
@@ -275,15 +277,17 @@ class SuitePlugin:
             name: The check's.
             student: The other code.
             seed: What random inputs are drawn from.
+            heard: Takes what the code answers, and may end the check by an exception.
+            alone: What it shares with other checks is made from its own numbers: for another seed than that of `run`.
         """
         item = next(item for item in self._items[exercise] if blank(item).name == name)
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
-        self._outcome, heard = blank(item), list[Heard]()
-        student.heard, student.making = heard, functools.partial(self._same_numbers, name)
+        self._outcome = blank(item)
+        student.heard, student.making = heard, None if alone else functools.partial(self._same_numbers, name)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
         outcome, student.heard, student.making = self._outcome, None, None
         self._outcome = self.student = None
-        return outcome, heard
+        return outcome
 
     def all_again(
         self, exercise: str, student: BaseStudent, seed: int

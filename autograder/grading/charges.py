@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autograder.checks.answers import answered_alike, said_alike, tells_something
+from autograder.checks.answers import Trial, answered_alike, begins_alike, said_alike, tells_something
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import Heard
@@ -57,7 +57,6 @@ class _Case:
     secret: set[str]
     random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
     runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
-    others: dict[KnownFault, Answers] = field(default_factory=dict)  # with other random numbers
 
     def worth(self, names: frozenset[str]) -> float:
         return sum(self.failing[name].points for name in names)
@@ -73,6 +72,8 @@ class Charging:
 
     def __init__(self, book: FaultBook, plugin: SuitePlugin) -> None:
         self._book, self._plugin = book, plugin
+        # How faults begin to answer checks whose inputs are the same for everybody: most differ at once.
+        self._begins: dict[tuple[str, str, KnownFault], list[Heard]] = {}
 
     def charge(self, result: ExerciseResult, heard: Answers, seed: int) -> None:
         """Note for each failing check of an exercise the faults that explain it, and what each would cost by default.
@@ -107,8 +108,8 @@ class Charging:
                 continue
             alike = set()
             for fault in learned:
-                outcome = self._once(case, fault, name)
-                if outcome is not None and said_alike(check, outcome[0]):
+                known = case.runs[fault][0][name] if fault in case.runs else self._once(case, fault, name, [])
+                if known is not None and said_alike(check, known):
                     alike.add(fault.says[0])
             if len(alike) == 1:
                 add_diagnosis(check, alike.pop(), guarded=False)
@@ -166,19 +167,29 @@ class Charging:
 
     def _alike_in(self, case: _Case, fault: KnownFault, name: str) -> bool:
         """Whether a fault explains one check: asked first, since to run them all takes long."""
-        found = self._once(case, fault, name)
-        return found is not None and found[0].status == "failed" and answered_alike(case.heard[name], found[1])
-
-    def _once(self, case: _Case, fault: KnownFault, name: str) -> tuple[CheckResult, list[Heard]] | None:
-        """What one check comes to with a fault; None where that does not load."""
+        got = case.heard[name]
         if fault in case.runs:
-            return case.runs[fault][0][name], case.runs[fault][1][name]
+            outcomes, answers = case.runs[fault]
+            return outcomes[name].status == "failed" and answered_alike(got, answers[name])
+        key = (case.exercise, name, fault)
+        if key in self._begins and not begins_alike(got, self._begins[key]):
+            return False
+        trial = Trial(got)
+        outcome = self._once(case, fault, name, trial)
+        if outcome is None:
+            return False
+        if case.failing[name].public and not case.random:
+            self._begins[key] = list(trial)
+        return not trial.differs and outcome.status == "failed" and answered_alike(got, trial)
+
+    def _once(self, case: _Case, fault: KnownFault, name: str, heard: list[Heard]) -> CheckResult | None:
+        """What one check comes to with a fault; None where that does not load."""
         student = self._book.student(case.exercise, fault)
         if student is None:
             return None
-        found = self._plugin.again(case.exercise, name, student, case.seed)
+        outcome = self._plugin.again(case.exercise, name, student, case.seed, heard)
         student.let_go()
-        return found
+        return outcome
 
     def _match(self, case: _Case, fault: KnownFault) -> Match | None:
         """What a fault explains; None where it does not count."""
@@ -211,10 +222,10 @@ class Charging:
         student = self._book.student(case.exercise, fault)
         if student is None:
             return False
-        if fault not in case.others:
-            case.others[fault] = self._plugin.all_again(case.exercise, student, case.seed + 1)[1]
-            student.let_go()
-        return not answered_alike(case.others[fault][name], case.runs[fault][1][name])
+        other: list[Heard] = []
+        self._plugin.again(case.exercise, name, student, case.seed + 1, other, alone=True)
+        student.let_go()
+        return not answered_alike(other, case.runs[fault][1][name])
 
     def _run(self, case: _Case, fault: KnownFault) -> tuple[dict[str, CheckResult], Answers] | None:
         if fault not in case.runs:
