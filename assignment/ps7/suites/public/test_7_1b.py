@@ -229,6 +229,18 @@ def test_nothing_is_kept(student: Student) -> None:
 
 
 @pytest.mark.points(0)
+def test_results_stay(student: Student) -> None:
+    """The levels that a call gave stay what they are when the network is run on other images."""
+    module = made(student)
+    before = expect_levels(module(SCENE), STRIDES, "The result")
+    after = expect_levels(module.in_turn([SCENE], [-SCENE])[0], STRIDES, "The result")
+    for level in STRIDES:
+        if not torch.equal(before[level], after[level]):
+            text = "Each call fills and hands out the same dictionary: make a new one in `forward`."
+            raise CheckFailed(f"{level} of the first images is another after the second call.", text)
+
+
+@pytest.mark.points(0)
 def test_places_are_kept(student: Student) -> None:
     """Enlarged, each cell stays where it is, and each image of a batch gets levels of its own."""
     module = made(student)

@@ -242,6 +242,19 @@ def test_nothing_is_kept(student: Student) -> None:
             raise CheckFailed(f"{what} are the same for other features.", text)
 
 
+@pytest.mark.points(0)
+def test_results_stay(student: Student) -> None:
+    """The predictions that a call gave stay what they are when the network is run on other features."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    maps = features(16)
+    others = {level: 5 - 3 * feature for level, feature in maps.items()}
+    before, after = three(module(maps)), three(module.in_turn([maps], [others])[0])
+    for what, old, new in zip(KINDS, before, after, strict=True):
+        if not all(torch.equal(old[level], new[level]) for level in maps):
+            text = "Each call fills and hands out the same dictionaries: make new ones in `forward`."
+            raise CheckFailed(f"{what} of the first features are others after the second call.", text)
+
+
 def layers(module: Handle) -> dict[str, torch.Tensor]:
     """The parameters of the network's layers, by name.
 

@@ -111,6 +111,30 @@ def test_the_arguments_are_used(student: Student) -> None:
                 raise CheckFailed(said, "The argument `dtype` is ignored.")
 
 
+@pytest.mark.points(0)
+def test_results_stay(student: Student) -> None:
+    """The locations that a call gave stay what they are when the function is called for other maps."""
+    others = dict.fromkeys(SHAPES, (2, 8, 1, 3))
+    before = expect_levels(locations_of(student), SHAPES, *WHAT)
+    calls = [[shapes, STRIDES] for shapes in (SHAPES, others)]
+    after = expect_levels(student.do("in_turn", name=NAME, calls=calls)[0], SHAPES, *WHAT)
+    for level in SHAPES:
+        if not torch.equal(before[level], after[level]):
+            text = "Each call fills and hands out the same dictionary: make a new one in the function."
+            raise CheckFailed(f"The locations of {level} are others after a call for other maps.", text)
+
+
+@pytest.mark.points(0)
+def test_the_device_asked_for(student: Student) -> None:
+    """With `device="cpu"` the locations are on the CPU, also on a machine with a GPU (checked without one)."""
+    expect_levels(student.call(NAME, SHAPES, STRIDES, device="cpu"), SHAPES, *WHAT)
+    asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [SHAPES, STRIDES]}
+    got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
+    if isinstance(got, dict) and "cuda" in got.get("places", ()):
+        text = "The argument `device` is ignored: a global, or a GPU if there is one, is used."
+        raise CheckFailed('The locations are on the GPU, but `device="cpu"` was asked for.', text)
+
+
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
