@@ -24,6 +24,7 @@ from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import safe_key
 from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.nbgrader.ours import CONVERTING, assignment_of, refuse_if_once_ours, reports_folder
+from autograder.nbgrader.printed import printable_log
 from autograder.nbgrader.rebuilt import release_cells
 from autograder.nbgrader.timestamps import TolerantCourse, drop_unread
 from autograder.report.files import read_report
@@ -97,7 +98,8 @@ class KitAutograde(Autograde):  # type: ignore[misc]
                 refuse_if_once_ours(self.config, self.coursedir)
         if self.kit is None:
             self._as_the_course_has_it()
-        super().start()
+        with printable_log(self.log):
+            super().start()
         if self.kit is not None:
             self._tell_who_is_left(self.kit)
 
@@ -228,7 +230,8 @@ class KitGenerateFeedback(GenerateFeedback):  # type: ignore[misc]
         with in_words(self.log):
             self.kit = assignment_of(self.config, self.coursedir.assignment_id)
             self._digest = suites_digest(self.kit) if self.kit is not None else ""
-        super().start()
+        with printable_log(self.log):
+            super().start()
 
     def init_destination(self, assignment_id: str, student_id: str) -> bool:
         """See nbgrader. Who is still graded as the assignment was before gets no page: it would show other points."""
