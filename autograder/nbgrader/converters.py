@@ -16,12 +16,14 @@ from typing import Any
 
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
+from nbgrader.preprocessors import GetGrades
 from nbgrader.utils import rmtree
 
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
 from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import safe_key
+from autograder.nbgrader.by_hand import TellingGrades
 from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.nbgrader.ours import CONVERTING, assignment_of, refuse_if_once_ours, reports_folder
 from autograder.nbgrader.printed import printable_log
@@ -224,12 +226,15 @@ class KitGenerateFeedback(GenerateFeedback):  # type: ignore[misc]
     kit: Assignment | None = None
     coursedir: Any
     force: Any
+    preprocessors: Any
 
     def start(self) -> None:
         """See nbgrader."""
         with in_words(self.log):
             self.kit = assignment_of(self.config, self.coursedir.assignment_id)
             self._digest = suites_digest(self.kit) if self.kit is not None else ""
+        if self.kit is not None:
+            self.preprocessors = [TellingGrades if step is GetGrades else step for step in self.preprocessors]
         with printable_log(self.log):
             super().start()
 
