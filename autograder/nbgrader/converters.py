@@ -16,14 +16,17 @@ from typing import Any
 
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
+from nbgrader.preprocessors import GetGrades
 from nbgrader.utils import rmtree
 
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
 from autograder.course.rubric import read_rubric
 from autograder.intake.submissions import safe_key
+from autograder.nbgrader.by_hand import TellingGrades
 from autograder.nbgrader.gradebook import sync_gradebook
 from autograder.nbgrader.ours import CONVERTING, assignment_of, refuse_if_once_ours, reports_folder
+from autograder.nbgrader.printed import printable_log
 from autograder.nbgrader.rebuilt import release_cells
 from autograder.nbgrader.timestamps import TolerantCourse, drop_unread
 from autograder.report.files import read_report
@@ -97,7 +100,8 @@ class KitAutograde(Autograde):  # type: ignore[misc]
                 refuse_if_once_ours(self.config, self.coursedir)
         if self.kit is None:
             self._as_the_course_has_it()
-        super().start()
+        with printable_log(self.log):
+            super().start()
         if self.kit is not None:
             self._tell_who_is_left(self.kit)
 
@@ -222,13 +226,17 @@ class KitGenerateFeedback(GenerateFeedback):  # type: ignore[misc]
     kit: Assignment | None = None
     coursedir: Any
     force: Any
+    preprocessors: Any
 
     def start(self) -> None:
         """See nbgrader."""
         with in_words(self.log):
             self.kit = assignment_of(self.config, self.coursedir.assignment_id)
             self._digest = suites_digest(self.kit) if self.kit is not None else ""
-        super().start()
+        if self.kit is not None:
+            self.preprocessors = [TellingGrades if step is GetGrades else step for step in self.preprocessors]
+        with printable_log(self.log):
+            super().start()
 
     def init_destination(self, assignment_id: str, student_id: str) -> bool:
         """See nbgrader. Who is still graded as the assignment was before gets no page: it would show other points."""

@@ -21,7 +21,7 @@ _ACTS = re.compile(
     "(" + _GAP.join("javascript") + "|" + _GAP.join("vbscript") + "|" + _GAP.join("data") + ")" + _GAP + ":",
     re.IGNORECASE,
 )
-
+_LOOKS_DEFINED = re.compile(r"^(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 
 UNREAD = "This submission could not be read."
 
@@ -117,11 +117,11 @@ def _place_of_check(
 
 
 def defined_names(source: str) -> set[str]:
-    """Functions and classes that a cell defines at its top; none where Python cannot read it."""
+    """Functions and classes that a cell defines at its top; where Python cannot read it, what looks like it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a student's strings, said to nobody who could mend it
             body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return set(_LOOKS_DEFINED.findall(source))  # whoever left out a bracket needs a comment most
     return {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}

@@ -9,6 +9,7 @@ from autograder.checks.result import CheckResult, ExerciseResult
 
 _EXACT = 1e-9
 _RAISED = re.compile(r"Your code raised \w{1,60}(?: in code cell \d+, line \d+)?")
+_UNREAD = re.compile(r"Python cannot read |Your code raised SyntaxError\b")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def _reason(check: CheckResult) -> str:
     """What checks have in common that share a line."""
     if check.status in ("missing", "timeout", "memory"):
         return check.status
+    if check.cell and _UNREAD.match(check.message):
+        return f"unread {check.cell} {check.line}"  # said in other words where the check is hidden
     return _says(check)
 
 

@@ -29,6 +29,8 @@ NAMES = {
             "Eve_504",
             "x/Jane Doe_501_assignsubmission_file_/fcos.ipynb",
         ),
+        "all/<img src=x onerror=alert(1)>_505_assignsubmission_file_/fcos.ipynb": None,
+        'all/" onclick="alert(1)_506_assignsubmission_file_/fcos.ipynb': None,
         "all/fcos.ipynb": None,
     },
 }

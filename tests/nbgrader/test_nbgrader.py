@@ -115,7 +115,7 @@ def a_gradebook_of_ones_own(notebook: Any) -> None:
 # Student, what they start from, what they do, the points they must get.
 CLASS: list[tuple[str, str, Callable[[Any], None] | None, float]] = [
     ("right", "ada-solution", None, POINTS),
-    ("wrong", "eva-transposed-locations", None, 2.0),
+    ("wrong", "eva-transposed-locations", None, 7.0),
     ("warns", "ada-solution", a_warning, POINTS),
     ("ends-in-a-tensor", "dan-untouched", ends_in("torch.tensor(1.0)"), 0.0),
     ("ends-in-nan", "dan-untouched", ends_in("float('nan')"), 0.0),
@@ -296,18 +296,18 @@ def test_manual_grades_survive_regrading(course, exported):
     database = f"sqlite:///{course.root / 'gradebook.db'}"
     with Gradebook(database) as gradebook:
         grade = gradebook.find_grade(CELL, "fcos", "ps7", "wrong")
-        grade.manual_score, grade.extra_credit = 7.0, 0.5  # as formgrader does
+        grade.manual_score, grade.extra_credit = 6.0, 0.5  # as formgrader does
         comment = gradebook.find_comment(_solution_cell(course), "fcos", "ps7", "wrong")
         comment.manual_comment = "Right in spirit."
         gradebook.db.commit()
     nbgrader(course.root, "autograde", "ps7", "--force", "--student", "wrong")
     with Gradebook(database) as gradebook:
         grade = gradebook.find_grade(CELL, "fcos", "ps7", "wrong")
-        assert (grade.manual_score, grade.auto_score, grade.extra_credit) == (7.0, 2.0, 0.5)
+        assert (grade.manual_score, grade.auto_score, grade.extra_credit) == (6.0, 7.0, 0.5)
         assert grade.needs_manual_grade  # as stock nbgrader: for the grader to look at once more
         comment = gradebook.find_comment(_solution_cell(course), "fcos", "ps7", "wrong")
         assert comment.manual_comment == "Right in spirit."
-    assert float(_export(course.root)["wrong"]["score"]) == 7.5
+    assert float(_export(course.root)["wrong"]["score"]) == 6.5
 
 
 def _solution_cell(course: Assignment) -> str:

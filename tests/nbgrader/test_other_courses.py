@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import zipfile
+from unittest.mock import Mock
 
 import nbformat
 import pytest
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from tornado.httputil import HTTPServerRequest, RequestStartLine
+from tornado.web import Application
 
 from autograder.nbgrader.converters import KitAutograde
-from autograder.nbgrader.formgrader import KitAPI
+from autograder.nbgrader.formgrader import KitAPI, take_its_place
 from autograder.nbgrader.printed import PrintableFormatter
 from tests.support.term_course import Part, StandIn, Term, without_sandbox
 
@@ -174,6 +178,27 @@ def test_a_kit_that_is_lost_is_not_nbgraders(theirs, tmp_path):
     made.hand_in("ada", one=1)
     (made.root / ".fcoskit" / "reports" / "ps").mkdir(parents=True)
     assert "ps is an assignment of the kit's" in one_sentence(made)
+
+
+def test_no_answer_is_a_page(monkeypatch):
+    """Names of files and students are in formgrader's answers as they are: a browser gets text, not HTML."""
+    base = importlib.import_module("nbgrader.server_extensions.formgrader.base")
+    monkeypatch.setattr(base, "NbGraderAPI", base.NbGraderAPI)  # put back at the end, as is the next
+    monkeypatch.setattr(base.BaseApiHandler, "set_default_headers", base.BaseApiHandler.set_default_headers)
+    handlers = importlib.import_module("nbgrader.server_extensions.formgrader.apihandlers")
+    take_its_place()
+    sent: dict[str, str] = {}
+    monkeypatch.setattr(base.BaseApiHandler, "set_header", lambda _, name, value: sent.update({name: value}))
+    request = HTTPServerRequest(start_line=RequestStartLine("POST", "/", "HTTP/1.0"), connection=Mock())
+    handlers.AutogradeHandler(Application(), request)
+    assert sent["Content-Type"].startswith("text/plain") and sent["X-Content-Type-Options"] == "nosniff"
+
+
+def test_what_is_logged_does_not_act(theirs):
+    """Whoever prints it: where formgrader grades, that is Jupyter's own terminal."""
+    (theirs.hand_in("eve", one=1).parent / "a\x1b[31mb\nERROR forged.png").write_bytes(b"")
+    for said in (theirs.autograde("eve"), theirs.feedback("eve")):
+        assert "a?[31mb?ERROR forged.png" in said and "\x1b" not in said and "\nERROR" not in said
 
 
 def test_what_is_printed_does_not_act():

@@ -60,3 +60,13 @@ def test_what_is_only_written_stays(assignment):
     given = [cell.source for cell in release_cells(assignment) if cell.cell_type == "markdown"]
     rebuilt = rebuilt_notebook(assignment, [("markdown", source) for source in given])
     assert [cell.source for cell in rebuilt.cells if cell.cell_type == "markdown"] == given
+
+
+@pytest.mark.parametrize("unread", ["def {name}(a, b:\n    return a", "!pip list\ndef {name}(a):\n    return a"])
+def test_a_cell_that_python_cannot_read_takes_comments(assignment, unread):
+    """A bracket is missing, or a line is for the shell: it is the cell to fill in all the same, its check behind it."""
+    cells = [("code", "import torch"), ("code", unread.format(name="get_fpn_location_coords")), ("markdown", "Done.")]
+    rebuilt = rebuilt_notebook(assignment, cells)
+    _, answer, check, _ = rebuilt.cells[:4]
+    assert (answer.metadata.nbgrader.grade_id, answer.metadata.nbgrader.solution) == ("d-solution", True)
+    assert (answer.source, check.metadata.nbgrader.grade_id) == (cells[1][1], "7-1d")

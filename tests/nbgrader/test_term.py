@@ -93,6 +93,19 @@ def test_feedback_follows_a_regrading(term):
     assert "77" in page.read_text(encoding="utf-8")
 
 
+def test_feedback_says_what_a_human_set(term):
+    """Above the panel, which has what the checks gave; and not where the two are the same."""
+    term.by_hand("ben", "1-a", 7, extra=0.5)
+    term.by_hand("ben", "1-b", 4)
+    (term.root / "submitted" / "ada" / "ps" / "work.ipynb").write_text("no notebook")  # no panel, nothing by hand
+    term.autograde("ada", force=True)
+    term.feedback()
+    told = "<strong>A human set 7.5 of 10 points.</strong> What the checks gave:"
+    pages = [(term.root / "feedback" / who / "ps" / "work.html").read_text(encoding="utf-8") for who in ("ada", "ben")]
+    assert [(page.count(told), page.count("A human set")) for page in pages] == [(0, 0), (1, 1)]
+    assert pages[1].index(told) < pages[1].index("5 of 10 points", pages[1].index(told) + len(told))
+
+
 def test_what_a_human_set_stays(term):
     """Points, extra credit and comments outlive an exercise that is added, and points that change."""
     term.by_hand("ben", "1-a", 7, extra=0.5)
@@ -107,6 +120,29 @@ def test_what_a_human_set_stays(term):
     term.assign(Part("1.a", "one", 5), TWO)
     assert "ben: 1-a has 7 points that a human set, but gives 5 at most now" in term.autograde()
     assert term.totals()["ben"] == (11.5, 0, 11.5, 9)
+
+
+def test_another_price(term):
+    """What a fault costs changes: those who have it are graded again, nobody else, and what a human set stays."""
+    for student in ("ben", "cy"):
+        term.hand_in(student, one="0.5  # wide", two=1)
+    term.price("wide", 3)
+    term.autograde(force=True)
+    assert term.totals() == {"ada": (12, 0, 12, 14), "ben": (11, 0, 11, 14), "cy": (11, 0, 11, 14)}
+    term.by_hand("cy", "1-a", 6.5, extra=0.5)
+    term.by_hand("cy", "one", None, comment="Why?")
+    term.price("wide", 1)
+    StandIn.graded.clear()
+    said = term.autograde()
+    assert StandIn.graded == ["ben", "cy"] and said.count("is graded again: what faults cost has changed since") == 2
+    assert term.totals() == {"ada": (12, 0, 12, 14), "ben": (13, 0, 13, 14), "cy": (11, 0, 11, 14)}
+    with term.gradebook() as gradebook:
+        assert gradebook.find_grade("1-a", "work", "ps", "cy").needs_manual_grade  # to look at once more
+        assert gradebook.find_comment("one", "work", "ps", "cy").manual_comment == "Why?"
+    term.feedback("ben")
+    page = (term.root / "feedback" / "ben" / "ps" / "work.html").read_text(encoding="utf-8")
+    assert "Too wide." in page and "Score: 13.0 / 14.0" in page and "A human set" not in page
+    assert "is graded again" not in term.autograde()
 
 
 def test_a_rename_of_what_a_human_graded(term):

@@ -1,6 +1,7 @@
 """Prices of faults: what an exercise comes to, and the lines that say so."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,10 @@ from autograder.runtime.errors import KitError
 from tests.conftest import ROOT
 
 
-def check(name, points, *faults, status="failed", message=""):
+def check(name, points, *faults, status="failed", message="", line=0):
     """A check of some points, explained by faults."""
-    return CheckResult("7.1d", name, f"{name} is right.", points, status, True, message, faults=list(faults))
+    made = CheckResult("7.1d", name, f"{name} is right.", points, status, True, message, faults=list(faults))
+    return replace(made, cell=3, line=line) if line else made
 
 
 def exercise(*checks, dearest=None):
@@ -86,6 +88,18 @@ def test_what_is_left_as_given_shares_a_line():
         (3, "As given."),
         (7, "Your code raised ValueError in code cell 3, line 4."),
     ]
+
+
+def test_a_cell_that_python_cannot_read_shares_a_line():
+    """A hidden check says it in other words than a public one; mending that one line gives both."""
+    told = "Python cannot read the cell that defines this: '[' was never closed (code cell 3, line 4: x = [)."
+    hidden = "Your code raised SyntaxError in code cell 3, line"
+    made = exercise(
+        check("a", 1, status="error", message=told, line=4),
+        check("b", 2, status="error", message=f"{hidden} 4. A hint.", line=4),
+        check("c", 4, status="error", message=f"{hidden} 9. A hint.", line=9),
+    )
+    assert [(line.points, line.says) for line in bill(made)] == [(3, told), (4, f"{hidden} 9.")]
 
 
 def test_points_set_by_hand_and_faults_of_ours_have_no_lines():

@@ -1,8 +1,9 @@
 """A tiny course to take through a term: the real nbgrader and the kit's front end, with a stand-in for the sandbox.
 
 What a term changes is the assignment, the gradebook and the folders; what code earns is settled elsewhere. So a
-student's notebook says what each function is worth (`def one(): return 0.5` is half of the points of its exercise), and
-grading costs nothing. No sandbox, no torch, no process is started.
+student's notebook says what each function is worth (`def one(): return 0.5` is half of the points of its exercise;
+`return 0.5  # wide` lost the others by the fault `wide`), and grading costs nothing. No sandbox, no torch, no process
+is started.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from traitlets.config.loader import Config, PyFileConfigLoader
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.course.assignment import Assignment
 from autograder.course.digests import suites_digest
+from autograder.course.rubric import read_rubric
 from autograder.nbgrader import plugin
 from autograder.nbgrader.converters import KitAutograde, KitGenerateAssignment, KitGenerateFeedback
 from autograder.report.blank import blank_report
 from autograder.report.model import Report
+from autograder.report.prices import apply_rubric_to
 from autograder.sandbox.probe import Choice
 
 CONFIG = "from autograder.nbgrader import configure\nc = get_config()\n{own}configure(c{root})\n{after}"
@@ -61,11 +64,14 @@ class StandIn:
         text = submission.read(1).decode("utf-8", "replace")
         made = blank_report(self._assignment, submission.student, submission.name, suites_digest(self._assignment), 1)
         for exercise in self._assignment.exercises:
-            found = re.search(rf"def {exercise.names[0]}\(\): return ([0-9.]+)", text)
+            found = re.search(rf"def {exercise.names[0]}\(\): return ([0-9.]+)(?:  # (\w+))?", text)
             earned = exercise.points * float(found[1]) if found else 0.0
             parts = {"passed": earned, "failed": exercise.points - earned}
             checks = [CheckResult(exercise.id, kind, "It is right.", p, kind, True) for kind, p in parts.items() if p]
+            if found and found[2]:
+                checks[-1].faults.append(found[2])
             made.exercises.append(ExerciseResult(exercise.id, exercise.title, exercise.points, checks))
+        apply_rubric_to(made, read_rubric(self._assignment.folder))
         return made
 
 
@@ -123,7 +129,12 @@ class Term:
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
 
-    def hand_in(self, student: str, timestamp: str = "", **worth: float) -> Path:
+    def price(self, fault: str, points: float) -> None:
+        """Have a fault cost so much, in `rubric.toml`."""
+        entry = f'[[fault]]\nmutants = ["{fault}"]\nsays = "Too {fault}."\nprice = {points}\nwhy = "W"\n'
+        (self.kit / "assignment" / "ps" / "rubric.toml").write_text(entry, encoding="utf-8")
+
+    def hand_in(self, student: str, timestamp: str = "", **worth: float | str) -> Path:
         """A notebook whose functions are worth so much of their points; where it lies."""
         path = self.root / "submitted" / student / "ps" / "work.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
