@@ -91,7 +91,7 @@ def test_dtype(student: Student, solution: Student, rng: torch.Generator) -> Non
 @pytest.mark.points(0.5)
 @pytest.mark.hint("The argument `device` says where the result is to be, not the notebook's `DEVICE`.")
 def test_device_is_not_the_notebooks(student: Student, solution: Student, rng: torch.Generator) -> None:
-    """With `device="cpu"` the locations are on the CPU, also on a machine with a GPU (checked without one)."""
+    """The locations are where the argument `device` says, also where the notebook's own is another one."""
     shapes = _square_shapes(rng)
     _expect_right_but_for(student.call(NAME, shapes, STRIDES, device="cpu"), solution, shapes, STRIDES)
     asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [shapes, STRIDES]}
