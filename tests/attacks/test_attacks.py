@@ -75,7 +75,7 @@ LIMITS = {
     "load_seconds": 4,
     "call_seconds": 0.5,
     "train_seconds": 20,
-    "exercise_seconds": 3,
+    "exercise_seconds": 5,
     "restarts": 0,
     "memory_megabytes": 512,
     "tmpfs_megabytes": 16,
