@@ -17,6 +17,7 @@ _FOCAL = "loss_cls = sigmoid_focal_loss(pred_cls_logits, gt_one_hot)"
 _ONE_HOT = "F.one_hot(class_index, self.num_classes)"
 _ZEROED = "gt_one_hot[is_background] = 0.0"
 _IOU = 'box_iou_loss(pred_boxes, matched_gt_boxes[:, :, :4], reduction="none")'
+_CLIPPED = "torch.minimum(pred_boxes.clamp(min=0), images.new_tensor(images.shape[2:]).flip(0).repeat(2))"
 _MATCH = "strides_per_fpn_level, boxes_of_image)"
 _ASKED = "level_deltas.reshape(-1, 4), level_locations, strides_per_fpn_level[level_name]"
 _MOVED = "self._normalizer = 0.9 * self._normalizer + 0.1 * pos_loc_per_image"
@@ -60,6 +61,10 @@ LOSS_FAULTS: dict[str, tuple[tuple[str, ...], Changes]] = {
     "class-plus-one:3": (CLS, {_ONE_HOT: "F.one_hot(class_index + 1, self.num_classes + 1)[:, :, :-1]"}),
     "sigmoid-twice": (CLS, {_FOCAL: _FOCAL.replace("logits", "logits.sigmoid()")}),
     "sigmoid-twice:2": (CTR, {_CTR: "(pred_centerness.sigmoid(), gt_centerness"}),
+    "softmax": (CLS, {_FOCAL: _FOCAL.replace("logits", "logits.softmax(dim=-1)")}),
+    "mask-inverted": (BOX, {_BOX_MASK: _BOX_MASK.replace("is_background", "~is_background")}),
+    "mask-inverted:2": (CTR, {_CTR_MASK: _CTR_MASK.replace("is_background", "~is_background")}),
+    "boxes-clipped": (BOX, {_IOU: _IOU.replace("pred_boxes", _CLIPPED)}),
     "cross-entropy": (
         CLS,
         {_FOCAL: 'loss_cls = F.cross_entropy(pred_cls_logits.transpose(1, 2), class_index, reduction="none")'},
@@ -176,6 +181,12 @@ INFERENCE_FAULTS: dict[str, Changes] = {
         _KEPT: "pass",
         "pred_scores[is_kept]": "pred_scores[is_kept, level_pred_classes]",
         "level_pred_classes = level_pred_classes[is_kept]": "pass",
+    },
+    "no-root": {"level_pred_scores = torch.sqrt(": "level_pred_scores = torch.as_tensor("},
+    "classes-from-one": {_ADDED: f"level_pred_classes = level_pred_classes + 1; {_ADDED}"},
+    "free-bottom": {"bottom.clamp(0, image_height)": "bottom"},
+    "suppressed-together:3": {
+        "scores_all_levels, pred_classes_all_levels, iou": "scores_all_levels, 0 * pred_classes_all_levels, iou"
     },
     "score-of-class-0": {
         _BEST: "level_pred_classes = level_pred_scores.argmax(dim=1); level_pred_scores = level_pred_scores[:, 0]"

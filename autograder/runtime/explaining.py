@@ -129,7 +129,7 @@ _HINTS = (
         "Background has targets of -1: `clamp(min=0)` first, set its loss to zero after.",
     ),
     (
-        r"unhashable type: 'slice'|unsupported operand .*'dict'|'dict' object has no attribute '(dim|shape|reshape|size)'",
+        r"unhashable type: 'slice'|unsupported operand .*'dict'|'dict' object has no attribute '(dim|shape|size)'",
         "A dictionary stands where a tensor is meant: is `[level_name]` missing, or are arguments exchanged?",
     ),
     (r"'NoneType' object is not callable", "What is called there is still None: is it made in `__init__`?"),

@@ -33,7 +33,7 @@ TOLD = {
     "targets taken for predictions": (
         L,
         {"box_iou_loss(pred_boxes, m": "box_iou_loss(matched_gt_boxes[:, :, :4] + 0 * pred_boxes, m"},
-        "or is the target compared with itself?",
+        "Or is the target compared with itself?",
         "deltas stand",
     ),
     "one-hot of whole numbers": (
@@ -67,13 +67,13 @@ TOLD = {
             "level_pred_boxes = torch.stack(\n": "unused = torch.stack(\n",
         },
         "clips a copy",
-        "are swapped",
+        "Height and width",
     ),
     "the other threshold": (
         N,
         {KEPT: KEPT.replace("score_thresh", "nms_thresh")},
         "compared with `test_nms_thresh`",
-        "another number",
+        "another number compared",
     ),
     "0.3, and height for width": (
         N,

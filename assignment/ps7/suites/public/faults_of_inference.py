@@ -8,9 +8,11 @@ import torch
 
 from suites.detections import Detections, are_detections
 
+_OTHERS = "The boxes belong to other locations than the scores: deltas and locations have to be filtered alike."
 # The likeliest first. Each has to be true of whatever gives these detections.
 FAULTS = {
-    "stride-8": "The boxes are made with stride 8 on all levels: each has its own, see `self.backbone.fpn_strides`.",
+    "stride-8": "The boxes are made with the stride of another level. It is 8 for all here: each level has its "
+    "own, see `self.backbone.fpn_strides`.",
     "stride-1": "The boxes are made without the stride of their level, see `self.backbone.fpn_strides`.",
     "unclipped": "The boxes are not clipped to the image. (If you clip: `boxes[:, [0, 2]].clamp_(...)` clips a copy, "
     "and `clamp(...)` gives its result back, to be assigned.)",
@@ -19,7 +21,7 @@ FAULTS = {
     "swapped": "Height and width are swapped in the clipping: x goes with the width, which is images.shape[3].",
     "square-width": "Everything is clipped to the width: y has to be clipped to the height.",
     "square-height": "Everything is clipped to the height: x has to be clipped to the width.",
-    "low-only": "Boxes reach beyond the right or the bottom edge of this image: take its height and width from "
+    "low-only": "Boxes reach beyond the right or the bottom edge of this image. Take its height and width from "
     "`images.shape` to clip them.",
     "high-only": "Only the upper bounds are clipped: boxes begin left of or above the image.",
     "columns": "Columns are mixed up in the clipping: a box is (x1, y1, x2, y2), so x stands in columns 0 and 2, y in "
@@ -31,22 +33,25 @@ FAULTS = {
     "centerness-again": "The scores are multiplied by the centerness: in `level_pred_scores` it is already.",
     "logits": "Scores are the class logits here: take the best class, and its score, from `level_pred_scores`.",
     "class-alone": "Centerness plays no part in the scores. Take them from `level_pred_scores`, where it does.",
-    "threshold-of-class": "The threshold is held against the probability of the class: it is for the score, "
-    "`level_pred_scores`, where centerness plays its part.",
-    "all-classes": "A location gives a detection for each class above the threshold: only its best is to be kept.",
+    "threshold-of-class": "The threshold is applied to something else than the score: to the class score without "
+    "centerness.",
+    "all-classes": "Every class above the threshold is kept: only the best class of a location counts.",
+    "no-root": "The square root is missing in the scores.",
+    "classes-from-one": "The classes are off by one: they are counted from 0.",
+    "free-bottom": "The bottom edge is never clipped.",
     "score-of-class-0": "The scores are those of class 0: take the score of the best class.",
     "class-0-dropped": "Detections of class 0 are left out. Class 0 is a class: background has none here.",
-    "suppressed-together": "Boxes of other classes are suppressed, too: the given lines suppress, class by class, and "
-    "in your part nothing is suppressed.",
-    "first-deltas": "The boxes are made from the first deltas of the level: take those of the locations that are kept.",
-    "first-locations": "The boxes are made from the first locations of the level: take those that are kept.",
+    "suppressed-together": "Boxes of different classes suppress each other. The given lines go class by class: suppress "
+    "nothing before.",
+    "first-deltas": f"{_OTHERS} Here the first deltas are taken.",
+    "first-locations": f"{_OTHERS} Here the first locations are taken.",
 }
 ACCEPTED = ("right", "right-minus-one")
 _EXCHANGED = (
-    "Classes and scores are exchanged. `max` gives the values first, then the indices, which are the classes; "
-    "`inference` returns boxes, classes, scores."
+    "The order is boxes, classes, scores: classes and scores are exchanged. (`max` gives the values first, then the "
+    "indices, which are the classes.)"
 )
-_LOOSE = "Detections are kept that score no more than `test_score_thresh`."
+_LOOSE = "Not only what scores more than `test_score_thresh` is kept."
 
 
 def answer(stored: Mapping[str, torch.Tensor], name: str) -> Detections:
@@ -59,7 +64,7 @@ def faults_of_detections(stored: Mapping[str, torch.Tensor]) -> list[tuple[str, 
     names = [key.removesuffix("/boxes") for key in stored if key.endswith("/boxes")]
     found = []
     for name in names:
-        kind = name.removesuffix(":2")
+        kind = name.partition(":")[0]
         first, plus, second = kind.partition("+")
         if first in FAULTS:
             said = f"Two things at once. {FAULTS[first]} And: {FAULTS[second]}" if plus else FAULTS[first]
@@ -117,8 +122,8 @@ def kept_wrongly(tried: Detections, others: Detections, lower: Detections) -> st
     if exchanged(lower):
         return exchanged(lower)
     if len(lower[2]) and bool((lower[2] <= 0.5).all()):
-        return "The wrong ones are kept: what scores less than `test_score_thresh`, not what scores more."
+        return "The wrong ones are kept: those that score less than `test_score_thresh`, not those that score more."
     least, other = (float(part[2].min()) if len(part[2]) else 1.0 for part in (tried, others))
     if 0.5 <= least < 0.8 <= other:
         return "The scores are compared with `test_nms_thresh`: `test_score_thresh` is the threshold for them."
-    return f"The least score left is {least:.3f}: are the scores compared with another number, or with none?"
+    return f"{_LOOSE} The least score left is {least:.3f}: is another number compared, or another thing, or nothing?"
