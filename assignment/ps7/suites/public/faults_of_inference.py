@@ -41,8 +41,8 @@ FAULTS = {
     "free-bottom": "The bottom edge is never clipped.",
     "score-of-class-0": "The scores are those of class 0: take the score of the best class.",
     "class-0-dropped": "Detections of class 0 are left out. Class 0 is a class: background has none here.",
-    "suppressed-together": "Boxes of different classes suppress each other. The given lines go class by class: suppress "
-    "nothing before.",
+    "suppressed-together": "Boxes of different classes suppress each other. The given lines go class by class: "
+    "suppress nothing before.",
     "first-deltas": f"{_OTHERS} Here the first deltas are taken.",
     "first-locations": f"{_OTHERS} Here the first locations are taken.",
 }
@@ -51,6 +51,7 @@ _EXCHANGED = (
     "The order is boxes, classes, scores: classes and scores are exchanged. (`max` gives the values first, then the "
     "indices, which are the classes.)"
 )
+_WORST = "The wrong ones are kept: those that score less than `test_score_thresh`, not those that score more."
 _LOOSE = "Not only what scores more than `test_score_thresh` is kept."
 
 
@@ -106,7 +107,7 @@ def what_is_wrong(
     kept = scores > score
     rest = (boxes[kept], classes[kept], scores[kept])
     if bool(kept.all()) or not len(rest[0]):
-        return ""
+        return _WORST if len(scores) and not len(rest[0]) else ""
     found = next((text for text, wrong in known if are_detections(rest, [wrong])), None)
     return "" if found is None else f"{_LOOSE} {'And: ' if found else ''}{found}".strip()
 
@@ -122,7 +123,7 @@ def kept_wrongly(tried: Detections, others: Detections, lower: Detections) -> st
     if exchanged(lower):
         return exchanged(lower)
     if len(lower[2]) and bool((lower[2] <= 0.5).all()):
-        return "The wrong ones are kept: those that score less than `test_score_thresh`, not those that score more."
+        return _WORST
     least, other = (float(part[2].min()) if len(part[2]) else 1.0 for part in (tried, others))
     if 0.5 <= least < 0.8 <= other:
         return "The scores are compared with `test_nms_thresh`: `test_score_thresh` is the threshold for them."
