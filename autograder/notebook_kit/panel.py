@@ -112,10 +112,8 @@ def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, bool]]:
     said: set[tuple[str, str]] = set()
     told = []
     for check, sentence in result.told:
-        key = (
-            check.diagnosis,
-            _SIZES.sub("", check.message) if check.status in ("error", "missing") else check.message,
-        )
+        stopped = check.status in ("error", "missing")
+        key = (check.diagnosis, _SIZES.sub("", check.message).rstrip(").") if stopped else check.message)
         told.append((check, sentence, check.status != "passed" and any(key) and key in said))
         said.add(key)
     return told
