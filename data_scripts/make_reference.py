@@ -16,6 +16,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 import torchvision
+from known_faults import INFERENCE_FAULTS, LOSS_FAULTS, Changes
 
 from autograder.checks.student import LocalStudent
 from autograder.checks.suite_imports import importable
@@ -55,15 +56,16 @@ def deltas(solution: LocalStudent) -> Tensors:
     }
 
 
-def losses(solution: LocalStudent) -> Tensors:
+def losses(solution: LocalStudent, faults: dict[str, tuple[tuple[str, ...], Changes]] = LOSS_FAULTS) -> Tensors:
     """7.1 (i): the losses of two images, and what solutions with a known fault would give."""
     module = solution.new("FCOS", 20, 16, [16])
     module.train()
     made: Tensors = dict(module(striped_images(), fixed_boxes()))
-    for fault, (loss, changes) in LOSS_FAULTS.items():
+    for fault, (shown, changes) in faults.items():
         wrong = faulty("7.1i-losses", changes).new("FCOS", 20, 16, [16])
         wrong.train()
-        made[f"{loss}/{fault.partition(':')[0]}"] = wrong(striped_images(), fixed_boxes())[loss]
+        got = wrong(striped_images(), fixed_boxes())
+        made |= {f"{loss}/{fault}": got[loss].detach().clone() for loss in shown}
     other = solution.new("FCOS", 5, 8, [8])
     other.train()
     for name, (images, boxes) in other_batches().items():
@@ -71,7 +73,7 @@ def losses(solution: LocalStudent) -> Tensors:
     return made
 
 
-def inference(solution: LocalStudent) -> Tensors:
+def inference(solution: LocalStudent, faults: dict[str, Changes] = INFERENCE_FAULTS) -> Tensors:
     """7.1 (i): stored predictions for an image of 96 x 128, the detections, and those of solutions with a fault."""
     height, width = 96, 128
     strides = {"p3": 8, "p4": 16, "p5": 32}
@@ -85,7 +87,7 @@ def inference(solution: LocalStudent) -> Tensors:
         for kind, part in zip(("where", "cls", "box", "ctr"), parts, strict=True)
         for k, v in part.items()
     }
-    answers = {"right": solution} | {name: faulty("7.1i-inference", c) for name, c in CLIP_FAULTS.items()}
+    answers = {"right": solution} | {name: faulty("7.1i-inference", c) for name, c in faults.items()}
     for name, who in answers.items():
         module = who.new("FCOS", 6, 16, [16])
         module.eval()
@@ -155,8 +157,8 @@ def replayed(solution: LocalStudent) -> Tensors:
 
     names = ("get_fpn_location_coords", "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locations")
     solution.workbench.namespace.update(zip(names, (located, deltas_asked, boxes_asked), strict=True))
-    losses(solution)
-    found = inference(solution)
+    losses(solution, {})
+    found = inference(solution, {})
     for level, stride in {"p3": 8, "p4": 16, "p5": 32}.items():
         boxes_asked(found[f"box/{level}"][0], found[f"where/{level}"], stride)  # rows below the threshold, too
     solution.workbench.namespace.update(own)
@@ -175,51 +177,6 @@ def faulty(exercise: str, changes: dict[str, str]) -> LocalStudent:
         text = text.replace(old, new)
     return load_solution(ASSIGNMENT, ASSIGNMENT.exercise(exercise), text)
 
-
-_BOX_MASK = "loss_box = torch.where(is_background, torch.zeros_like(loss_box), loss_box)"
-_CTR_MASK = "loss_ctr = torch.where(is_background, torch.zeros_like(loss_ctr), loss_ctr)"
-_DIVIDED = ".sum() / (self._normalizer * images.shape[0])"
-_BOXES = "box_iou_loss(pred_boxes, matched_gt_boxes[:, :, :4]"
-_DELTAS = "box_iou_loss(self._cat_across_fpn_levels(pred_boxreg_deltas), matched_gt_deltas"
-LOSS_FAULTS: dict[str, tuple[str, dict[str, str]]] = {
-    "background-counted": ("loss_box", {_BOX_MASK: "pass"}),
-    "background-counted:2": ("loss_ctr", {_CTR_MASK: "pass"}),
-    "background-is-class-0": ("loss_cls", {"gt_one_hot[is_background] = 0.0": "pass"}),
-    "sigmoid-twice": (
-        "loss_cls",
-        {"sigmoid_focal_loss(pred_cls_logits, gt": "sigmoid_focal_loss(pred_cls_logits.sigmoid(), gt"},
-    ),
-    "sigmoid-twice:2": ("loss_ctr", {"(pred_centerness, gt_cen": "(pred_centerness.sigmoid(), gt_cen"}),
-    "boxes-not-deltas": ("loss_ctr", {"targets(matched_gt_deltas.": "targets(matched_gt_boxes[..., :4]."}),
-    "deltas-not-boxes": (
-        "loss_box",
-        {_BOXES: _DELTAS},
-    ),
-    "not-normalised": ("loss_cls", {"loss_cls" + _DIVIDED: "loss_cls.sum()"}),
-    "not-normalised:2": ("loss_box", {"loss_box" + _DIVIDED: "loss_box.sum()"}),
-    "not-normalised:3": ("loss_ctr", {"loss_ctr" + _DIVIDED: "loss_ctr.sum()"}),
-    "zero": ("loss_box", {"zeros_like(loss_box), loss_box)": "zeros_like(loss_box), 0 * loss_box)"}),
-    "zero:2": ("loss_ctr", {"zeros_like(loss_ctr), loss_ctr)": "zeros_like(loss_ctr), 0 * loss_ctr)"}),
-}
-_SIZES = "image_height, image_width = images.shape[2:]"
-CLIP_FAULTS: dict[str, dict[str, str]] = {
-    "right-minus-one": {_SIZES: "image_height, image_width = (side - 1 for side in images.shape[2:])"},
-    "swapped": {_SIZES: "image_width, image_height = images.shape[2:]"},
-    "square-width": {_SIZES: "image_height = image_width = images.shape[3]"},
-    "square-height": {_SIZES: "image_height = image_width = images.shape[2]"},
-    "low-only": {_SIZES: "image_height = image_width = 1e6"},
-    "high-only": {
-        "left.clamp(0, image_width)": "left.clamp(max=image_width)",
-        "top.clamp(0, image_height)": "top.clamp(max=image_height)",
-    },
-    "logits": {"level_pred_scores.max(dim=1)": "level_cls_logits.max(dim=1)"},
-    "class-alone": {"level_pred_scores.max(dim=1)": "level_cls_logits.sigmoid().max(dim=1)"},
-    "unclipped": {
-        _SIZES: "image_height = image_width = 1e6",
-        "left.clamp(0, image_width)": "left",
-        "top.clamp(0, image_height)": "top",
-    },
-}
 
 MAKERS = {
     "public/7.1d": locations,

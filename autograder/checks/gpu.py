@@ -24,7 +24,7 @@ def expect_right(right: bool, what: str) -> None:
     anything. Without right values its word is worth nothing.
     """
     if not right:
-        text = f"No mix of devices was found, but {what} are not right yet: this counts once they are."
+        text = f"This counts once {what} are right."
         raise CheckFailed(text, public_text=text)
 
 

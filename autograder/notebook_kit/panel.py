@@ -20,7 +20,8 @@ _WORDS = {
     "missing": "not done yet",
     "grader_error": "our fault, not yours",
 }
-_SIZES = re.compile(r"\d+")  # of tensors and kernels: an error on other inputs is the same error
+# Sizes of tensors and kernels, and who called the function: an error on other inputs or from there is the same error.
+_SIZES = re.compile(r"\d+|, called in (code cell|line) .*", re.DOTALL)
 AS_ABOVE = "the same as above"
 # Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
 # The classic notebook has rules of its own for `.mark` and `thead`.
@@ -111,7 +112,8 @@ def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, bool]]:
     said: set[tuple[str, str]] = set()
     told = []
     for check, sentence in result.told:
-        key = (check.diagnosis, _SIZES.sub("", check.message) if check.status == "error" else check.message)
+        stopped = check.status in ("error", "missing")
+        key = (check.diagnosis, _SIZES.sub("", check.message).rstrip(").") if stopped else check.message)
         told.append((check, sentence, check.status != "passed" and any(key) and key in said))
         said.add(key)
     return told

@@ -27,12 +27,15 @@ class Place:
         line: Line within the cell, from 1.
         text: That line of code, stripped.
         function: In the student's own kernel the function or method that it is in: there cells have no number.
+        called_in: Where another function of the notebook called the one that the line is in, with the text of that
+            line; "" if none did.
     """
 
     cell: int
     line: int
     text: str
     function: str = ""
+    called_in: str = ""
 
     @property
     def where(self) -> str:
@@ -42,7 +45,8 @@ class Place:
         return f"line {self.line}" + (f" of the cell with `{self.function}`" if self.function else "")
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.text}" if self.text else self.where
+        shown = f"{self.where}: {self.text}" if self.text else self.where
+        return f"{shown}, called in {self.called_in}" if self.called_in else shown
 
 
 class StudentError(Exception):

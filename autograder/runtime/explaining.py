@@ -7,6 +7,7 @@ import linecache
 import re
 import traceback
 import types
+from dataclasses import replace
 from types import TracebackType
 
 import torch
@@ -85,15 +86,23 @@ def _builtin_kind(error: BaseException) -> str:
 
 
 def find_place(trace: TracebackType | None) -> Place | None:
-    """The innermost line of the student's own code on a traceback."""
-    found = None
+    """The innermost line of the student's own code on a traceback, and the line that called its function."""
+    found = called = None
+    function = ""
     for frame, line in traceback.walk_tb(trace):
-        name = frame.f_code.co_filename
-        if _in_notebook(name):
-            cell = CELL_FILE.search(name)
-            text = linecache.getline(name, line).strip()[:200]
-            found = Place(int(cell.group(1)), line, text) if cell else Place(0, line, text, _function_of(frame))
-    return found
+        if _in_notebook(frame.f_code.co_filename):
+            known = _function_of(frame)
+            if found and function and known != function:
+                called = found
+            found, function = _place_of(frame, line), known
+    return replace(found, called_in=str(called)) if found and called else found
+
+
+def _place_of(frame: types.FrameType, line: int) -> Place:
+    name = frame.f_code.co_filename
+    cell = CELL_FILE.search(name)
+    text = linecache.getline(name, line).strip()[:200]
+    return Place(int(cell.group(1)), line, text) if cell else Place(0, line, text, _function_of(frame))
 
 
 def _function_of(frame: types.FrameType) -> str:
@@ -111,6 +120,18 @@ _HINTS = (
         "Background has class -1: `clamp(min=0)` first, zero its rows after.",
     ),
     (r"one_hot is only applicable to index", "Classes come as floats: `.long()` makes whole numbers of them."),
+    (
+        r"result type Float can't be cast to .* Long",
+        "Whole numbers meet others there: `.to(x.dtype)` of what they meet.",
+    ),
+    (
+        r"all elements of target should be between 0 and 1",
+        "Background has targets of -1: `clamp(min=0)` first, set its loss to zero after.",
+    ),
+    (
+        r"unhashable type: 'slice'|unsupported operand .*'dict'|'dict' object has no attribute '(dim|shape|size)'",
+        "A dictionary stands where a tensor is meant: is `[level_name]` missing, or are arguments exchanged?",
+    ),
     (r"'NoneType' object is not callable", "What is called there is still None: is it made in `__init__`?"),
     (r"'NoneType' object .*subscriptable|unpack .*NoneType", "What is read there is None: is a `return` missing?"),
 )

@@ -145,11 +145,13 @@ def test_the_page_and_the_panel_say_the_same_words():
 
 
 def test_one_error_is_said_once():
-    """What several checks stopped with stands below the first of them; sizes in it may differ."""
+    """What several checks stopped with stands below the first of them; sizes in it and who called may differ."""
     said = "Your code raised RuntimeError: sizes (2 x {}) do not fit"
     checks = [_check("error", sentence=f"Check {k}.", message=said.format(k)) for k in (1, 2, 3)]
     for shown in (panel_text(_result(*checks)), panel_html(_result(*checks))):
         assert shown.count("RuntimeError") == 1 and shown.count("the same as above") == 2
+    calls = [_check("error", message=f"It broke (line 3: x = y{call}).") for call in ("", ", called in line 9: f(x)")]
+    assert panel_text(_result(*calls)).count("It broke") == 1
     other = _check("failed", sentence="Other.", message="something else")
     assert "something else" in panel_text(_result(*checks, other))
 

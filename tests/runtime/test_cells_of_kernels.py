@@ -61,3 +61,22 @@ def test_a_forgotten_self_is_told():
             namespace["N"]()(argument)
         told.append(explain(caught.value).message)
     assert "Is `self.` missing? The module has `self.layer`." in told[0] and "self." not in told[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("/tmp/ipykernel_4711/2938354417.py", "called in line 4 of the cell with `g`"),
+        ("<code cell 3>", "called in code cell 3, line 4"),
+    ],
+)
+def test_the_line_that_called_a_function_is_told(name, call):
+    """Where a function of the notebook stops that another one called, its line and that of the call are both told."""
+    namespace: dict = {}
+    code = "def f(x):\n    return [x[0] for _ in '1'][0]\ndef g(x):\n    return [f(x) for _ in '1']\n"
+    exec(compile(code, name, "exec"), namespace)
+    for function, told in (("g", True), ("f", False)):
+        with pytest.raises(IndexError) as caught:
+            namespace[function]([])
+        message = explain(caught.value).message
+        assert "line 2" in message and (call in message) == told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ def expect_detections(
     faults: Sequence[tuple[str, Detections]] = (),
     tolerance: float = 2e-3,
     size: tuple[int, int] | None = None,
+    otherwise: Callable[[Detections], str] = lambda got: "",
 ) -> None:
     """Fail unless `got` is, in any order, one of the accepted sets of detections.
 
@@ -31,6 +32,7 @@ def expect_detections(
         faults: Sentences, and what a solution with that fault would give.
         tolerance: Absolute, on boxes in pixels and on scores.
         size: Height and width of the image; if given, a failure comes with a picture.
+        otherwise: Says what is wrong where none of the faults is found.
     """
     boxes, classes, scores = expect_three(got)
     expected = accepted[0]
@@ -45,6 +47,7 @@ def expect_detections(
     if any(_same((boxes, classes, scores), right, tolerance) for right in accepted):
         return
     diagnosis = next((text for text, wrong in faults if _same((boxes, classes, scores), wrong, tolerance)), "")
+    diagnosis = diagnosis or otherwise((boxes, classes, scores))
     have, want = _rows((boxes, classes, scores)), _rows(expected)
     first = _first_difference(have, want, tolerance)
     picture = _picture(have, want, first, size) if size and first is not None else None
