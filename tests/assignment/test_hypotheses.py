@@ -35,7 +35,7 @@ def _right(x, y):
 LOCATION_FAULTS = {
     "x and y are swapped": _locations(lambda x, y: _right(y, x)),
     "The order of the rows is transposed": _locations(_right, by_columns=True),
-    "Both the order": _locations(lambda x, y: _right(y, x), by_columns=True),
+    "Height and width are exchanged": _locations(lambda x, y: _right(y, x), by_columns=True),
     "Half a cell is missing": _locations(lambda x, y: (x * STRIDE, y * STRIDE)),
     "Half a cell too much": _locations(lambda x, y: ((x + 1) * STRIDE, (y + 1) * STRIDE)),
     "off by a whole cell": _locations(lambda x, y: _right(x + 1, y + 1)),

@@ -40,8 +40,8 @@ def location_faults(expected: torch.Tensor, shape: Sequence[int], stride: float)
         (swapped, expected.flip(-1)),
         (transposed, by_columns),
         (
-            "Height and width are exchanged: the shape is (B, C, H, W). Or is both the order of the rows transposed and "
-            "x and y swapped? That gives the same.",
+            "Height and width are exchanged: the shape is (B, C, H, W). Or is both the order of the rows transposed "
+            "and x and y swapped? That gives the same.",
             by_columns.flip(-1),
         ),
         (

@@ -25,12 +25,8 @@ def location_slips(expected: torch.Tensor, shape: Sequence[int], stride: float) 
         stride: Stride of the level.
     """
     half = stride / 2
-    single = location_faults(expected, shape, stride) + [
-        (
-            "Half a stride is added to the index: add 0.5 before the stride is multiplied, or half a stride after.",
-            expected - half + half * stride,
-        ),
-    ]
+    text = "Half a stride is added to the index: add 0.5 before the stride is multiplied, or half a stride after."
+    single = [*location_faults(expected, shape, stride), (text, expected - half + half * stride)]
     both = [
         (f"Two things at once. {first} {second}", wrong)
         for second, shifted in single[OF_ROWS:]
@@ -53,7 +49,7 @@ def wrong_count(rows: int, shape: Sequence[int]) -> str:
     names = "BCHW"
     for one, other in ((1, 2), (0, 1), (0, 2), (1, 3), (0, 3), (2, 2), (3, 3)):
         if rows == shape[one] * shape[other]:
-            said = f"These are {names[one]} * {names[other]} rows: the shape is (B, C, H, W), and H and W are its last two."
+            said = f"These are {names[one]} * {names[other]} rows: the shape is (B, C, H, W), H and W are its last two."
             return said if one != other else f"{said} They may differ."
     return "Do H and W come from the argument `shape_per_fpn_level`? They are the last two of (B, C, H, W)."
 

@@ -134,8 +134,8 @@ def expect_arguments_kept(student: Student) -> None:
         changed = [("first", "second")[k] for k in kept if isinstance(written, list) and k in written]
         if changed:
             said = f"`{name}` changes its {changed[0]} argument: a second call with it would give something else."
-            advice = f"The {changed[0]} argument of `{name}` is changed in place (`-=`, `clamp_`, `x[...] = ...`): make "
-            advice += "a new tensor, or `.clone()` it first."
+            advice = f"The {changed[0]} argument of `{name}` is changed in place (`-=`, `clamp_`, `x[...] = ...`): "
+            advice += "make a new tensor, or `.clone()` it first."
             raise CheckFailed(said, advice)
 
 
