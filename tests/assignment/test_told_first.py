@@ -8,7 +8,8 @@ from autograder.notebook_kit.run_public import run_public
 
 B, C, D, F = "7.1b", "7.1c", "7.1d", "7.1f"
 CLASSES = "self.pred_cls(cls_features).flatten(start_dim=2).transpose(1, 2)"
-CENTERNESS = "centerness_logits[level_name] = self.pred_ctr(box_features).flatten(start_dim=2).transpose(1, 2)\n"
+CENTERNESS = "centerness_logits[level_name] = self.pred_ctr(box_features).flatten(start_dim=2).transpose(1, 2)"
+TIMES = "\n            class_logits[level_name] = class_logits[level_name] * centerness_logits[level_name]"
 BOX_DELTAS = "torch.cat([left_top, right_bottom], dim=1) / stride"
 IS_BACKGROUND = "(boxes == -1).all(dim=1)"
 CLIPPED = "    distances = deltas.clamp(min=0) * stride\n"
@@ -46,12 +47,7 @@ TOLD = {
     "a softmax": (C, [("self.pred_cls(cls_features).fl", "self.pred_cls(cls_features).softmax(1).fl")], SOFTMAX),
     "classes times centerness": (
         C,
-        [
-            (
-                CENTERNESS,
-                CENTERNESS + " " * 12 + "class_logits[level_name] = class_logits[level_name] * " + CENTERNESS[36:],
-            )
-        ],
+        [(CENTERNESS, CENTERNESS + TIMES)],
         "Two predictions are multiplied within the network",
     ),
     "no return in the network": (
