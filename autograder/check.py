@@ -39,7 +39,9 @@ def check(exercise: str, namespace: dict[str, Any] | None = None) -> None:
         given = by_exercise[exercise]
         result = check_exercise(given, exercise, namespace)
         first, blamed = origins(given, exercise, namespace, result)
-        show_panel(without_guesses(result) if blamed else result, [*unread_cells(given.names), *first])
+        unread = unread_cells(given.names)
+        before = result.status != "missing" and bool(unread_cells(given.tasks[exercise].names))
+        show_panel(without_guesses(result) if blamed else result, [*unread, *first], before=before)
     except KeyboardInterrupt:
         print(f"The checks of {exercise} were stopped, so there is no verdict. Does your code have a loop without end?")
         return

@@ -22,8 +22,8 @@
 # **How to work.** Run the cells from top to bottom. Where it says `TODO`, replace the line that raises
 # `NotImplementedError` by your own code; everything else is given. After each exercise there is a cell with
 # `check("7.1x")`: run it as often as you like. It tells you what is right, what is not, and often why. Grading
-# asks the same again with other inputs (maps that are not square, other numbers of channels and classes, other
-# batches) and nothing of another kind: code that computes its answer from its arguments passes there, too.
+# asks the same again with other inputs: maps that are not square, other numbers of channels and classes, other
+# batches. Code that is right for any input passes there, too.
 #
 # | part | you write | points | minutes, about |
 # |---|---|---|---|
@@ -34,14 +34,14 @@
 # | (i) | the detector: losses, inference | 20 + 15 | 90 |
 # | (j) | nothing: it trains, and has to learn | 10 | 5, or 40 on a GPU with VOC |
 #
-# The rest is to read, to run and to try: (a), (e), (g), (h), (k), (l). A question with a triangle before it opens: have
-# a guess first. Nothing of that is graded.
+# Parts (a), (e), (g), (h), (k) and (l) are to read, to run and to try: none of them is graded. A line with a triangle
+# asks a question: guess first, then click on it for the answer.
 
 # %% [markdown]
 # ## 7.1 (a) Set-up, and a look at the data
 #
-# The next cell finds out where this notebook runs, installs the course's helpers if they are not there yet or an
-# older version is (the `.whl` file that lies beside this notebook), and imports what you need.
+# The next cell installs the course's helpers from the `.whl` file beside this notebook, if they are missing or out
+# of date. The one after it imports what you need.
 
 # %%
 import importlib
@@ -141,10 +141,10 @@ SHORT_RUN = DEVICE.type == "cpu"
 print(f"Using {DEVICE}." + (" No GPU: short training runs on small images." if SHORT_RUN else ""))
 
 # %% [markdown]
-# **The data.** With a GPU the notebook trains on Pascal VOC 2007, 2501 photographs. The next cell fetches it
-# into `data/` (about 440 MB, once; a third of that where your course keeps it packed), goes on where a connection
-# was cut, and verifies its checksum. Without a GPU, or where the data cannot be had, you get a small built-in data
-# set of drawn shapes that go by VOC's class names: good enough to see every part of the detector work.
+# **The data.** With a GPU the notebook trains on Pascal VOC 2007, 2501 photographs. The next cell downloads it into
+# `data/`, once: about 440 MB, or a third of that where your course keeps it packed. It resumes a download that broke
+# off, and verifies the checksum. Without a GPU, or if the download fails, you get a small built-in data set of drawn
+# shapes that go by VOC's class names: good enough to see every part of the detector work.
 #
 # An item is a triple: the path of the image, the image as a `(3, H, W)` tensor, and `(40, 5)` boxes. A box is
 # `(x1, y1, x2, y2, class)` in pixels: the left, top, right and bottom edge. Images hold different numbers of
@@ -212,18 +212,18 @@ for index in range(3):
 # 2. from the top down, each coarser map is enlarged to twice its size and *added* to the next finer one;
 # 3. a 3 x 3 convolution, the *output* one, smooths each sum. The results are `p3`, `p4` and `p5`.
 #
-# What goes further down in step 2 is the sum itself, *before* its 3 x 3 convolution. There is no ReLU anywhere: a level
-# is a plain sum, and may be negative. How many channels `c3`, `c4` and `c5` have stands in `dummy_out_shapes`.
+# Meant is that the sum itself goes down in step 2, *before* its 3 x 3 convolution. (Some hand down the smoothed map
+# instead; that counts, too.) Any mode of `F.interpolate` will do, the default included. There is no ReLU anywhere: a
+# level is a plain sum, and may be negative.
 #
 # <details><summary><b>Have a guess:</b> c5 is 7 x 7. How large a part of a 224 x 224 image can p3 see, and why is c3 alone
 # not enough?</summary>
 #
-# Through c5 each cell of p3 hears of nearly the whole image; through c3 alone of a patch round it. A patch may show
-# whiskers; that they belong to a cat and not to a rug is easier to tell from further away.
+# Through c5 each cell of p3 hears of nearly the whole image; through c3 alone of a patch round it. Whiskers are easy to
+# see in a patch; whether they belong to a cat or to a rug, from further away.
 # </details>
 #
-# The next cell loads the backbone. With a network it comes with weights trained on ImageNet, which gives the
-# detector a good start; without, it starts from scratch.
+# The next cell loads the backbone, with weights trained on ImageNet if they can be downloaded.
 
 
 # %%
@@ -233,7 +233,7 @@ def load_backbone() -> nn.Module:
         try:
             return models.regnet_x_400mf(weights=models.RegNet_X_400MF_Weights.IMAGENET1K_V2)
         except (OSError, RuntimeError) as error:  # no network, or a download that was cut short
-            print(f"No ImageNet weights to be had ({error}): training from scratch.")
+            print(f"The ImageNet weights could not be downloaded ({error}): the backbone starts from scratch.")
             load_backbone.is_offline = True
     return models.regnet_x_400mf(weights=None)
 
@@ -261,14 +261,14 @@ class DetectorBackboneWithFPN(nn.Module):
             },
         )
 
-        # Two random images tell us the shapes, in particular how many channels each map has.
+        # Two random images tell us the shapes: "c3": (2, 64, 28, 28) says that c3 has 64 channels.
         dummy_out = self.backbone(torch.randn(2, 3, 224, 224))
         dummy_out_shapes = {level_name: tuple(feature.shape) for level_name, feature in dummy_out.items()}
-        print(f"For two 224 x 224 images the backbone gives: {dummy_out_shapes}")
 
         # TODO: put six convolutions into self.fpn_params (name them as you like; an nn.ModuleDict is a
         # dictionary of modules whose weights get trained):
-        # - three lateral ones, 1 x 1, from the channels of c3, c4, c5 (dummy_out_shapes) to self.out_channels;
+        # - three lateral ones, 1 x 1, from the channels of c3, c4, c5 (index 1 of each shape in dummy_out_shapes) to
+        #   self.out_channels;
         # - three output ones, 3 x 3, from self.out_channels to self.out_channels.
         # All with stride 1, and padded so that the size of the map stays as it is.
         self.fpn_params = nn.ModuleDict()
@@ -331,24 +331,22 @@ check("7.1b")
 # - the *centerness*: how near the middle of its object the cell is (1 number; see (g)).
 #
 # It has two *stems*, each a few 3 x 3 convolutions with a ReLU behind each. The class scores are read from one
-# stem, box and centerness from the other. Each stem has weights of its own. The first convolution of a stem reads
-# `in_channels`, each next one what the one before it gives, and so do the three predictions: they are plain 3 x 3
-# convolutions, and nothing follows them.
+# stem, box and centerness from the other; each has weights of its own. The first convolution of a stem reads
+# `in_channels`, each next one what the one before it gives. So do the three predictions: plain 3 x 3 convolutions.
 #
 # Two things to watch:
 #
-# - The network predicts *logits*: numbers that a sigmoid would turn into scores between 0 and 1. Leave the
-#   sigmoid out here; the loss functions apply it themselves.
-# - A convolution gives `(B, C, H, W)`, but we want one *row* for each cell: `(B, H * W, C)`. Row `i * W + j`
-#   has to be the cell in row `i` and column `j`. A plain `reshape` would mix channels with cells: move the
-#   channels to the back first.
+# - The network predicts *logits*, which a sigmoid would turn into scores between 0 and 1. Leave it out here: the
+#   loss functions apply it themselves.
+# - A convolution gives `(B, C, H, W)`, but we want a *row* for each cell: `(B, H * W, C)`. Row `i * W + j` is the
+#   cell in row `i` and column `j`. A plain `reshape` mixes channels with cells: move the channels to the back first.
 #
 # <details><summary><b>Have a guess:</b> the last line of <code>__init__</code> sets the bias of the class prediction to
 # -log 99. Why?</summary>
 #
-# A sigmoid makes 1 / (1 + 99) = 0.01 of it: at first each cell is 99% sure that it sees no object of any class. As
-# nearly all cells see none, that is nearly right. With a bias of 0 each would begin at 0.5, and the sum of all these
-# wrong answers would be a first loss a thousand times as large, which says nothing of objects.
+# A sigmoid makes 1 / (1 + 99) = 0.01 of it: at first each cell is 99% sure that it sees no object of any class, and
+# nearly all cells are right. With a bias of 0 the first loss would be a thousand times as large, and say nothing of
+# objects.
 # </details>
 
 
@@ -369,7 +367,7 @@ class FCOSPredictionNetwork(nn.Module):
         # TODO: fill the lists stem_cls and stem_box with modules: for each number in stem_channels a 3 x 3
         # convolution (stride 1, padding 1) and an nn.ReLU. Start the weights of these convolutions from a
         # normal distribution with mean 0 and standard deviation 0.01, and their biases from 0
-        # (nn.init.normal_ and nn.init.constant_).
+        # (nn.init.normal_ and nn.init.constant_). The predictions below may start as torch makes them.
         stem_cls = []
         stem_box = []
         ### BEGIN SOLUTION
@@ -452,8 +450,8 @@ check("7.1c")
 # centre of that square. For stride 8, the first three cells of the top row stand for locations `(4, 4)`,
 # `(12, 4)` and `(20, 4)`.
 #
-# Note the two orders that meet here, and that are easy to confuse: a tensor is indexed `[row, column]`, but a
-# location is written `(x, y)`: column first. The maps you see here are square; others are not, in grading and in (l).
+# Two orders meet here, and are easily confused: a tensor is indexed `[row, column]`, but a location is written
+# `(x, y)`: column first. The maps you see here are square; others are not, in grading and in (l).
 #
 # <details><summary><b>Have a guess:</b> how many predictions does the detector make for a 224 x 224 image, and for how
 # many of them is there an object to predict?</summary>
@@ -476,7 +474,8 @@ def get_fpn_location_coords(
     Args:
         shape_per_fpn_level: The shape `(B, C, H, W)` of the feature map of each level ("p3", "p4", "p5").
         strides_per_fpn_level: The stride of each level.
-        dtype, device: What the result is to have.
+        dtype: The dtype of the result.
+        device: Where the result is to be: a `torch.device` or its name.
 
     Returns:
         For each level a tensor of shape `(H * W, 2)` with the locations `(xc, yc)` in pixels of the image.
@@ -502,10 +501,11 @@ def get_fpn_location_coords(
 
 # %% [markdown]
 # A look at it: the first locations of each level, and all of them over an image. The three grids should each
-# cover the whole image, with the coarsest one the widest.
+# cover the whole image, with the coarsest one the widest. (Without a GPU the image is 64 x 64: 64, 16 and 4 rows.)
 
 # %%
 fpn_strides = {"p3": 8, "p4": 16, "p5": 32}
+_, image, _ = train_dataset[2]
 fpn_shapes = {name: (2, 64, image.shape[1] // s, image.shape[2] // s) for name, s in fpn_strides.items()}
 locations_per_fpn_level = get_fpn_location_coords(fpn_shapes, fpn_strides)
 
@@ -526,8 +526,9 @@ check("7.1d")
 #   distances to the edges of the box has to lie between `4 s` and `8 s` (on p3 everything below counts too, on
 #   p5 everything above).
 #
-# If more than one box is left, the smallest wins; if none is, the location is *background*, written as a box
-# of `-1`s. This is given: `fcos_match_locations_to_gt` in the helpers. Read it if you like, it is short.
+# If the rules allow several boxes, the smallest of them wins; if they allow none, the location is *background*,
+# written as a box of `-1`s. This is given: `fcos_match_locations_to_gt` takes the boxes of *one* image, and leaves
+# out the rows of `-1` that pad them.
 #
 # The cell below matches the locations of (d) with the boxes of an image, and shows one location that got an
 # object on each level; then all of them, one colour an object. "0 of 16" is no mistake: in this image no object has
@@ -573,8 +574,8 @@ show_positive_locations(image, gt_boxes, locations_per_fpn_level, fpn_strides)
 #
 # For a location inside its box all four are positive. A location outside has a negative one, and that is as it
 # should be. Locations that belong to no object, the *background*, come with a box of `-1`s, and get deltas of
-# `-1`: the number itself, not divided by anything. What is background follows from the *box*, never from the signs of
-# the deltas. Leave the arguments as they are: the same boxes are used again in (i).
+# `-1`: the number itself, not divided by anything. Background is a box of *four* `-1`s: an object may begin at -1, or
+# outside the image. Both functions leave their arguments as they are, boxes and deltas alike: (i) uses them again.
 #
 # <details><summary><b>Have a guess:</b> why divide by the stride?</summary>
 #
@@ -666,7 +667,7 @@ check("7.1f")
 # ## 7.1 (g) Centerness
 #
 # A location near the edge of its object sees little of it, and tends to predict a poor box. FCOS lets the
-# network itself say how central a location is, and counts boxes from the rim for less. What it should say
+# network itself say how central a location is, and lowers the score of boxes from the rim. What it should say
 # (equation 3 of the paper) is
 #
 # $$\text{centerness} = \sqrt{\frac{\min(l, r)}{\max(l, r)} \cdot \frac{\min(t, b)}{\max(t, b)}}$$
@@ -687,7 +688,8 @@ for deltas, centerness in zip(example_deltas.tolist(), fcos_make_centerness_targ
 # **Classes: the focal loss.** Nearly all locations are background. A plain cross entropy would drown in easy
 # background; the *focal loss* ([Lin et al. 2017](https://arxiv.org/abs/1708.02002)) turns down what the
 # network already gets right: for a target of 1 and a score $p$ it is $-\alpha\,(1-p)^\gamma\log p$, for a target of 0
-# $-(1-\alpha)\,p^\gamma\log(1-p)$, with $\alpha = 0.25$ and $\gamma = 2$. Its targets are one-hot vectors: a 1 for the
+# $-(1-\alpha)\,p^\gamma\log(1-p)$, with $\alpha = 0.25$ and $\gamma = 2$, the defaults of
+# `sigmoid_focal_loss`. Its targets are one-hot vectors: a 1 for the
 # class, or all zeros for background. Beside it the plain cross entropy:
 
 # %%
@@ -721,17 +723,16 @@ print("centerness:", [round(loss, 3) for loss in ctr_loss.tolist()])
 # %% [markdown]
 # ## 7.1 (i) The detector
 #
-# Now it all comes together, in three parts. `__init__` makes the two networks. `forward` runs them; in training
-# it also computes the losses. `inference` turns predictions into detections.
+# Now it all comes together. `__init__` makes the two networks. `forward` runs them; in training it also computes the
+# losses. `inference` turns predictions into detections. Write `__init__` and `forward` first: the check of the losses
+# can pass before `inference` is written. The strides are `self.backbone.fpn_strides`.
 #
-# In **training**, for every image: match its boxes to the locations (`fcos_match_locations_to_gt`), and compute
-# the deltas that the network should have predicted. Then the three losses of (h), for every location. The two
-# thresholds of `forward` play no part in training.
+# In **training** there is a loss for every location: `loss_cls` has the shape `(B, L, num_classes)`, `loss_box` and
+# `loss_ctr` have `(B, L)`. The given lines at the end sum up each.
 #
-# In **inference**, the score of a detection is the geometric mean of class score and centerness. Keep what lies
-# above the threshold, compute the boxes, clip them to the image, and remove duplicates with *non-maximum
-# suppression* (given: `class_spec_nms`). Images need not be square: mind which of height and width goes with
-# x and which with y.
+# In **inference** the score of a detection is the geometric mean of class score and centerness. Of boxes that overlap,
+# *non-maximum suppression* keeps the best (given: `class_spec_nms`). Images need not be square: mind which of height
+# and width goes with x and which with y.
 #
 # What the losses work on, once the levels are joined (L is the number of locations of all levels):
 #
@@ -740,7 +741,7 @@ print("centerness:", [round(loss, 3) for loss in ctr_loss.tolist()])
 # | `pred_cls_logits` | `(B, L, num_classes)` | |
 # | `pred_ctr_logits` | `(B, L, 1)` | the targets have no last dimension |
 # | `pred_boxes` | `(B, L, 4)` | in pixels |
-# | `matched_gt_boxes` | `(B, L, 5)` | the class in column 4 is a float, and -1 is background, which `F.one_hot` does not take |
+# | `matched_gt_boxes` | `(B, L, 5)` | column 4 is the class, as a float: 0 to `num_classes - 1`, or -1 for background. `F.one_hot` takes integers from 0 and gives integers; the focal loss wants floats |
 # | `matched_gt_deltas` | `(B, L, 4)` | `fcos_make_centerness_targets` takes `(N, 4)` |
 #
 # <details><summary><b>Have a guess, with pencil and paper:</b> what is the first loss of an untrained detector on
@@ -822,7 +823,8 @@ class FCOS(nn.Module):
             )
 
         # TODO: for every image, append a dictionary over the levels to each of these two lists: the matched
-        # boxes `(H * W, 5)`, and the deltas `(H * W, 4)` of the locations to their matched boxes.
+        # boxes `(H * W, 5)` of fcos_match_locations_to_gt, which takes one image's boxes, and the deltas
+        # `(H * W, 4)` of the locations to their matched boxes.
         matched_gt_boxes = []
         matched_gt_deltas = []
         ### BEGIN SOLUTION
@@ -916,7 +918,7 @@ class FCOS(nn.Module):
             test_nms_thresh: Of two boxes of a class that overlap more than this, the better one stays.
 
         Returns:
-            Boxes `(N, 4)` in pixels, classes `(N,)` and scores `(N,)`, best first; N may be 0.
+            Boxes `(N, 4)` in pixels, classes `(N,)`, whole numbers from 0, and scores `(N,)`, best first; N may be 0.
         """
         # Predictions of all levels, to be joined at the end.
         pred_boxes_all_levels = []
@@ -935,11 +937,11 @@ class FCOS(nn.Module):
 
             # TODO, for the locations of this level:
             # 1. the best class of each location, and its score;
-            # 2. keep those whose score is above the threshold;
+            # 2. keep those whose score is above the threshold (or equal to it: either counts);
             # 3. their boxes, from deltas and locations;
             # 4. clip the boxes to the image: x to [0, width], y to [0, height].
-            # In the end, for the n that are kept: level_pred_boxes (n, 4), level_pred_classes (n,) and
-            # level_pred_scores (n,).
+            # In the end, for the n that are kept: level_pred_boxes (n, 4), level_pred_classes (n,), and under the
+            # name of the scores above level_pred_scores (n,), one for each.
             level_pred_boxes, level_pred_classes = None, None
             ### BEGIN SOLUTION
             level_pred_scores, level_pred_classes = level_pred_scores.max(dim=1)
@@ -1005,7 +1007,7 @@ small_dataset = Subset(train_dataset, range(BATCH_SIZE if not SHORT_RUN else 4))
 small_loader = DataLoader(small_dataset, batch_size=min(BATCH_SIZE, len(small_dataset)), pin_memory=pin_memory)
 
 small_detector = FCOS(num_classes=NUM_CLASSES, fpn_channels=64, stem_channels=[64, 64]).to(DEVICE)
-train_detector(
+small_history = train_detector(
     small_detector,
     small_loader,
     learning_rate=5e-3 if not SHORT_RUN else 2e-2,
@@ -1028,13 +1030,12 @@ check("7.1j")
 # it disconnects, so set `KEEP_ON_DRIVE = True` there: the file then lies on your Google Drive. A finished training is
 # not repeated: delete the file when you have changed your detector.
 #
-# *If the loss becomes NaN.* The gradient of an unlucky batch can be many times the usual one. One step along it makes
-# the predictions large, the next loss and gradient are larger still, and after some such steps a box is so large that
-# its area no longer fits into a number: infinity, and infinity minus infinity is NaN. From then on every weight is
-# NaN. Masks do not help: zero times NaN is NaN. That is why `max_grad_norm=10.0` shortens gradients longer than that.
-# If a number goes wrong all the same, training stops *before* it reaches the weights, and names the iteration, the
-# images, and the line of your code whose result was wrong first. Then that line is where to look. If it is right,
-# lower `learning_rate` or `max_grad_norm` and run the cell again: it goes on from the last checkpoint, if there is one.
+# *If the loss becomes NaN.* One unlucky batch can have a gradient many times the usual one. A step along it makes the
+# predictions large, the next gradient is larger still, and soon a number is infinite, then NaN, and so is every weight.
+# That is why `max_grad_norm=10.0` shortens gradients longer than that. If a number goes wrong all the same, training
+# stops *before* it reaches the weights, and names the iteration, the images, and the line of your code whose result
+# was wrong first. If that line is right, lower `learning_rate` or `max_grad_norm` and run the cell again: it goes on from
+# the last checkpoint, if there is one.
 
 # %%
 reset_seed(0)
@@ -1053,7 +1054,7 @@ if IN_COLAB and KEEP_ON_DRIVE and not SHORT_RUN:
     drive.mount("/content/drive")
     CHECKPOINT = "/content/drive/MyDrive/fcos_training.pt"
 
-train_detector(
+history = train_detector(
     detector,
     train_loader,
     learning_rate=5e-3 if not SHORT_RUN else 2e-2,
@@ -1089,8 +1090,8 @@ ten_images = DataLoader(Subset(val_dataset, range(10)), batch_size=1)
 inference_with_detector(detector, ten_images, val_dataset.idx_to_class, score_thresh=0.5, nms_thresh=0.5, device=DEVICE)
 
 # %% [markdown]
-# **Look inside.** How sure is each cell of some class, how central does it think it is, and what is the score made of both?
-# Which level lights up for which object?
+# **Look inside.** How sure is each cell of its best class, how central does it think it is, and which score do the two
+# give together? Which level lights up for which object?
 
 # %%
 show_score_maps(detector, val_dataset[0][1])
@@ -1109,15 +1110,13 @@ show_suppression(detector, val_dataset[0][1], val_dataset.idx_to_class, score_th
 # class by an IoU of at least 0.5. The mean over the classes is the mAP. Every validation image counts, also
 # those in which nothing was found, and no image is cropped.
 #
-# Two things to know when you compare it with figures elsewhere. The curves end at the threshold below, 0.4, where
-# others go down to almost 0: what your detector is less sure of is left out, and could only have added to the area. (A
-# detector from the short run is sure of little, so there it is 0.05.) And VOC marks some objects as *difficult*,
-# and its own evaluation ignores them. Here they are not in the data at all, so finding one counts as a mistake.
+# Figures elsewhere differ in two ways. They go down to a threshold of almost 0, which can only add to the area; here it
+# is 0.4 (0.05 for a detector from the short run, which is sure of little). And they ignore VOC's *difficult* objects;
+# here these are not in the data, so finding one counts as a mistake.
 #
-# What to expect on VOC after 9000 iterations: a figure near 40%. Where that comes from: one run of this assignment
-# had 40.0% over all 2510 validation images, cropped to their middle. (Leaving out the 146 images in which it found
-# nothing, as is sometimes done, the same run had 42.5%: compare figures only when they count the same images.) With
-# whole images the figure may lie some points higher or lower. On the built-in shapes it says nothing about VOC.
+# Expect a figure near 40% on VOC after 9000 iterations: one run of this assignment had 40.0% over all 2510 validation
+# images, cropped to their middle, and 42.5% without the 146 in which it found nothing. Compare figures only when they
+# count the same images. On the built-in shapes it says nothing about VOC.
 
 # %%
 inference_with_detector(
@@ -1144,7 +1143,8 @@ plot_worst_misses("mAP/ground-truth", "mAP/detection-results", val_dataset)
 # %% [markdown]
 # **What is each part good for?** Take it away and see. Have a guess first: what costs more, to suppress too much or too
 # little? Why does a lower score threshold raise the mAP, though most of what it adds is wrong? (Look at how the curve of
-# precision against recall goes on.) Change the numbers and run it again: a setting takes seconds.
+# precision against recall goes on.) Change the numbers and run it again: a setting takes some
+# seconds on a GPU, more without.
 
 # %%
 compare_settings(

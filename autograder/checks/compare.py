@@ -19,6 +19,12 @@ Hypothesis = tuple[str, torch.Tensor]
 Draw = Callable[[torch.Tensor], Picture]
 
 _SHOWN = 3
+_NO_GRADIENT = (
+    "It would never be trained: something is detached, or computed without gradients. Or is it not used at all?"
+)
+_ZERO_GRADIENT = (
+    "It would never be trained: its gradient comes, but is zero everywhere. Is something rounded, cut off, or constant?"
+)
 
 
 class CheckFailed(Exception):
@@ -49,8 +55,8 @@ def expect_tensor(got: Any, what: str) -> torch.Tensor:
     if isinstance(got, torch.Tensor):
         return got
     if got is None:
-        raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
-    text = f"{what} should be a tensor, but is a `{name_text(type(got).__name__)}`."
+        raise CheckFailed(f"{what} came as None: is a `return` missing?", public_text=f"{what} came as None.")
+    text = f"{what} should be a tensor, but came as a `{name_text(type(got).__name__)}`."
     raise CheckFailed(text, public_text=text)
 
 
@@ -59,11 +65,11 @@ def expect_shape(got: Any, shape: Sequence[int], what: str) -> torch.Tensor:
     tensor = expect_tensor(got, what)
     if tuple(tensor.shape) == tuple(shape):
         return tensor
-    text = f"{what} has the wrong shape: expected {shape_text(shape)}, got {shape_text(tensor)}."
+    text = f"{what} came in the wrong shape: expected {shape_text(shape)}, got {shape_text(tensor)}."
     diagnosis = ""
     if tensor.numel() == torch.Size(shape).numel():
         diagnosis = "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
-    raise CheckFailed(text, diagnosis, public_text=f"{what} has the wrong shape.")
+    raise CheckFailed(text, diagnosis, public_text=f"{what} came in the wrong shape.")
 
 
 def expect_close(
@@ -92,7 +98,7 @@ def expect_close(
         diagnosis = _explained(got, hypotheses, rtol, atol)
         if diagnosis:
             shapes = f"{what}: expected shape {shape_text(expected)}, got {shape_text(got)}."
-            raise CheckFailed(shapes, diagnosis, public_text=f"{what} has the wrong shape.")
+            raise CheckFailed(shapes, diagnosis, public_text=f"{what} came in the wrong shape.")
     tensor = expect_shape(got, expected.shape, what)
     if _close(tensor, expected, rtol, atol):
         return
@@ -116,18 +122,18 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str, each: str = 
         each: Names an entry, with {} for its level.
     """
     if got is None:
-        raise CheckFailed(f"{what} is None: is a `return` missing?", public_text=f"{what} is None.")
+        raise CheckFailed(f"{what} came as None: is a `return` missing?", public_text=f"{what} came as None.")
     if not isinstance(got, dict):
-        text = f"{what} should be a dict with a tensor for each level, but is a `{name_text(type(got).__name__)}`."
+        text = f"{what} should be a dict with a tensor for each level, but came as a `{name_text(type(got).__name__)}`."
         raise CheckFailed(text, public_text=text)
     absent = [level for level in expected if level not in got]
     if absent:
-        text = f"{what} lacks the level {absent[0]!r}: its keys are {names_text(got)}."
-        raise CheckFailed(text, public_text=f"{what} lacks a level.")
+        text = f"{what} came without the level {absent[0]!r}: the keys are {names_text(got)}."
+        raise CheckFailed(text, public_text=f"{what} came without a level.")
     empty = next((level for level in expected if got[level] is None), None)
     if empty is not None:
-        text = f"{each.format(empty)} is None: nothing was put into the dictionary at {empty!r}."
-        raise CheckFailed(text, public_text=f"{each.format(empty)} is None.")
+        text = f"{each.format(empty)} came as None: nothing was put into the dictionary at {empty!r}."
+        raise CheckFailed(text, public_text=f"{each.format(empty)} came as None.")
     return got
 
 
@@ -135,9 +141,7 @@ def expect_gradient(gradient: torch.Tensor | None, what: str) -> None:
     """Fail unless there is a gradient that is not zero everywhere; `what` names what it should reach."""
     if gradient is None or not bool((gradient != 0).any()):
         text = f"The gradient does not reach {what}."
-        raise CheckFailed(
-            text, "It would never be trained: something is detached, or computed without gradients.", text
-        )
+        raise CheckFailed(text, _NO_GRADIENT if gradient is None else _ZERO_GRADIENT, text)
 
 
 def _close(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> bool:

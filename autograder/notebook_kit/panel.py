@@ -6,9 +6,8 @@ import html
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
-from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.checks.result import CheckResult, ExerciseResult, shown_sentences
 
 MARKS = {"passed": "✓", "missing": "–", "unknown": "?", "grader_error": "!"}
 _WORDS = {
@@ -22,7 +21,6 @@ _WORDS = {
 }
 # Sizes of tensors and kernels, and who called the function: an error on other inputs or from there is the same error.
 _SIZES = re.compile(r"\d+|, called in (code cell|line) .*", re.DOTALL)
-AS_ABOVE = "the same as above"
 # Every colour is set beside its background, so that the panel reads the same in a light and a dark notebook.
 # The classic notebook has rules of its own for `.mark` and `thead`.
 STYLE = """
@@ -71,64 +69,72 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules or "google.colab" in sys.modules
 
 
-def show_panel(result: ExerciseResult, notes: Sequence[str] = ()) -> None:
+def show_panel(result: ExerciseResult, notes: Sequence[str] = (), *, before: bool = False) -> None:
     """Show an exercise's public checks where the student is: in the notebook, or on standard output.
 
     Args:
         result: Of the checks.
         notes: What is to be read first.
+        before: Whether the code that was checked is older than what stands in the notebook: a cell could not be read.
     """
     if in_notebook():
         from IPython.display import HTML, display
 
-        display(HTML(panel_html(result, notes)))
+        display(HTML(panel_html(result, notes, before=before)))
     else:
-        print(panel_text(result, notes))
+        print(panel_text(result, notes, before=before))
 
 
-def panel_html(result: ExerciseResult, notes: Sequence[str] = ()) -> str:
+def panel_html(result: ExerciseResult, notes: Sequence[str] = (), *, before: bool = False) -> str:
     """The panel as HTML, everything in it escaped."""
     items = "".join(f'<div class="item note">{_code(note)}</div>' for note in notes)
-    items += "".join(_item(check, sentence, again) for check, sentence, again in _told_once(result))
+    items += "".join(_item(check, sentence, more) for check, sentence, more in _told_once(result))
+    colour = edge("unknown" if before else result.status)
     return (
         f'{STYLE}<div class="fcoskit-panel" role="region" aria-label="Checks of {html.escape(result.id)}" '
-        f'style="--edge: {edge(result.status)}"><div class="top">{html.escape(_headline(result))}</div>{items}'
+        f'style="--edge: {colour}"><div class="top">{html.escape(_headline(result, before))}</div>{items}'
         f'<div class="foot">{html.escape(_footer(result))}</div></div>'
     )
 
 
-def panel_text(result: ExerciseResult, notes: Sequence[str] = ()) -> str:
+def panel_text(result: ExerciseResult, notes: Sequence[str] = (), *, before: bool = False) -> str:
     """The panel as plain text."""
-    lines = [_headline(result), *(f" ! {note}" for note in notes)]
-    for check, sentence, again in _told_once(result):
-        lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{AS_ABOVE if again else _WORDS[check.status]}]")
-        for text in () if again else (check.diagnosis, check.message):
+    lines = [_headline(result, before), *(f" ! {note}" for note in notes)]
+    for check, sentence, more in _told_once(result):
+        lines.append(f" {MARKS.get(check.status, '✗')} {sentence} [{_WORDS[check.status]}]")
+        for text in (check.diagnosis, check.message, _folded(more)):
             lines += [f"     {line}" for line in text.splitlines()]
     return "\n".join([*lines, _footer(result)])
 
 
-def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, bool]]:
-    """The checks with their sentences, and whether one that did not pass says what one above it has said."""
-    said: set[tuple[str, str]] = set()
-    told = []
-    for check, sentence in result.told:
+def _told_once(result: ExerciseResult) -> list[tuple[CheckResult, str, int]]:
+    """The checks with their sentences, without those that say what one above has said: it counts how many do."""
+    shown: dict[object, CheckResult] = {}
+    more: dict[object, int] = {}
+    for number, check in enumerate(result.to_mend_first):
         stopped = check.status in ("error", "missing")
-        key = (check.diagnosis, _SIZES.sub("", check.message).rstrip(").") if stopped else check.message)
-        told.append((check, sentence, check.status != "passed" and any(key) and key in said))
-        said.add(key)
-    return told
+        said = (check.diagnosis, _SIZES.sub("", check.message).rstrip(").") if stopped else check.message)
+        key = said if check.status != "passed" and any(said) else number
+        more[key] = more.get(key, -1) + 1
+        shown.setdefault(key, check)
+    sentences = shown_sentences([check.sentence for check in shown.values()])
+    return [(check, sentence, more[key]) for (key, check), sentence in zip(shown.items(), sentences, strict=True)]
 
 
-def _item(check: CheckResult, sentence: str, again: bool) -> str:
-    if again:
-        check = replace(check, diagnosis="", message="")
+def _folded(more: int) -> str:
+    """How many checks say the same, in words; "" if none does."""
+    return f"And {more} more {'check says' if more == 1 else 'checks say'} the same." if more else ""
+
+
+def _item(check: CheckResult, sentence: str, more: int) -> str:
     why = f'<div class="why">{_code(check.diagnosis)}</div>' if check.diagnosis else ""
     said = f"<pre>{_code(check.message)}</pre>" if check.message else ""
     mark = MARKS.get(check.status, "✗")
+    said += f'<div class="state">{_folded(more)}</div>' if more else ""
     return (
         f'<div class="item"><span class="mark" style="color: {EDGES.get(check.status, EDGES["failed"])}" '
         f'aria-hidden="true">{mark}</span><div class="body">{_code(sentence)} '
-        f'<span class="state">({AS_ABOVE if again else _WORDS[check.status]})</span>{why}{said}</div></div>'
+        f'<span class="state">({_WORDS[check.status]})</span>{why}{said}</div></div>'
     )
 
 
@@ -140,7 +146,11 @@ def _code(text: str) -> str:
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
-def _headline(result: ExerciseResult) -> str:
+def _headline(result: ExerciseResult, before: bool = False) -> str:
+    if before:
+        return (
+            f"{result.id} {result.title}: your latest code did not run. Below are the checks of the definition before."
+        )
     passed = sum(check.status == "passed" for check in result.checks)
     name = f"{result.id} {result.title}"
     if result.status == "passed":
@@ -157,5 +167,5 @@ def _footer(result: ExerciseResult) -> str:
         return f"These checks are worth all {result.max_points:g} points."
     return (
         f"These checks are worth {here:g} of {result.max_points:g} points. The other {later:g} are for the same, asked "
-        "again with other inputs when graded: nothing of another kind."
+        "again with other inputs when graded."
     )

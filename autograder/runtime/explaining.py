@@ -32,7 +32,10 @@ def explain(error: BaseException) -> StudentError:
     shown = _builtin_kind(error)
     at = f" ({place})" if place else ""
     if isinstance(error, NotImplementedError) and place and _raised_there(error) and "::" not in message_of(error):
-        message = f"This part is as given: it still raises NotImplementedError{at}."
+        message = (
+            f"This part is as given, or one line of it is: it still raises NotImplementedError{at}. Write your code in "
+            "the place of that line; if your code stands above it already, delete the line."
+        )
         return StudentError("missing", message, kind=kind, place=place, public_text="This part is as given.")
     if isinstance(error, ValueRefused):
         message = f"Your code returned {error}."
@@ -115,6 +118,11 @@ def _function_of(frame: types.FrameType) -> str:
 # What stands behind some of torch's and Python's messages, where these do not lead to it.
 _HINTS = (
     (r"Kernel size can't be greater", "Is `padding=1` missing? Without it a 3 x 3 convolution makes its map smaller."),
+    (
+        r"size of tensor a .* must match .* at non-singleton dimension 3",
+        "Maps of different size meet: is a size written in, or are H and W exchanged (`size=` takes (H, W)), or does a "
+        "convolution change the size (padding is 0 for 1 x 1, 1 for 3 x 3)?",
+    ),
     (
         r"Class values must be (non-negative|smaller)",
         "Background has class -1: `clamp(min=0)` first, zero its rows after.",

@@ -35,7 +35,7 @@ def _right(x, y):
 LOCATION_FAULTS = {
     "x and y are swapped": _locations(lambda x, y: _right(y, x)),
     "The order of the rows is transposed": _locations(_right, by_columns=True),
-    "Both the order": _locations(lambda x, y: _right(y, x), by_columns=True),
+    "Height and width are exchanged": _locations(lambda x, y: _right(y, x), by_columns=True),
     "Half a cell is missing": _locations(lambda x, y: (x * STRIDE, y * STRIDE)),
     "Half a cell too much": _locations(lambda x, y: ((x + 1) * STRIDE, (y + 1) * STRIDE)),
     "off by a whole cell": _locations(lambda x, y: _right(x + 1, y + 1)),
@@ -84,6 +84,11 @@ DELTA_FAULTS = {
     "All signs are wrong": lambda *d: [-v / STRIDE for v in d],
     "Absolute values": lambda *d: [abs(v) / STRIDE for v in d],
     "clipped at zero": lambda *d: [max(v, 0.0) / STRIDE for v in d],
+    "Left and top are exchanged": lambda *d: _scaled(d[1], d[0], d[2], d[3]),
+    "Left and right are exchanged": lambda *d: _scaled(d[2], d[1], d[0], d[3]),
+    "Left and bottom are exchanged": lambda *d: _scaled(d[3], d[1], d[2], d[0]),
+    "Top and bottom are exchanged": lambda *d: _scaled(d[0], d[3], d[2], d[1]),
+    "Right and bottom are exchanged": lambda *d: _scaled(d[0], d[1], d[3], d[2]),
 }
 
 
@@ -97,13 +102,13 @@ def test_faults_of_deltas(name):
 
 @pytest.mark.parametrize("name", DELTA_FAULTS)
 def test_faults_of_deltas_without_background(name):
-    """The same where no box is background: as many faults as are named here, and no more."""
+    """The same where no box is background: as many faults as are named here, and one that has two names, no more."""
     boxes = BOXES.clone()
     boxes[3] = torch.tensor([13.0, 30.0, 80.0, 90.0])
     expected = _deltas(_scaled, boxes)
     faults = delta_faults(expected, STRIDE, torch.zeros(4, dtype=torch.bool))
     assert name in _diagnosis(_deltas(DELTA_FAULTS[name], boxes), expected, faults)
-    assert len(faults) == len(DELTA_FAULTS)
+    assert len(faults) == len(DELTA_FAULTS) + 1  # top and right exchanged are left, right, top, bottom
 
 
 @pytest.mark.parametrize(("name", "sign"), [("not divided by the stride", 1), ("All signs are wrong", -1)])

@@ -38,7 +38,7 @@ TOLD = {
         D,
         "height, width = feat_shape[-2:]",
         "width, height = feat_shape[-2:]",
-        "Both the order of the rows is transposed",
+        "Height and width are exchanged",
     ),
     "locations never put there": (
         D,

@@ -64,7 +64,7 @@ def test_ordinary_values_are_told_as_they_are(made, text):
 @pytest.mark.parametrize(
     "text",
     [
-        "The result has the wrong shape: expected (3, 2), got (2, 3).",
+        "The result came in the wrong shape: expected (3, 2), got (2, 3).",
         "The locations of p3: 4 of 784 rows differ.\nrow 0: expected (4, 4), got (0, 0)\nrow 1: got (0, 0)",
         "row 0: expected (0, 0, 0, 0, 0, 0, ...), got (1, 1, 1, 1, 1, 1, ...)",
         "`fpn_params.p3.weight` has mean 1e-05 and standard deviation 0.02, 3 of 5; see https://pytorch.org/docs.",

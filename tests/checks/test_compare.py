@@ -146,7 +146,7 @@ def test_levels():
     [
         (None, "`return`"),
         ([1, 2], "`list`"),
-        ({"p3": 1}, "lacks the level 'p4': its keys are ['p3']"),
+        ({"p3": 1}, "came without the level 'p4': the keys are ['p3']"),
         ({3: 1, None: 2}, "['3', 'None']"),
         ({}, "'p3'"),
     ],

@@ -85,4 +85,4 @@ def test_weights_that_cannot_be_had(assignment, monkeypatch, capsys, error):
     given = {"models": models, "nn": torch.nn}
     exec(cell, given)
     assert given["load_backbone"]() == "from scratch"
-    assert f"No ImageNet weights to be had ({error})" in capsys.readouterr().out
+    assert f"The ImageNet weights could not be downloaded ({error})" in capsys.readouterr().out

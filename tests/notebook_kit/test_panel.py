@@ -7,7 +7,7 @@ import types
 import pytest
 
 from autograder.checks.result import STATUSES, CheckResult, ExerciseResult
-from autograder.notebook_kit.panel import panel_html, panel_text, show_panel
+from autograder.notebook_kit.panel import EDGES, panel_html, panel_text, show_panel
 from autograder.report.html import MARKS
 
 NASTY = "<script>alert(1)</script>\"'&</pre></style>"
@@ -73,7 +73,8 @@ def test_what_checks_say_alike_is_said_once():
     """Five checks that stop in one place fill no page; names between backquotes are set as code."""
     result = _result(*[_check("missing", message="`f` is as given.") for _ in range(5)])
     assert panel_html(result).count("<code>f</code> is as given.") == 1 == panel_text(result).count("is as given.")
-    assert panel_html(result).count("The same as above.") == 4 == panel_text(result).count("The same as above.")
+    assert panel_html(result).count("And 4 more checks say the same.") == 1
+    assert panel_text(result).count("And 4 more checks say the same.") == 1
 
 
 def test_the_headline_counts():
@@ -149,11 +150,19 @@ def test_one_error_is_said_once():
     said = "Your code raised RuntimeError: sizes (2 x {}) do not fit"
     checks = [_check("error", sentence=f"Check {k}.", message=said.format(k)) for k in (1, 2, 3)]
     for shown in (panel_text(_result(*checks)), panel_html(_result(*checks))):
-        assert shown.count("RuntimeError") == 1 and shown.count("the same as above") == 2
+        assert shown.count("RuntimeError") == 1 and shown.count("And 2 more checks say the same.") == 1
     calls = [_check("error", message=f"It broke (line 3: x = y{call}).") for call in ("", ", called in line 9: f(x)")]
     assert panel_text(_result(*calls)).count("It broke") == 1
     other = _check("failed", sentence="Other.", message="something else")
     assert "something else" in panel_text(_result(*checks, other))
+
+
+def test_an_older_definition_is_said_in_the_headline():
+    """Where the latest code did not run, nothing above the fold says that all is right, and no edge is green."""
+    result = _result(_check("passed"))
+    for shown in (panel_text(result, before=True), panel_html(result, before=True)):
+        assert "check passes" not in shown and "did not run" in shown and "the definition before" in shown
+    assert EDGES["unknown"] in panel_html(result, before=True) and EDGES["passed"] in panel_html(result)
 
 
 def test_notes_are_read_first():

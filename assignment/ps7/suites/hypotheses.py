@@ -39,7 +39,11 @@ def location_faults(expected: torch.Tensor, shape: Sequence[int], stride: float)
     return [
         (swapped, expected.flip(-1)),
         (transposed, by_columns),
-        ("Both the order of the rows is transposed and x and y are swapped.", by_columns.flip(-1)),
+        (
+            "Height and width are exchanged: the shape is (B, C, H, W). Or is both the order of the rows transposed "
+            "and x and y swapped? That gives the same.",
+            by_columns.flip(-1),
+        ),
         (
             "Half a cell is missing: a location is the centre of its cell, not its top left corner.",
             expected - half,

@@ -44,8 +44,8 @@ from suites.hidden.twins import (
     losses_differ,
     something_found,
 )
+from suites.public.network_faults import features, layers
 from suites.public.test_7_1b import made, pyramid_weights
-from suites.public.test_7_1c import features, layers
 from suites.public.test_7_1i_losses import PARTS
 
 __all__ = [  # what public checks ask for by name

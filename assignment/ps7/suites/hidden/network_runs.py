@@ -17,7 +17,8 @@ from autograder.checks.student import Handle, Student
 from autograder.runtime.errors import StudentError
 from suites.hidden.elsewhere import quietly, refuse
 from suites.hidden.nudges import Pairs, changes, pretended, seen, unseen, visible
-from suites.public.test_7_1c import FEEDS, features, layers, three
+from suites.public.network_faults import features, layers, three
+from suites.public.test_7_1c import FEEDS
 
 Tensors = dict[str, torch.Tensor]
 _CHANNELS = 16

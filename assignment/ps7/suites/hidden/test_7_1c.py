@@ -8,7 +8,7 @@ from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape, expect_tensor
 from autograder.checks.student import Student
 from suites.hidden.network_runs import predictions_are_made
-from suites.public.test_7_1c import KINDS, features, layers, three
+from suites.public.network_faults import KINDS, features, layers, three
 
 pytestmark = pytest.mark.exercise("7.1c")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from autograder.checks.bounded import name_text, numbers_text
+from autograder.checks.bounded import name_text, numbers_text, shape_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -46,8 +46,22 @@ def levels_of(module: Handle) -> dict[str, torch.Tensor]:
     got = expect_levels(module(IMAGES), STRIDES, "The result")
     size = IMAGES.shape[2:]
     for level, stride in STRIDES.items():
-        expect_shape(got[level], (len(IMAGES), CHANNELS, size[0] // stride, size[1] // stride), f"Level {level}")
+        expect_size(got[level], (len(IMAGES), CHANNELS, size[0] // stride, size[1] // stride), f"Level {level}")
     return got
+
+
+def expect_size(got: object, shape: tuple[int, ...], what: str) -> None:
+    """Fail unless this is a tensor of the shape; say of a map that it is exchanged, or two cells too large."""
+    found = tuple(got.shape) if isinstance(got, torch.Tensor) and got.dim() == 4 else shape
+    more = (found[2] - shape[2], found[3] - shape[3])
+    said = f"{what} came in the wrong shape: expected {shape_text(shape)}, got {shape_text(found)}."
+    if more == (2, 2):
+        text = "A convolution makes its map larger: padding is 0 for a 1 x 1 and 1 for a 3 x 3 convolution."
+        raise CheckFailed(said, text, f"{what} came in the wrong shape.")
+    if found != shape and found[2:] == (shape[3], shape[2]):
+        text = "Height and width are exchanged: `size=` takes (H, W)."
+        raise CheckFailed(said, text, f"{what} came in the wrong shape.")
+    expect_shape(got, shape, what)
 
 
 def moved(student: Student) -> dict[str, set[str]]:
@@ -80,7 +94,7 @@ def test_shapes_of_the_levels(student: Student, rng: torch.Generator, confirm: C
     module = made(student)
     got = expect_levels(module(torch.zeros(2, 3, 64, 32)), STRIDES, "The result")
     for level, stride in STRIDES.items():
-        expect_shape(got[level], (2, CHANNELS, 64 // stride, 32 // stride), f"Level {level}")
+        expect_size(got[level], (2, CHANNELS, 64 // stride, 32 // stride), f"Level {level}")
     confirm("levels_are_made", student, rng)
 
 
@@ -185,16 +199,20 @@ def test_each_level_is_a_sum(student: Student) -> None:
     if any(all(_is(got[level], value) for level, value in sums.items()) for sums in (right, handed_down_smoothed)):
         return
     level = next(level for level in ("p5", "p4", "p3") if not _is(got[level], right[level]))
-    said = "The laterals of c3, c4 and c5 give -1, -10 and -100 here, the 3 x 3 convolutions of p3, p4 and p5 multiply "
-    said += f"by 5, 3 and 2. Then {level} is {HOW[level]} = {right[level]:g} in every cell; yours has "
-    said += f"{numbers_text(torch.unique(got[level]))}."
-    raise CheckFailed(said, next((text for text, wrong in WRONG if _is(got[level], wrong.get(level, math.nan))), ""))
+    said = f"{level} should be {HOW[level]} = {right[level]:g} in every cell, but is "
+    said += f"{numbers_text(torch.unique(got[level]))}. For here the 1 x 1 convolutions give c3 -1, c4 -10, c5 -100, "
+    said += "and the 3 x 3 ones multiply: p3 by 5, p4 by 3, p5 by 2."
+    half = any(all(_is(got[level], value) for level, value in sums.items()) for sums in HALF_SMOOTHED)
+    named = (text for text, wrong in WRONG if _is(got[level], wrong.get(level, math.nan)))
+    raise CheckFailed(said, TWO_WAYS if half else next(named, ""))
 
 
 PARTS = {"c3": -1.0, "c4": -10.0, "c5": -100.0}  # what each lateral convolution gives in every cell
 GAINS = {"p3": 5.0, "p4": 3.0, "p5": 2.0}  # what each output convolution multiplies by
 HOW = {"p3": "5 * (-1 - 10 - 100)", "p4": "3 * (-10 - 100)", "p5": "2 * -100"}
 SUMS = ({"p5": -200.0, "p4": -330.0, "p3": -555.0}, {"p5": -200.0, "p4": -630.0, "p3": -3155.0})
+HALF_SMOOTHED = ({"p5": -200.0, "p4": -330.0, "p3": -1655.0}, {"p5": -200.0, "p4": -630.0, "p3": -1055.0})
+TWO_WAYS = "One level hands its sum down, the other its smoothed map, behind the 3 x 3 convolution: hand down the sums."
 WRONG = [
     (
         "A function (ReLU, sigmoid) is applied to the levels: they leave the output convolutions as they are.",
@@ -221,11 +239,16 @@ def test_nothing_is_kept(student: Student) -> None:
     first, again, other = (expect_levels(module(images), STRIDES, "The result") for images in (SCENE, SCENE, -SCENE))
     for level in STRIDES:
         if not torch.equal(first[level], again[level]):
-            text = "A second call does not give what the first gave: something is kept from call to call."
-            raise CheckFailed(f"{level} of the same images is another at the second call.", text)
+            raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
         if torch.equal(first[level], other[level]):
             text = "A second call gives what the first gave, though the images are others."
             raise CheckFailed(f"{level} is the same for other images.", text)
+
+
+UNSTEADY = (
+    "A second call does not give what the first gave: something is kept from call to call. Or is something random in "
+    "`forward`, such as a layer that is made anew there?"
+)
 
 
 @pytest.mark.points(0)
@@ -236,6 +259,8 @@ def test_results_stay(student: Student) -> None:
     after = expect_levels(module.in_turn([SCENE], [-SCENE])[0], STRIDES, "The result")
     for level in STRIDES:
         if not torch.equal(before[level], after[level]):
+            if not torch.equal(expect_levels(module(SCENE), STRIDES, "The result")[level], before[level]):
+                raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
             text = "Each call fills and hands out the same dictionary: make a new one in `forward`."
             raise CheckFailed(f"{level} of the first images is another after the second call.", text)
 
@@ -257,6 +282,9 @@ def test_places_are_kept(student: Student) -> None:
     for level in STRIDES:
         apart = torch.cat([levels[level] for levels in alone])
         if apart.shape == whole[level].shape and not torch.allclose(apart, whole[level], atol=1e-3, rtol=1e-3):
+            again = expect_levels(module(images), STRIDES, "The result")
+            if not torch.equal(again[level], whole[level]):
+                raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
             said = f"{level} of two images differs from {level} of the same images one by one."
             raise CheckFailed(said, MIXED)
     for level, times in (("p4", 2), ("p3", 4)):

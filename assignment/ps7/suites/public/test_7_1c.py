@@ -7,33 +7,22 @@ import pytest
 import torch
 
 from autograder.checks.bounded import name_text, numbers_text, shape_text, shapes_text
-from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
+from autograder.checks.compare import CheckFailed, expect_gradient, expect_shape
 from autograder.checks.student import Handle, Student
+from suites.public.network_faults import (
+    KINDS,
+    expect_nothing_behind,
+    expect_shapes,
+    expect_whole,
+    features,
+    foreign_layer,
+    layers,
+    three,
+)
 
 pytestmark = pytest.mark.exercise("7.1c")
 
-KINDS = ("The class logits", "The box deltas", "The centerness logits")
 FEEDS = {"stem_cls": {0}, "stem_box": {1, 2}}  # numbers of the kinds that each stem is read for
-
-
-def features(channels: int, batch: int = 2) -> dict[str, torch.Tensor]:
-    """Small maps that are not square."""
-    sizes = {"p3": (6, 9), "p4": (3, 5), "p5": (2, 3)}
-    return {
-        level: torch.linspace(-1, 1, batch * channels * h * w).reshape(batch, channels, h, w)
-        for level, (h, w) in sizes.items()
-    }
-
-
-def three(got: object) -> list[dict[str, torch.Tensor]]:
-    """Fail unless the network gave three dictionaries."""
-    if not isinstance(got, (list, tuple)) or len(got) != 3:
-        text = "The network should return three dictionaries: class logits, box deltas, centerness logits."
-        raise CheckFailed(text, public_text=text)
-    return [
-        expect_levels(part, {"p3": 0, "p4": 0, "p5": 0}, what, what + " of {}")
-        for part, what in zip(got, KINDS, strict=True)
-    ]
 
 
 def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
@@ -44,12 +33,7 @@ def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
 @pytest.mark.points(2)
 def test_shapes(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """For each level there is one row a cell: (B, H * W, C), with C = num_classes, 4 and 1."""
-    module = student.new("FCOSPredictionNetwork", 20, 16, [12, 16])
-    maps = features(16)
-    for part, count, what in zip(three(module(maps)), (20, 4, 1), KINDS, strict=True):
-        for level, feature in maps.items():
-            cells = feature.shape[2] * feature.shape[3]
-            expect_shape(part[level], (2, cells, count), f"{what} of {level}")
+    expect_shapes(student)
     confirm("predictions_are_made", student, rng)
 
 
@@ -72,10 +56,13 @@ def test_initialisation(student: Student, rng: torch.Generator, confirm: Callabl
     """Stem weights start from N(0, 0.01), their biases from 0, and pred_cls starts from a score of 0.01."""
     module = student.new("FCOSPredictionNetwork", 20, 64, [64, 64])
     parameters = module.parameters()
+    foreign = foreign_layer(parameters)
     for name, p in parameters.items():
         if not name.startswith(("stem_cls.", "stem_box.")):
             continue
         if p.dim() == 1 and bool((p != 0).any()):
+            if foreign:
+                raise CheckFailed(*foreign)
             raise CheckFailed(
                 f"`{name_text(name)}` should start from 0.", "The biases of the stems do not start from 0."
             )
@@ -83,9 +70,18 @@ def test_initialisation(student: Student, rng: torch.Generator, confirm: Callabl
             said = f"`{name_text(name)}` has mean {float(p.mean()):.4g} and standard deviation {float(p.std()):.4g}."
             raise CheckFailed(said, "The weights of the stems do not start from a normal distribution (0, 0.01).")
     bias = parameters.get("pred_cls.bias")
-    if bias is None or bias.shape != (20,) or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
+    if bias is not None and bias.shape != (20,):
+        raise CheckFailed(f"`pred_cls` gives {len(bias)} numbers for 20 classes.", counted_fault(len(bias), 20))
+    if bias is None or not torch.allclose(bias, torch.full((20,), -math.log(99)), atol=1e-4):
         raise CheckFailed("pred_cls.bias should be -log(99): is the given last line of __init__ still there?")
     confirm("layers_are_run", student, rng)
+
+
+def counted_fault(outputs: int, classes: int) -> str:
+    """What to say where `pred_cls` gives another number than there are classes."""
+    if outputs == classes + 1:
+        return "One class too many: background has none of its own. At background all logits are to be low."
+    return "The number of classes is written into the code: use num_classes."
 
 
 @pytest.mark.points(2)
@@ -94,13 +90,15 @@ def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[...
     module = pointwise(student)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
     before = three(module(maps))
+    if any(old["p3"].shape[:2] != (1, 54) for old in before if isinstance(old["p3"], torch.Tensor)):
+        expect_shapes(student)
     for level, (i, j) in {"p3": (1, 7), "p4": (2, 1)}.items():
         changed = {name: feature.clone() for name, feature in maps.items()}
         changed[level][0, :, i, j] += 1.0
         after = three(module(changed))
         width, height = maps[level].shape[3], maps[level].shape[2]
         for old, new, what in zip(before, after, KINDS, strict=True):
-            expect_shape(new[level], tuple(old[level].shape), what)
+            expect_shape(new[level], tuple(old[level].shape), f"{what} of {level}")
             rows = ((new[level] - old[level]).abs().sum(dim=-1)[0] > 1e-6).nonzero().flatten().tolist()
             if rows == [i * width + j]:
                 continue
@@ -108,6 +106,7 @@ def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[...
             if rows == [j * height + i]:
                 diagnosis = "The rows run down the columns: height and width are swapped."
             if not rows:
+                expect_whole(student)
                 diagnosis = "The features of this cell never reach the prediction: is a stem bypassed?"
             said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not rows "
             said += f"{numbers_text(rows, 'd')}."
@@ -134,6 +133,7 @@ def test_which_stem_feeds_which_prediction(
         module.load({last: biases[last]})
         got = {k for k in range(3) if not torch.allclose(before[k]["p3"], after[k]["p3"], atol=1e-6)}
         if got != expected:
+            expect_whole(student)
             names = ["classes", "boxes", "centerness"]
             want, have = ([names[k] for k in sorted(kinds)] for kinds in (expected, got))
             said = f"{stem} should feed {want}, but feeds {have}."
@@ -147,6 +147,8 @@ def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm:
     module = pointwise(student)
     for name, gradient in module.gradients(features(16)).items():
         if name.startswith(("stem_cls.", "stem_box.", "pred_")):
+            if gradient is None or not bool((gradient != 0).any()):
+                expect_whole(student)
             expect_gradient(gradient, f"`{name_text(name)}`")
     confirm("network_gradients", module, rng)
 
@@ -172,7 +174,7 @@ def test_the_prediction_convolutions(student: Student) -> None:
         elif got[1:2] != (8,):
             diagnosis = f"`{name}` reads what its stem gives: the last number of stem_channels, not {got[1]}."
         elif name == "pred_cls":
-            diagnosis = "The number of classes is written into the code: use num_classes."
+            diagnosis = counted_fault(got[0], 5)
         raise CheckFailed(f"{said}found {shape_text(got)}.", diagnosis)
     maps = features(16, batch=3)
     for part, count, what in zip(three(module(maps)), (5, 4, 1), KINDS, strict=True):
@@ -183,24 +185,7 @@ def test_the_prediction_convolutions(student: Student) -> None:
 @pytest.mark.points(0)
 def test_nothing_comes_behind(student: Student) -> None:
     """Nothing comes behind the prediction convolutions: no sigmoid, no ReLU, no exp."""
-    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
-    known = {name: torch.zeros_like(p) for name, p in layers(module).items()}
-    biases = {n: torch.full_like(p, -3.0) for n, p in known.items() if p.dim() == 1 and not n.startswith("stem_")}
-    module.load(known | biases)
-    for part, count, what in zip(three(module(features(16))), (3, 4, 1), KINDS, strict=True):
-        for level, got in part.items():
-            if not isinstance(got, torch.Tensor) or torch.allclose(got, torch.full_like(got, -3.0), atol=1e-3):
-                continue
-            said = f"{what} of {level}: with weights 0 and a bias of -3 all should be -3, but are {numbers_text(got)}."
-            constant = torch.allclose(got, got.flatten()[0].expand_as(got), atol=1e-4)
-            raise CheckFailed(said, (APPLIED_TO_DELTAS if count == 4 else APPLIED) if constant else "")
-
-
-APPLIED = "A sigmoid (or another function) is applied within the network. The losses apply the sigmoid themselves."
-APPLIED_TO_DELTAS = (
-    "A function (exp, ReLU) is applied to the deltas within the network: predict them as they come. Clipping follows "
-    "in 7.1 (f)."
-)
+    expect_nothing_behind(student)
 
 
 @pytest.mark.points(0)
@@ -223,6 +208,8 @@ def test_a_relu_behind_each_convolution(student: Student) -> None:
                 said += f"predicted should then be {right:g}, but is {numbers_text(got)}."
                 missing = torch.allclose(got, torch.full_like(got, right - 4), atol=1e-3)
                 text = "A ReLU is missing from the stems: one belongs behind each of their convolutions."
+                if not missing:
+                    expect_whole(student)
                 raise CheckFailed(said, text if missing else "")
 
 
@@ -235,11 +222,13 @@ def test_nothing_is_kept(student: Student) -> None:
     first, again, other = (three(module(given)) for given in (maps, maps, others))
     for what, one, two, third in zip(KINDS, first, again, other, strict=True):
         if not all(torch.equal(one[level], two[level]) for level in maps):
-            text = "A second call does not give what the first gave: is there a dropout?"
-            raise CheckFailed(f"{what} of the same features are others at the second call.", text)
+            raise CheckFailed(f"{what} of the same features are others at the second call.", UNSTEADY)
         if all(torch.equal(one[level], third[level]) for level in maps):
             text = "A second call gives what the first gave, though the features are others."
             raise CheckFailed(f"{what} are the same for other features.", text)
+
+
+UNSTEADY = "A second call does not give what the first gave: is there a dropout? Or a layer made anew in `forward`?"
 
 
 @pytest.mark.points(0)
@@ -251,16 +240,11 @@ def test_results_stay(student: Student) -> None:
     before, after = three(module(maps)), three(module.in_turn([maps], [others])[0])
     for what, old, new in zip(KINDS, before, after, strict=True):
         if not all(torch.equal(old[level], new[level]) for level in maps):
+            again = three(module(maps))[KINDS.index(what)]
+            if not all(torch.equal(old[level], again[level]) for level in maps):
+                raise CheckFailed(f"{what} of the same features are others at the second call.", UNSTEADY)
             text = "Each call fills and hands out the same dictionaries: make new ones in `forward`."
             raise CheckFailed(f"{what} of the first features are others after the second call.", text)
-
-
-def layers(module: Handle) -> dict[str, torch.Tensor]:
-    """The parameters of the network's layers, by name.
-
-    A single factor that is none of theirs stays as it starts: the paper scales the boxes of each level by one.
-    """
-    return {n: p for n, p in module.found().items() if p.dim() > 0 and (p.numel() > 1 or n.endswith("bias"))}
 
 
 def pointwise(student: Student) -> Handle:

@@ -9,7 +9,7 @@ from autograder.checks.compare import CheckFailed, expect_close, expect_levels, 
 from autograder.checks.drawings import drawn_points
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Student
-from suites.hypotheses import location_faults
+from suites.slips import location_slips, wrong_count
 
 pytestmark = pytest.mark.exercise("7.1d")
 
@@ -30,9 +30,17 @@ def test_every_level_has_one_row_a_cell(student: Student, rng: torch.Generator, 
     got = locations_of(student)
     for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
-            height, width = SHAPES[level][-2:]
-            expect_shape(rows, (height * width, 2), f"The locations of {level}")
+            expect_rows(rows, SHAPES[level], f"The locations of {level}")
     confirm("location_rows", student, rng)
+
+
+def expect_rows(rows: object, shape: tuple[int, ...], what: str) -> None:
+    """Fail unless these are as many locations as a map of that shape has cells."""
+    cells = shape[-2] * shape[-1]
+    if isinstance(rows, torch.Tensor) and rows.dim() == 2 and rows.shape[1] == 2 and len(rows) != cells:
+        said = f"{what}: expected {cells} rows, got {len(rows)}."
+        raise CheckFailed(said, wrong_count(len(rows), shape), public_text=f"{what}: wrong number of rows.")
+    expect_shape(rows, (cells, 2), what)
 
 
 @pytest.mark.points(1)
@@ -44,7 +52,7 @@ def test_first_rows(
     for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
             expected = stored[level]
-            faults = [(text, wrong[:3]) for text, wrong in location_faults(expected, SHAPES[level], STRIDES[level])]
+            faults = [(text, wrong[:3]) for text, wrong in location_slips(expected, SHAPES[level], STRIDES[level])]
             head = rows[:3] if isinstance(rows, torch.Tensor) else rows
             expect_close(head, expected[:3], f"The first three locations of {level}", faults)
     confirm("first_locations", student, rng)
@@ -58,7 +66,7 @@ def test_all_locations(
     got = locations_of(student)
     for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
-            faults = location_faults(stored[level], SHAPES[level], STRIDES[level])
+            faults = location_slips(stored[level], SHAPES[level], STRIDES[level])
             what = f"The locations of {level}"
             expect_close(rows, stored[level], what, faults, draw=drawn_points(what, stored[level]))
     confirm("all_locations", student, rng)
@@ -76,8 +84,9 @@ def test_maps_of_other_shapes(student: Student) -> None:
         if isinstance(found, torch.Tensor) and len(found) != len(rows) and len(found) in (shape[2] ** 2, shape[3] ** 2):
             said = f"{what}: expected {len(rows)} rows, got {len(found)}."
             raise CheckFailed(said, "This is right for square maps only: the height and the width are two numbers.")
+        expect_rows(found, shape, what)
         expected = torch.tensor(rows)
-        expect_close(found, expected, what, location_faults(expected, shape, STRIDES[level]))
+        expect_close(found, expected, what, location_slips(expected, shape, STRIDES[level]))
 
 
 # Rows written out by hand: small maps, none of them square but the single cell.
@@ -105,7 +114,8 @@ def test_the_arguments_are_used(student: Student) -> None:
                 ("The strides are written into the code: use strides_per_fpn_level.", usual),
                 ("Half of an odd stride is no whole number: `//` cuts the half pixel off.", whole),
             ]
-            expect_close(got[level], expected, what, faults + location_faults(expected, shapes[level], strides[level]))
+            expect_rows(got[level], shapes[level], what)
+            expect_close(got[level], expected, what, faults + location_slips(expected, shapes[level], strides[level]))
             if got[level].dtype != dtype:
                 said = f"{what} have dtype {got[level].dtype}, but {dtype} was asked for."
                 raise CheckFailed(said, "The argument `dtype` is ignored.")

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from autograder.checks.compare import CheckFailed, expect_close, expect_gradient, expect_shape, is_close
+from autograder.checks.compare import CheckFailed, Hypothesis, expect_close, expect_gradient, expect_shape, is_close
 from autograder.checks.drawings import drawn_boxes, drawn_deltas
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Student
 from suites.hypotheses import background_faults, box_faults, delta_faults
+from suites.slips import box_slips, delta_slips, taken_for_background
 
 pytestmark = pytest.mark.exercise("7.1f")
 
@@ -24,7 +25,7 @@ def test_deltas_of_three_boxes(
     """The deltas of the three boxes of the sanity check are right."""
     expected = stored["worked/deltas"]
     got = student.call(DELTAS, stored["worked/locations"], stored["worked/boxes"], STRIDE)
-    faults = delta_faults(expected, STRIDE, torch.zeros(len(expected), dtype=torch.bool))
+    faults = worked_faults(stored)
     what = "The boxes that the deltas stand for"
     draw = drawn_deltas(what, stored["worked/boxes"], stored["worked/locations"], STRIDE)
     expect_close(got, expected, "The deltas", faults, draw=draw)
@@ -38,8 +39,15 @@ def test_boxes_with_a_class(
     """Boxes that come with a class in a fifth column get the same deltas."""
     boxes = torch.cat([stored["worked/boxes"], torch.tensor([[6.0], [0.0], [19.0]])], dim=1)  # (3, 5)
     got = student.call(DELTAS, stored["worked/locations"], boxes, STRIDE)
-    expect_close(got, stored["worked/deltas"], "The deltas of (N, 5) boxes")
+    expect_close(got, stored["worked/deltas"], "The deltas of (N, 5) boxes", worked_faults(stored))
     confirm("deltas_with_a_class", student, rng)
+
+
+def worked_faults(stored: dict[str, torch.Tensor]) -> list[Hypothesis]:
+    """Faults of the deltas of the three boxes of the sanity check."""
+    expected, nowhere = stored["worked/deltas"], torch.zeros(len(stored["worked/deltas"]), dtype=torch.bool)
+    slips = delta_slips(expected, stored["worked/locations"], STRIDE, nowhere)
+    return delta_faults(expected, STRIDE, nowhere) + slips
 
 
 @pytest.mark.points(1)
@@ -64,7 +72,7 @@ def test_boxes_from_deltas(
     """Deltas turn back into the boxes they came from."""
     expected, locations = stored["worked/boxes"], stored["worked/locations"]
     got = student.call(BOXES, stored["worked/deltas"], locations, STRIDE)
-    faults = box_faults(expected, expected, locations, STRIDE)
+    faults = box_faults(expected, expected, locations, STRIDE) + box_slips(expected, locations)
     expect_close(got, expected, "The boxes", faults, draw=drawn_boxes("The boxes", expected))
     confirm("boxes_of_deltas", student, rng)
 
@@ -76,7 +84,7 @@ def test_negative_deltas_are_clipped(
     """Negative deltas count as zero: the box never turns inside out."""
     expected, locations = stored["negative/boxes"], stored["negative/locations"]
     got = student.call(BOXES, stored["negative/deltas"], locations, STRIDE)
-    faults = box_faults(expected, stored["negative/unclipped"], locations, STRIDE)
+    faults = box_faults(expected, stored["negative/unclipped"], locations, STRIDE) + box_slips(expected, locations)
     what = "The boxes of negative deltas"
     expect_close(got, expected, what, faults, draw=drawn_boxes(what, expected))
     confirm("boxes_of_negative_deltas", student, rng)
@@ -96,6 +104,7 @@ def test_stride_16(student: Student, graded: bool) -> None:
             as_background,
         ),
         *delta_faults(deltas, 16, background),
+        *delta_slips(deltas, locations, 16, background),
     ]
     for text, wrong in background_faults(deltas[background], locations[background], 16):
         faults.append((text, deltas.masked_scatter(background[:, None], wrong)))
@@ -107,21 +116,26 @@ def test_stride_16(student: Student, graded: bool) -> None:
         ("Boxes are cut off at 0 here: only deltas are clipped. A box may leave the image.", expected.clamp(min=0)),
         ("The boxes are clipped to an image here already: that belongs into inference.", expected.clamp(0, 224)),
         *box_faults(expected, unclipped, where, 16),
+        *box_slips(expected, where),
     ]
     expect_close(student.call(BOXES, asked, where, 16), expected, "The boxes", faults)
-    if not graded:  # nothing is taken off for it, but in the notebook 7.1 (i) uses the same boxes again
+    if not graded:  # nothing is taken off for either, but in the notebook 7.1 (i) uses the same tensors again
+        said, advice = taken_for_background(lambda *asked: student.call(DELTAS, *asked))
+        if said:
+            raise CheckFailed(said, advice)
         expect_arguments_kept(student)
 
 
 def expect_arguments_kept(student: Student) -> None:
-    """Fail if locations or boxes that are handed in are changed."""
+    """Fail if locations, boxes or deltas that are handed in are changed."""
     locations, boxes, deltas = (torch.tensor(rows) for rows in zip(*SCENE, strict=True))
-    for name, args, kept in ((DELTAS, [locations, boxes], (0, 1)), (BOXES, [deltas, locations], (1,))):
+    for name, args, kept in ((DELTAS, [locations, boxes], (0, 1)), (BOXES, [deltas, locations], (0, 1))):
         written = student.do("writes_into", name=name, args=[*args, 16])
         changed = [("first", "second")[k] for k in kept if isinstance(written, list) and k in written]
         if changed:
-            said = f"`{name}` changes its {changed[0]} argument, which is used again in 7.1 (i)."
-            advice = "It is changed in place (`-=`, or `x[...] = ...`): make a new tensor, or `.clone()` it first."
+            said = f"`{name}` changes its {changed[0]} argument: a second call with it would give something else."
+            advice = f"The {changed[0]} argument of `{name}` is changed in place (`-=`, `clamp_`, `x[...] = ...`): "
+            advice += "make a new tensor, or `.clone()` it first."
             raise CheckFailed(said, advice)
 
 
@@ -155,6 +169,8 @@ def test_gradients_reach_the_deltas(student: Student) -> None:
     """The box loss can train the deltas: gradients come through from the boxes to them."""
     deltas, locations = torch.full((3, 4), 0.75), torch.tensor([[40.0, 30.0], [60.0, 50.0], [20.0, 90.0]])
     gradients = student.do("differentiate", name=BOXES, args=[deltas, locations, 8])
+    if gradients[0] is None:  # no gradient, for there is no tensor that could have one: that is to be said
+        expect_shape(student.call(BOXES, deltas, locations, 8), (3, 4), "The boxes")
     expect_gradient(gradients[0], "the deltas")
 
 
