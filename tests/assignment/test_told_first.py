@@ -55,7 +55,7 @@ TOLD = {
         [("        return [class_logits, boxreg_deltas, centerness_logits]\n", "")],
         "The network should return three dictionaries: class logits, box deltas, centerness logits. It returned None",
     ),
-    "channels for height": (D, [("feat_shape[-2:]", "feat_shape[1:3]")], "These are C * H rows"),
+    "channels for height": (D, [("feat_shape[-2:]", "feat_shape[1:3]")], "These are C * H or C * W rows"),
     "sizes of the notebook's own": (
         D,
         [("height, width = feat_shape[-2:]", "height = width = 64 // level_stride")],

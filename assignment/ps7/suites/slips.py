@@ -46,11 +46,13 @@ def _told_apart(faults: list[Hypothesis], shape: Sequence[int]) -> list[Hypothes
 
 def wrong_count(rows: int, shape: Sequence[int]) -> str:
     """What to say where there are not as many locations as cells in a map of `shape`, (B, C, H, W)."""
-    names = "BCHW"
-    for one, other in ((1, 2), (0, 1), (0, 2), (1, 3), (0, 3), (2, 2), (3, 3)):
-        if rows == shape[one] * shape[other]:
-            said = f"These are {names[one]} * {names[other]} rows: the shape is (B, C, H, W), H and W are its last two."
-            return said if one != other else f"{said} They may differ."
+    pairs = ((1, 2), (0, 1), (0, 2), (1, 3), (0, 3), (2, 2), (3, 3))
+    alike = [f"{'BCHW'[one]} * {'BCHW'[other]}" for one, other in pairs if rows == shape[one] * shape[other]]
+    is_repeated = rows == shape[0] * shape[2] * shape[3]
+    if is_repeated and not alike:
+        return "The locations are repeated for each image of the batch: they are the same for all, one row a cell."
+    if alike and not is_repeated:
+        return f"These are {' or '.join(alike)} rows: the shape is (B, C, H, W), and H and W are its last two."
     return "Do H and W come from the argument `shape_per_fpn_level`? They are the last two of (B, C, H, W)."
 
 
