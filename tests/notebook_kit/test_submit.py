@@ -246,7 +246,7 @@ def test_a_wrong_exercise_is_counted_and_zipped(folder, capsys):
     write(folder / "a.ipynb", wrong, CALL)
     submit.make_submission(namespace=ran(wrong))
     said = capsys.readouterr().out
-    assert 'passes 2 of 6 checks: check("7.1d") says why' in said
+    assert 'passes 4 of 8 checks: check("7.1d") says why' in said
     assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
 
 
