@@ -140,7 +140,10 @@ def test_layers_count_where_forward_is_not_done(rng):
 def test_what_the_networks_are_made_with_is_one_line(check_of):
     """Where the line that makes the pyramid has another number, that check fails, and none of the losses' values."""
     results = check_of("7.1i-losses", (("out_channels=fpn_channels)", "out_channels=fpn_channels + 1)"),))
-    assert {check.name for check in results if check.status != "passed"} == {"the_networks_get_the_arguments"}
+    assert {check.name for check in results if check.status != "passed"} == {
+        "arguments_of_the_networks",  # the public one
+        "the_networks_get_the_arguments",
+    }
 
 
 @pytest.mark.parametrize(
@@ -183,12 +186,12 @@ def test_a_student_s_own_notebook_asks_no_twin():
         seen_there.extend(plugin.run("7.1d", table, 1))
 
     collect([assignment.suites / "public" / "test_7_1d.py"], SuitePlugin(assignment.reference, serve))
-    assert {check.status for check in seen_there} == {"passed"}
+    assert {check.status for check in seen_there if check.points} == {"passed"}
     seen_there.clear()
     table.let_go()
     collect(
         [assignment.suites / "public" / "test_7_1d.py"],
         SuitePlugin(assignment.reference, serve, lambda _: solution("7.1d")),
     )
-    assert {check.status for check in seen_there} == {"failed"}
-    assert {check.message for check in seen_there} == {OTHERS}
+    counted = [check for check in seen_there if check.points]
+    assert {check.status for check in counted} == {"failed"} and {check.message for check in counted} == {OTHERS}

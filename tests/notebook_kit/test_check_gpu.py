@@ -112,7 +112,7 @@ def test_cuda_written_out_is_right_on_a_gpu(assignment, cuda, device, capsys):
     assert not_passed(checked(assignment, namespace, *DETECTOR)) == []
     check("7.1i-losses", namespace)
     said = capsys.readouterr().out
-    assert "all 6 checks pass" in said
+    assert "all 8 checks pass" in said
     assert said.count("grading has none") == 1
     assert 'dtype=images.dtype, device="cuda"' in said or ".cuda().to(" in said
 
@@ -135,7 +135,7 @@ def test_a_tensor_left_on_the_cpu_is_told_once_with_its_line(assignment, cuda, c
     """Code that is right on the CPU and would stop the training on this GPU loses one check, and hears of the line."""
     check("7.1b", notebook(assignment, [LEFT_BEHIND], torch.device("cuda")))
     said = capsys.readouterr().out
-    assert "4 of 5 checks pass" in said
+    assert "8 of 9 checks pass" in said
     assert said.count("On the CPU this is right; on cuda, where this notebook works, it stops") == 1
     assert "torch.zeros(1, 1, 1, 1)).\n" in said and "code cell" in said
 
@@ -145,7 +145,7 @@ def test_a_check_of_devices_tells_it_in_place_of_others(assignment, cuda, capsys
     namespace = notebook(assignment, [(ONE_HOT, "torch.eye(self.num_classes)[class_index]")], torch.device("cuda"))
     check("7.1i-losses", namespace)
     said = capsys.readouterr().out
-    assert "5 of 6 checks pass" in said
+    assert "7 of 8 checks pass" in said
     assert "With a GPU this would stop in code cell" in said
     assert "torch.eye(self.num_classes)[class_index])" in said
 
@@ -155,7 +155,7 @@ def test_what_only_the_gpu_itself_can_tell_is_told(assignment, cuda, capsys):
     made_at_the_top = [(old, new.replace(", device=DEVICE", "")) for old, new in RIGHT["a tensor made at the top"]]
     check("7.1f", notebook(assignment, made_at_the_top, torch.device("cuda")))
     said = capsys.readouterr().out
-    assert "5 of 6 checks pass" in said
+    assert "8 of 9 checks pass" in said
     assert "on cuda, where this notebook works, it stops" in said and "SIGNS * distances)" in said
 
 
@@ -165,17 +165,17 @@ def test_wrong_code_is_wrong_on_a_gpu_too(assignment, cuda):
     there = not_passed(checked(assignment, notebook(assignment, wrong, torch.device("cuda")), "7.1f"))
     here = not_passed(checked(assignment, notebook(assignment, wrong, torch.device("cpu")), "7.1f"))
     assert there == here
-    assert len(there) == 3
+    assert len(there) == 5
 
 
 def test_an_index_out_of_range_never_reaches_the_gpu(assignment, cuda):
     """A kernel that asserts would spoil the GPU until the notebook is restarted: the CPU says what is wrong instead."""
-    wrong = [(ONE_HOT, "torch.eye(3, device=images.device)[class_index]")]
+    wrong = [(ONE_HOT, "torch.eye(3, device=images.device)[places.append(images.device.type) or class_index]")]
     namespace = notebook(assignment, wrong, torch.device("cuda"))
-    before = cuda.on_gpu
+    namespace["places"] = []
     found = not_passed(checked(assignment, namespace, "7.1i-losses"))
-    assert len(found) == 6 and all("IndexError" in line for line in found)
-    assert cuda.on_gpu == before
+    assert len(found) == 7 and all("IndexError" in line for line in found)
+    assert set(namespace["places"]) == {"cpu"}
 
 
 def test_an_operator_that_a_mac_lacks_is_no_fault(assignment, monkeypatch, capsys):
@@ -183,7 +183,7 @@ def test_an_operator_that_a_mac_lacks_is_no_fault(assignment, monkeypatch, capsy
     with pretended_machine(monkeypatch, "mps", lacks=("clamp",)):
         check("7.1f", notebook(assignment, [], torch.device("mps")))
     said = capsys.readouterr().out
-    assert "all 6 checks pass" in said
+    assert "all 9 checks pass" in said
     assert said.count("Checked on the CPU, where it is right. On mps") == 1
     assert "aten::clamp" in said and "PYTORCH_ENABLE_MPS_FALLBACK=1" in said
     assert "not done" not in said
@@ -208,7 +208,7 @@ def test_float64_on_a_mac_is_no_fault(assignment, mac, capsys):
     )
     check("7.1f", namespace)
     said = capsys.readouterr().out
-    assert "all 6 checks pass" in said
+    assert "all 9 checks pass" in said
     assert "float64" in said and 'set DEVICE to "cpu".' in said and "FALLBACK" not in said
 
 
@@ -261,7 +261,7 @@ def test_on_a_cpu_everything_runs_once(assignment, monkeypatch):
     original = namespace["fcos_apply_deltas_to_locations"]
     namespace["fcos_apply_deltas_to_locations"] = lambda *args: calls.append(1) or original(*args)
     assert not_passed(checked(assignment, namespace, "7.1f")) == []
-    assert len(calls) == 4  # one for each of three checks, and one as if on a GPU
+    assert len(calls) == 9  # for the checks that call it, and one as if on a GPU
 
 
 @pytest.mark.parametrize(
