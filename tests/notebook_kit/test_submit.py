@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import re
 import linecache
 import os
+import re
 import sys
 import types
 import zipfile
