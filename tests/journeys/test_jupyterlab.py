@@ -155,7 +155,7 @@ def test_a_student_gets_it_wrong_mends_it_and_hands_it_in(lab):
     page.run("def get_fpn_location_coords")
     page.write("def get_fpn_location_coords", solution.replace(*WRONG))
     page.run("def get_fpn_location_coords")
-    wrong = page.panel(page.run('check("7.1d")'), "2 of 6 checks pass")
+    wrong = page.panel(page.run('check("7.1d")'), "3 of 7 checks pass")
     page.shoot("wrong", wrong)
     assert "The order is transposed" in wrong.inner_text()
 
