@@ -36,7 +36,7 @@ from autograder.runtime.errors import KitError, SubmissionError
 from tests.conftest import ROOT
 
 ASSIGNMENT = load_assignment("ps7", ROOT)
-SCORES = {"ada-solution": 10, "eva-transposed-locations": 2, "gwen-syntax-error": 0, "kira-writes-files": 0}
+SCORES = {"ada-solution": 10, "eva-transposed-locations": 7, "gwen-syntax-error": 0, "kira-writes-files": 0}
 OTHERS = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id != "7.1d")
 POINTS = ASSIGNMENT.exercises[0].points  # what a stand-in gives
 STAND_INS = ROOT / "tests" / "support" / "cluster_stand_ins.py"
