@@ -3,7 +3,7 @@
 A fault explains a check where the solution with that fault answers it just as the student's code did, value by value.
 That alone would make points cheap: some answers can be typed in, or are nothing at all. So a fault counts only
 
-- where its answers tell that something was computed (`checks/answers.py`), and
+- where its answers tell that something was computed (`answers.py`), and
 - where they are given for inputs that nobody can know, in a hidden check that draws them at random, and would be others
   for other inputs. Only a fault that shows in no such check goes by the others, and only if no check of the exercise is
   left unexplained.
@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autograder.checks.answers import Trial, answered_alike, begins_alike, said_alike, tells_something
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import Heard
 from autograder.checks.verdicts import add_diagnosis, told
+from autograder.grading.answers import Trial, answered_alike, begins_alike, said_alike, tells_something
 from autograder.grading.faults import FaultBook, KnownFault
 
 _MOST = 2  # faults at once

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.checks.answers import answered_alike, said_alike, tells_something
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent
+from autograder.grading.answers import DiffersError, Trial, answered_alike, begins_alike, said_alike, tells_something
 from autograder.runtime.errors import StudentError
 
 ROWS = torch.arange(12.0).reshape(4, 3)
@@ -111,3 +111,14 @@ def test_what_is_made_once_is_heard_by_each_that_asks():
         student.heard = []
         student.once("key", lambda: student.do("call"))
         assert [operation for operation, _ in student.heard] == ["call"]
+
+
+def test_a_trial_ends_at_the_first_answer_that_differs():
+    """What is silent is passed over, several answers are taken one by one, and one too many differs as well."""
+    trial = Trial(heard(ROWS, ROWS + 1))
+    trial.append(("new", 1))
+    trial += heard(ROWS)
+    with pytest.raises(DiffersError):
+        trial.append(("call", ROWS))
+    assert trial.differs and len(trial) == 3
+    assert begins_alike(heard(ROWS, ROWS + 1), heard(ROWS)) and not begins_alike(heard(ROWS), heard(ROWS, ROWS))
