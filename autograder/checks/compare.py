@@ -25,6 +25,7 @@ _NO_GRADIENT = (
 _ZERO_GRADIENT = (
     "It would never be trained: its gradient comes, but is zero everywhere. Is something rounded, cut off, or constant?"
 )
+_NO_NUMBER = "One step with it would spoil the weights: is something divided by zero, or the root of zero taken?"
 
 
 class CheckFailed(Exception):
@@ -138,10 +139,13 @@ def expect_levels(got: Any, expected: Mapping[str, Any], what: str, each: str = 
 
 
 def expect_gradient(gradient: torch.Tensor | None, what: str) -> None:
-    """Fail unless there is a gradient that is not zero everywhere; `what` names what it should reach."""
+    """Fail unless there is a gradient, of numbers, not zero everywhere; `what` names what it should reach."""
     if gradient is None or not bool((gradient != 0).any()):
         text = f"The gradient does not reach {what}."
         raise CheckFailed(text, _NO_GRADIENT if gradient is None else _ZERO_GRADIENT, text)
+    if not bool(gradient.isfinite().all()):
+        text = f"The gradient that reaches {what} holds inf or nan."
+        raise CheckFailed(text, _NO_NUMBER, text)
 
 
 def _close(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> bool:

@@ -102,9 +102,9 @@ def hunting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hunting]:
 
 @pytest.fixture(scope="module")
 def honest(hunting: Hunting) -> Report:
-    """What the notebook earns that finds nothing: two points for its constructor, which is written."""
+    """What the notebook earns that finds nothing: the points of its constructor, which is written."""
     report = hunting.grade("finds-nothing", FINDS_NOTHING)
-    assert [exercise.earned for exercise in report.exercises] == [2, 0, 0]
+    assert [exercise.earned for exercise in report.exercises] == [1.5, 0, 0]
     return report
 
 

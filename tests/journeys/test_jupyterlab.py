@@ -161,7 +161,7 @@ def test_a_student_gets_it_wrong_mends_it_and_hands_it_in(lab):
 
     page.write("def get_fpn_location_coords", solution)
     page.run("def get_fpn_location_coords")
-    right = page.panel(page.run('check("7.1d")'), "all 6 checks pass")
+    right = page.panel(page.run('check("7.1d")'), "all 7 checks pass")
     page.shoot("right", right)
 
     unsaved = page.panel(page.run("make_submission()"), "save the notebook (Ctrl+S)")

@@ -68,7 +68,7 @@ def test_it_is_released(second, graded):
         told = json.loads(wheel.read("autograder/shipped/handout.json"))
     assert (told["assignment"], told["notebook"], told["weights"]) == ("softmax", "softmax", [])
     assert told["tasks"] == {
-        "1a": {"title": "Softmax", "points": 4.0, "names": ["softmax"], "canned": [], "slow": False}
+        "1a": {"title": "Softmax", "points": 4.0, "names": ["softmax"], "canned": [], "slow": False, "leans": []}
     }
     assert [name for name in names if "public/test_" in name] == ["autograder/shipped/suites/public/test_1a.py"]
     assert not [name for name in names if name.endswith(".safetensors") or "ps7" in name]

@@ -273,7 +273,7 @@ def test_feedback_says_why_and_no_hidden_number(course, said):
     checks = report.exercises[0].checks
     hidden = [check for check in checks if not check.public and check.status == "failed"]
     told = "\n".join(check.message for check in checks if check.public)  # a public check may compare the same rows
-    lines = [line for check in hidden for line in check.details.splitlines()[1:] if line not in told]
+    lines = [line for check in hidden for line in check.details.splitlines() if line not in told]
     assert lines and not [line for line in lines if line in text["wrong"]]
     assert all(check.sentence.split("`")[0] in text["wrong"] for check in hidden)
 

@@ -241,7 +241,7 @@ def test_a_solution_in_a_cell_that_is_none_is_refused(course, tmp_path, edit):
 
 def test_a_solution_line_in_a_text_cell_is_refused(course, tmp_path, edit):
     """A TA who quotes the solution in the explanation gets told where."""
-    edit(course.source, "# Note the two orders", f"# For example `{SOLUTION_LINE}`. Note the two orders")
+    edit(course.source, "# Two orders meet here", f"# For example `{SOLUTION_LINE}`. Two orders meet here")
     assert "fcos.ipynb: holds a line of the solution" in refused(course, tmp_path)
 
 
@@ -284,7 +284,7 @@ def test_the_wheel_holds_no_hidden_check_and_no_engine(assignment):
 def test_a_hidden_suite_in_the_wheel_is_found(course, tmp_path):
     """A hidden check that slips into the shipped folders is found, in its own file or copied into another."""
     hidden = (course.suites / "hidden" / "test_7_1d.py").read_text(encoding="utf-8")
-    body = hidden[hidden.index("def _random_shapes") : hidden.index("def _compare")]
+    body = hidden[hidden.index("def _random_shapes") : hidden.index("@pytest.mark.points")]
     (course.root / "helpers" / "ps7_helpers" / "more.py").write_text(body, encoding="utf-8")
     folder = tmp_path / "made"
     build_wheel(course, folder, tmp_path)

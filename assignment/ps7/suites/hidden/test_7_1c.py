@@ -50,8 +50,8 @@ def test_values(student: Student, rng: torch.Generator) -> None:
 )
 def test_predictions_stay(student: Student, solution: Student, rng: torch.Generator) -> None:
     """The predictions for some features stay what they are when the network is run on others."""
-    predictions_are_made(solution, student, rng)  # else what stays is nothing
     module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    predictions_are_made(solution, student, rng)  # else what stays is nothing
     maps = features(16, batch=1)
     others = {level: torch.randn(feature.shape, generator=rng) for level, feature in maps.items()}
     before, results = three(module(maps)), module.in_turn([maps], [others])

@@ -139,9 +139,8 @@ def test_boxes_can_be_differentiated(student: Student, solution: Student, rng: t
     """Gradients pass from the boxes to the deltas that they are made from."""
     _, locations = _random_pairs(rng)
     deltas = torch.rand(COUNT, 4, generator=rng) + 0.5
-    locations = (
-        locations.remainder(100.0) + 64.0
-    )  # no box reaches beyond the image: whoever cuts it off there loses that elsewhere
+    # No box reaches beyond the image: whoever cuts it off there loses that elsewhere.
+    locations = locations.remainder(100.0) + 64.0
     asked = {"name": BOXES, "args": [deltas, locations, 8]}
     gradients, expected = student.do("differentiate", **asked), solution.do("differentiate", **asked)
     expect_gradient(gradients[0], "the deltas")

@@ -171,6 +171,8 @@ def test_gradients_reach_the_deltas(student: Student) -> None:
     gradients = student.do("differentiate", name=BOXES, args=[deltas, locations, 8])
     if gradients[0] is None:  # no gradient, for there is no tensor that could have one: that is to be said
         expect_shape(student.call(BOXES, deltas, locations, 8), (3, 4), "The boxes")
+    else:
+        expect_shape(gradients[0], (3, 4), "The gradient of the deltas")
     expect_gradient(gradients[0], "the deltas")
 
 
