@@ -5,8 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # Three workers keep two cores busy: some tests wait. A file stays with one worker, or each of its parts does (see
-# tests/conftest.py); the long ones come first.
-SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
+# tests/support/spread.py); the long ones come first.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 # What Python and pytest compile is kept, also where the environment says otherwise: each process would do it anew.
 export PYTHONDONTWRITEBYTECODE :=
 

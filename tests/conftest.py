@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,27 +51,17 @@ LONG = (
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first, in the order above (`--no-loadscope-reorder` keeps it so); say what stays together."""
+    """Put the long files first, in the order above (`--no-loadscope-reorder` keeps it so)."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{_part(item)}"))
 
 
-def _part(item: pytest.Item) -> str:
-    """The part of its file that a test belongs to; a file with one part stays with one worker.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share what they prepare stay with one worker."""
+    from tests.support.spread import ByParts
 
-    Two files are too long for that. Parts of the attacks each have a slot of their own, and attacks on one honest
-    notebook stay together, as long as they are not too many; of the runtimes each is one.
-    """
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    if item.path.stem == "test_attacks" and "attack" in given:
-        base = given["attack"].base.name
-        return f"-on-zeros-{len(given['attack'].name) % 2}" if base == "zeros" else "-on-others"
-    if item.path.stem == "test_runtimes" and "runtime" in given:
-        return f"-{given['runtime'].name}"
-    return ""
+    return ByParts(config, log)
 
 
 def pytest_collection_finish() -> None:
