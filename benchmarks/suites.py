@@ -20,7 +20,8 @@ import psutil
 import torch
 from record import record
 
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.collecting import collect
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import load_assignment
 from autograder.course.notebook import solved_notebook
 from autograder.grading import engine

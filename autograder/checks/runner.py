@@ -10,13 +10,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
-import os
-import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import safetensors.torch
@@ -24,12 +20,9 @@ import torch
 
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, Heard, LocalStudent, Student
-from autograder.checks.suite_imports import importable
+from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, unfit
 from autograder.runtime.cpu_limit import cpu_limit
-
-# Plugins of pytest's own that would take time at each check, or write where nobody reads.
-_NOT_NEEDED = ("cacheprovider", "logging", "terminal", "warnings", "unraisableexception", "threadexception")
 
 _LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
 
@@ -303,53 +296,3 @@ class SuitePlugin:
         """Names of the checks of an exercise whose inputs nobody can know: hidden ones that draw random numbers."""
         items = self._items.get(exercise, [])
         return {blank(i).name for i in items if not is_public(i) and "rng" in getattr(i, "fixturenames", ())}
-
-
-def collect(folders: list[Path], plugin: SuitePlugin) -> None:
-    """Collect the suites in some folders or files and hand over to the plugin's `serve`.
-
-    Raises:
-        RuntimeError: A suite could not be collected; the text says why.
-        KeyboardInterrupt: Somebody stopped it while a check ran: pytest swallows that.
-    """
-    for folder in folders:
-        if not folder.exists():
-            raise RuntimeError(f"there is no {folder}: the checks of this assignment belong there")
-    ini = Path(__file__).parent / "pytest.ini"
-    options = ["-c", str(ini), "--rootdir", str(ini.parent), "--capture=no"]
-    options += [option for name in _NOT_NEEDED for option in ("-p", f"no:{name}")]
-    with _no_other_plugins(), importable(_suites_of(folders[0])):
-        code = pytest.main([*options, *map(str, folders)], plugins=[plugin])
-    fine = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-    if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:
-        raise KeyboardInterrupt
-    if plugin.problems or code not in fine:
-        raise RuntimeError("\n".join(plugin.problems) or f"pytest ended with {code!r}")
-
-
-def _suites_of(path: Path) -> Path:
-    """The folder of suites that a path lies in: the one that holds `public/` or `hidden/`."""
-    return next((folder.parent for folder in (path, *path.parents) if folder.name in ("public", "hidden")), path)
-
-
-@functools.cache
-def module_at(path: Path) -> ModuleType:
-    """A module of some suites' own, loaded by its file: suites lie wherever their assignment's settings say."""
-    spec = importlib.util.spec_from_file_location(f"fcoskit_{path}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextlib.contextmanager
-def _no_other_plugins() -> Iterator[None]:
-    """Whatever pytest plugins a machine has installed stay out of the suites."""
-    name = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})

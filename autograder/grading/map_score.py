@@ -19,8 +19,8 @@ import torch
 
 from autograder.checks.bounded import bounded_details, bounded_text
 from autograder.checks.result import CheckResult, ExerciseResult, Figure
-from autograder.checks.runner import module_at
 from autograder.checks.student import Handle
+from autograder.checks.suite_imports import module_at
 from autograder.course.assignment import Assignment
 from autograder.course.map_settings import MapSettings, Way
 from autograder.grading.map_plan import Plan, plan_for

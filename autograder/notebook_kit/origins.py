@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from autograder.checks.result import CheckResult, ExerciseResult
-from autograder.checks.runner import module_at
+from autograder.checks.suite_imports import module_at
 from autograder.notebook_kit.handout import Handout, spoken
 from autograder.notebook_kit.run_public import run_public
 from autograder.runtime.notebook_device import notebook_device, random_state_kept

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult, ExerciseResult
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import LocalStudent
 from autograder.notebook_kit.handout import SHIPPED, Handout
 from autograder.notebook_kit.two_ways import one_verdict, warn_of_written_out, worth_another_run

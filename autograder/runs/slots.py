@@ -219,7 +219,8 @@ def _serve(
 
         torch.set_num_threads(1)
         from autograder.runs import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
-        from autograder.checks.runner import SuitePlugin, collect
+        from autograder.checks.collecting import collect
+        from autograder.checks.runner import SuitePlugin
         from autograder.course import jupyter  # noqa: F401 (reads the solution)
         from autograder.grading.engine import CHECK_SECONDS
         from autograder.grading.charges import Charging

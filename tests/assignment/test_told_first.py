@@ -73,6 +73,11 @@ TOLD = {
     ),
     "stacked in front": (D, [("[grid_x, grid_y], dim=-1", "[grid_x, grid_y]")], "All x come first, then all y"),
     "half a stride too early": (D, [(" + 0.5) * ", " + level_stride / 2) * ")], "Half a stride is added to the index"),
+    "the notebook's device": (
+        D,
+        [("dim=-1).reshape(-1, 2)", "dim=-1).reshape(-1, 2).to(DEVICE)")],
+        "The argument `device` is ignored",
+    ),
     "deltas clipped in place": (F, [("deltas.clamp(min=0)", "deltas.clamp_(min=0)")], CHANGED),
     "negative deltas overwritten": (
         F,

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from autograder.checks.collecting import collect
 from autograder.checks.compare import CheckFailed
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import load_assignment
 from autograder.grading.substitutes import load_solution
 from autograder.runtime.errors import StudentError

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import BaseStudent, Student
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.grading.substitutes import load_solution

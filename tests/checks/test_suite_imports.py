@@ -8,7 +8,8 @@ import types
 
 import pytest
 
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.collecting import collect
+from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import LocalStudent
 from autograder.checks.suite_imports import importable
 

@@ -6,8 +6,9 @@ import io
 import pytest
 import torch
 
+from autograder.checks.collecting import collect
 from autograder.checks.result import ExerciseResult
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import load_assignment
 from autograder.course.rubric import Rubric
 from autograder.grading.charges import Charging

@@ -12,8 +12,9 @@ import textwrap
 import nbformat
 import pytest
 
+from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult, ExerciseResult
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.grading.engine import grade_notebook
 from autograder.grading.samples import solved
 from autograder.grading.substitutes import load_solution, stand_ins

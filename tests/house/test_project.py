@@ -86,7 +86,8 @@ def test_the_wheel_is_of_the_helpers_version(assignment):
 @pytest.fixture(scope="module")
 def checks() -> list[CheckResult]:
     """All checks of both halves, not yet run: points, sentence, and of the hidden ones the hint as their message."""
-    from autograder.checks.runner import SuitePlugin, collect
+    from autograder.checks.collecting import collect
+    from autograder.checks.runner import SuitePlugin
 
     seen: list[CheckResult] = []
     assignment = load_assignment("ps7", ROOT)

@@ -155,13 +155,13 @@ def test_a_student_gets_it_wrong_mends_it_and_hands_it_in(lab):
     page.run("def get_fpn_location_coords")
     page.write("def get_fpn_location_coords", solution.replace(*WRONG))
     page.run("def get_fpn_location_coords")
-    wrong = page.panel(page.run('check("7.1d")'), "3 of 7 checks pass")
+    wrong = page.panel(page.run('check("7.1d")'), "4 of 8 checks pass")
     page.shoot("wrong", wrong)
     assert "The order is transposed" in wrong.inner_text()
 
     page.write("def get_fpn_location_coords", solution)
     page.run("def get_fpn_location_coords")
-    right = page.panel(page.run('check("7.1d")'), "all 7 checks pass")
+    right = page.panel(page.run('check("7.1d")'), "all 8 checks pass")
     page.shoot("right", right)
 
     unsaved = page.panel(page.run("make_submission()"), "save the notebook (Ctrl+S)")

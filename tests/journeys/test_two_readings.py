@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.collecting import collect
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, load_assignment
 from autograder.grading.cases import load_proof, write_case
 from autograder.grading.engine import slice_of

@@ -36,7 +36,7 @@ def test_a_right_solution_passes(namespace, capsys):
     """All public checks pass, and the panel says what more is checked when graded."""
     check("7.1d", namespace)
     said = capsys.readouterr().out
-    assert "all 7 checks pass" in said
+    assert "all 8 checks pass" in said
     assert "worth 4 of 10 points" in said
 
 
@@ -44,14 +44,14 @@ def test_a_wrong_solution_is_told_what_is_wrong(namespace, capsys):
     """A failing check shows expected and got, and names the fault; no exception reaches the notebook."""
     check("7.1d", namespace | {"get_fpn_location_coords": transposed})
     said = capsys.readouterr().out
-    assert "3 of 7 checks pass" in said
+    assert "4 of 8 checks pass" in said
     assert "The order is transposed" in said
     assert "expected (12, 4), got (4, 12)" in said
 
 
 def test_the_same_notebook_may_check_again_and_again(namespace, capsys):
     """Wrong, then right, then wrong: each time the code as it is now is checked."""
-    for solution, expected in ((transposed, 3), (namespace["get_fpn_location_coords"], 7), (transposed, 3)):
+    for solution, expected in ((transposed, 4), (namespace["get_fpn_location_coords"], 8), (transposed, 4)):
         results = run_public("7.1d", namespace | {"get_fpn_location_coords": solution}, [], *FOLDERS)
         assert sum(result.status == "passed" for result in results) == expected
 

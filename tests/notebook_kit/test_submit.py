@@ -228,7 +228,7 @@ def test_each_exercise_gets_its_own_word(folder, capsys):
     submit.make_submission(namespace=ran(RIGHT, GIVEN))
     said = capsys.readouterr().out
     row = {line[3:10]: line for line in said.splitlines() if line[3:6] == "7.1"}
-    assert row["7.1 (d)"].startswith(" ✓") and row["7.1 (d)"].endswith("passes all 7 checks")
+    assert row["7.1 (d)"].startswith(" ✓") and row["7.1 (d)"].endswith("passes all 8 checks")
     assert row["7.1 (f)"].startswith(" –") and row["7.1 (f)"].endswith("as given")
     assert row["7.1 (b)"].startswith(" ?") and "was not run" in row["7.1 (b)"]
     assert row["7.1 (c)"].endswith("the notebook does not define FCOSPredictionNetwork")
@@ -247,7 +247,7 @@ def test_a_wrong_exercise_is_counted_and_zipped(folder, capsys):
     write(folder / "a.ipynb", wrong, CALL)
     submit.make_submission(namespace=ran(wrong))
     said = capsys.readouterr().out
-    assert re.search(r'passes [1-6] of 7 checks: check\("7\.1d"\) says why', said)
+    assert re.search(r'passes [1-7] of 8 checks: check\("7\.1d"\) says why', said)
     assert names_in(folder / "ps7-submission.zip") == ["fcos.ipynb"]
 
 

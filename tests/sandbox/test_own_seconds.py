@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult
-from autograder.checks.runner import SuitePlugin, collect
+from autograder.checks.runner import SuitePlugin
 from autograder.checks.student import LocalStudent
 from autograder.course.assignment import Assignment
 from autograder.parsing.cells import read_notebook

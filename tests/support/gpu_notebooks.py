@@ -28,8 +28,6 @@ SIZE = "image_height, image_width = images.shape[2:]"
 RIGHT: dict[str, list[Change]] = {
     "by the argument, and from other tensors": [],
     "the global in functions": [
-        (ROWS, ROWS.replace("=device", "=DEVICE")),
-        (COLUMNS, COLUMNS.replace("=device", "=DEVICE")),
         (ONE_HOT, "torch.eye(self.num_classes, device=DEVICE)[class_index]"),
         (SIZE, SIZE + "\n            is_kept = is_kept & torch.ones(len(is_kept), dtype=torch.bool, device=DEVICE)"),
     ],

@@ -1,4 +1,4 @@
-"""7.1 (d), the hidden half: maps that are not square, other strides, the dtype asked for.
+"""7.1 (d), the hidden half: maps that are not square, other strides, the dtype and the device asked for.
 
 Each check is about one thing. Where its subject is not the values, those may be wrong in a way that has a name.
 """
@@ -88,6 +88,21 @@ def test_dtype(student: Student, solution: Student, rng: torch.Generator) -> Non
                 raise CheckFailed(said, "The argument `dtype` is ignored.", said)
 
 
+@pytest.mark.points(0.5)
+@pytest.mark.hint("The argument `device` says where the result is to be, not the notebook's `DEVICE`.")
+def test_device_is_not_the_notebooks(student: Student, solution: Student, rng: torch.Generator) -> None:
+    """The locations are where the argument `device` says, also where the notebook's own is another one."""
+    shapes = _square_shapes(rng)
+    _expect_right_but_for(student.call(NAME, shapes, STRIDES, device="cpu"), solution, shapes, STRIDES)
+    asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [shapes, STRIDES]}
+    got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
+    if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
+        raise CheckFailed("Your code's process gave no account of devices.")
+    if "cuda" in got["places"]:
+        said = 'The locations are on the GPU, but `device="cpu"` was asked for.'
+        raise CheckFailed(said, "The argument `device` is ignored: a global, or a GPU if there is one, is used.", said)
+
+
 @pytest.mark.points(1)
 @pytest.mark.hint("Rows first, then columns, and in each row of the result x before y.")
 def test_one_row_and_one_column(student: Student, solution: Student, rng: torch.Generator) -> None:
@@ -97,7 +112,7 @@ def test_one_row_and_one_column(student: Student, solution: Student, rng: torch.
     _expect_right_but_for(student.call(NAME, shapes, STRIDES), solution, shapes, STRIDES)
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(0.5)
 @pytest.mark.hint("The function is called with other maps and other strides, and earlier results are looked at again.")
 def test_each_call_has_its_own_result(student: Student, solution: Student, rng: torch.Generator) -> None:
     """Each call answers its own arguments, and no later call changes its result."""

@@ -134,6 +134,17 @@ def test_results_stay(student: Student) -> None:
             raise CheckFailed(f"The locations of {level} are others after a call for other maps.", text)
 
 
+@pytest.mark.points(0)
+def test_the_device_asked_for(student: Student) -> None:
+    """Where `device="cpu"` is asked for, the locations are on the CPU, whatever the notebook's own device is."""
+    expect_levels(student.call(NAME, SHAPES, STRIDES, device="cpu"), SHAPES, *WHAT)
+    asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [SHAPES, STRIDES]}
+    got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
+    if isinstance(got, dict) and "cuda" in got.get("places", ()):
+        text = "The argument `device` is ignored: a global, or a GPU if there is one, is used."
+        raise CheckFailed('The locations are on the GPU, but `device="cpu"` was asked for.', text)
+
+
 @pytest.mark.points(1)
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
