@@ -10,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import inspect
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
 from autograder.checks.result import CheckResult
-from autograder.checks.student import BaseStudent, Heard, LocalStudent, Student
+from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, unfit
 from autograder.runtime.cpu_limit import cpu_limit
@@ -123,6 +125,9 @@ class SuitePlugin:
 
     @pytest.fixture(name="confirm")
     def _confirm(self, request: pytest.FixtureRequest) -> Callable[..., None]:
+        return self._confirm_of(request.node)
+
+    def _confirm_of(self, item: pytest.Item) -> Callable[..., None]:
         """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
 
         Some answers are facts about student code that its own process states, gradients say, and that process may
@@ -131,8 +136,8 @@ class SuitePlugin:
         """
         if self._solution is None:
             return lambda *_: None
-        confirm = module_at(request.path.parents[1] / "hidden" / "confirm.py")
-        solution = self._solution_of(exercise_of(request.node))
+        confirm = module_at(item.path.parents[1] / "hidden" / "confirm.py")
+        solution = self._solution_of(exercise_of(item))
         return lambda name, *told: getattr(confirm, name)(solution, *told)
 
     @pytest.fixture(name="ours")
@@ -150,17 +155,23 @@ class SuitePlugin:
 
     @pytest.fixture(name="rng")
     def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
+        return self._rng_of(request.node)
+
+    def _rng_of(self, item: pytest.Item) -> torch.Generator:
         """Random numbers that the student cannot foresee, the same again from the same seed."""
-        name = request.node.nodeid.rsplit("::", 1)[-1]
+        name = item.nodeid.rsplit("::", 1)[-1]
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         self._numbers = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         return self._numbers
 
     @pytest.fixture(name="stored")
     def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
+        return self._stored_of(request.node)
+
+    def _stored_of(self, item: pytest.Item) -> dict[str, torch.Tensor]:
         """The stored tensors of the check's exercise, by name; a copy each time."""
-        folder = "public" if is_public(request.node) else "hidden"
-        key = f"{folder}/{exercise_of(request.node)}.safetensors"
+        folder = "public" if is_public(item) else "hidden"
+        key = f"{folder}/{exercise_of(item)}.safetensors"
         if key not in self._stored:
             self._stored[key] = safetensors.torch.load_file(self._reference / key)
         return {name: tensor.clone() for name, tensor in self._stored[key].items()}
@@ -270,17 +281,47 @@ class SuitePlugin:
             name: The check's.
             student: The other code.
             seed: What random inputs are drawn from.
-            heard: Takes what the code answers, and may end the check by an exception.
+            heard: Takes what the code answers, and may end the check by `EndedEarly`: then it has no status.
             alone: What it shares with other checks is made from its own numbers: for another seed than that of `run`.
         """
         item = next(item for item in self._items[exercise] if blank(item).name == name)
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
         self._outcome = blank(item)
         student.heard, student.making = heard, None if alone else functools.partial(self._same_numbers, name)
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        self._call(item)
         outcome, student.heard, student.making = self._outcome, None, None
         self._outcome = self.student = None
         return outcome
+
+    def _call(self, item: pytest.Item) -> None:
+        """Run a check without pytest's report on it, which takes longer than most checks: it runs once for each fault.
+
+        A check that asks for fixtures of its suite's own is pytest's, as ever.
+        """
+        given = getattr(item, "callspec", None)
+        parameters = given.params if given is not None else {}
+        known: dict[str, Callable[[], Any]] = {
+            "student": lambda: self.student,
+            "solution": lambda: self._solution_of(exercise_of(item)),
+            "confirm": lambda: self._confirm_of(item),
+            "ours": lambda: self._ours,
+            "graded": lambda: self._solution is not None,
+            "rng": lambda: self._rng_of(item),
+            "stored": lambda: self._stored_of(item),
+        }
+        if not isinstance(item, pytest.Function) or not set(item.fixturenames) <= {*known, *parameters, "request"}:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            return
+        assert self._outcome is not None
+        try:
+            wanted = inspect.signature(item.obj).parameters
+            item.obj(**{name: parameters[name] if name in parameters else known[name]() for name in wanted})
+        except EndedEarly:
+            return
+        except BaseException as error:
+            judge(self._outcome, error)
+        else:
+            self._outcome.status, self._outcome.message = "passed", ""
 
     def all_again(
         self, exercise: str, student: BaseStudent, seed: int

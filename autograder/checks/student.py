@@ -150,6 +150,10 @@ def _size(answer: Any) -> int:
     return 1 + (len(answer) if isinstance(answer, str) else 0)
 
 
+class EndedEarly(BaseException):
+    """Who listens has heard enough: the check need not come to an end."""
+
+
 class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 

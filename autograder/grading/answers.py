@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from autograder.checks.result import CheckResult
-from autograder.checks.student import Heard
+from autograder.checks.student import EndedEarly, Heard
 from autograder.runtime.errors import StudentError
 
 TOLERANCE = 1e-4  # relative to the largest number of a tensor, as most checks have it
@@ -41,10 +41,6 @@ def answered_alike(got: list[Heard], known: list[Heard]) -> bool:
     )
 
 
-class DiffersError(BaseException):
-    """A known fault has answered otherwise than the student's code: its check need not come to an end."""
-
-
 class Trial(list[Heard]):
     """What a known fault answers to a check, as it comes: the first answer that differs from a student's ends it.
 
@@ -52,7 +48,7 @@ class Trial(list[Heard]):
         got: What student code answered to the same check.
 
     Raises:
-        DiffersError: From `append`: that was such an answer.
+        EndedEarly: From `append`: that was such an answer.
     """
 
     def __init__(self, got: list[Heard]) -> None:
@@ -76,13 +72,13 @@ class Trial(list[Heard]):
     def _refuse(self, differs: bool) -> None:
         if differs:
             self.differs = True
-            raise DiffersError
+            raise EndedEarly
 
 
 def begins_alike(got: list[Heard], known: list[Heard]) -> bool:
     """Whether the first answers of a known fault, as many as are known of it, are those of student code."""
     trial = Trial(got)
-    with contextlib.suppress(DiffersError):
+    with contextlib.suppress(EndedEarly):
         trial += known
     return not trial.differs
 

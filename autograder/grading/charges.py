@@ -58,6 +58,10 @@ class _Case:
     random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
     runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
 
+    def is_fixed(self, name: str) -> bool:
+        """Whether a check asks everybody for the same."""
+        return self.failing[name].public and not self.random
+
     def worth(self, names: frozenset[str]) -> float:
         return sum(self.failing[name].points for name in names)
 
@@ -72,8 +76,10 @@ class Charging:
 
     def __init__(self, book: FaultBook, plugin: SuitePlugin) -> None:
         self._book, self._plugin = book, plugin
-        # How faults begin to answer checks whose inputs are the same for everybody: most differ at once.
+        # Of checks whose inputs are the same for everybody: how faults begin to answer, since most differ at once, and
+        # what comes of them.
         self._begins: dict[tuple[str, str, KnownFault], list[Heard]] = {}
+        self._outcomes: dict[tuple[str, str, KnownFault], CheckResult | None] = {}
 
     def charge(self, result: ExerciseResult, heard: Answers, seed: int) -> None:
         """Note for each failing check of an exercise the faults that explain it, and what each would cost by default.
@@ -101,14 +107,17 @@ class Charging:
             self._name_by_words(case)
 
     def _name_by_words(self, case: _Case) -> None:
-        """Name a fault that says of one check just what the student's code does, but do not charge it for that."""
+        """Name a fault that says of one check just what the student's code does, but do not charge it for that.
+
+        Public checks are asked before hidden ones, whose numbers are new each time.
+        """
         learned = [fault for fault in self._book.of(case.exercise) if fault.learned]
-        for name, check in case.failing.items():
-            if not any(letter.isdigit() for letter in told(check)):
-                continue
-            alike = set()
+        telling = [name for name, check in case.failing.items() if any(letter.isdigit() for letter in told(check))]
+        fixed = [name for name in telling if case.is_fixed(name)]
+        for name in fixed or telling[:1]:
+            check, alike = case.failing[name], set()
             for fault in learned:
-                known = case.runs[fault][0][name] if fault in case.runs else self._once(case, fault, name, [])
+                known = self._outcome(case, fault, name)
                 if known is not None and said_alike(check, known):
                     alike.add(fault.says[0])
             if len(alike) == 1:
@@ -142,15 +151,18 @@ class Charging:
         whole = frozenset(case.failing)
         common = [fault for fault in likely if fault.common]
         parts = [part for fault in common for part in self._book.parts_of(fault)]
-        match = self._best(case, parts, whole)
+        first = _telling(case, whole)[:1]  # they are many, and show in every check that either of two faults shows in
+        match = self._best(case, parts, whole, first)
         if match is None:
-            match = self._best(case, list(self._book.pairs_of(common)), whole)
+            match = self._best(case, list(self._book.pairs_of(common)), whole, first)
         return [match] if match is not None else []
 
-    def _best(self, case: _Case, faults: list[KnownFault], left: frozenset[str]) -> Match | None:
+    def _best(
+        self, case: _Case, faults: list[KnownFault], left: frozenset[str], telling: list[str] | None = None
+    ) -> Match | None:
         """Of some faults the one that explains most of what is left; of equals the first."""
         best: Match | None = None
-        for name in _telling(case, left):
+        for name in telling or _telling(case, left):
             for fault in faults:
                 if not self._alike_in(case, fault, name):
                     continue
@@ -178,9 +190,20 @@ class Charging:
         outcome = self._once(case, fault, name, trial)
         if outcome is None:
             return False
-        if case.failing[name].public and not case.random:
+        if case.is_fixed(name):
             self._begins[key] = list(trial)
         return not trial.differs and outcome.status == "failed" and answered_alike(got, trial)
+
+    def _outcome(self, case: _Case, fault: KnownFault, name: str) -> CheckResult | None:
+        """What one check, run to its end, comes to with a fault."""
+        if fault in case.runs:
+            return case.runs[fault][0][name]
+        if not case.is_fixed(name):
+            return self._once(case, fault, name, [])
+        key = (case.exercise, name, fault)
+        if key not in self._outcomes:
+            self._outcomes[key] = self._once(case, fault, name, [])
+        return self._outcomes[key]
 
     def _once(self, case: _Case, fault: KnownFault, name: str, heard: list[Heard]) -> CheckResult | None:
         """What one check comes to with a fault; None where that does not load."""
@@ -256,7 +279,7 @@ def _explained(found: list[Match]) -> frozenset[str]:
 def _telling(case: _Case, left: frozenset[str]) -> list[str]:
     """Of the checks that are left to explain the two by which faults are told apart: a public and a hidden one."""
     open_ = [name for name in case.failing if name in left]
-    public = [name for name in open_ if case.failing[name].public and not case.random][:1]
+    public = [name for name in open_ if case.is_fixed(name)][:1]
     hidden = [name for name in open_ if not case.failing[name].public]
     secret = [name for name in hidden if name in case.secret]
     return [*public, *(secret or hidden)[:1]]

@@ -7,12 +7,15 @@ grading process and never where student code runs, and only where a check fails.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import itertools
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from autograder.checks.student import LocalStudent
 from autograder.course.assignment import Assignment, Exercise
@@ -21,6 +24,7 @@ from autograder.runtime.errors import KitError
 
 Changes = tuple[tuple[str, str], ...]
 _MOST_PLACES = 4  # changes of a fault that is tried in parts
+_LARGE = 10**6  # numbers of a module
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,40 @@ class KnownFault:
     learned: bool = False
     common: bool = False
     part: bool = False
+
+
+class _Copied(LocalStudent):
+    """A fault whose modules are made once: each check gets a copy of a module as it was made.
+
+    To make the pyramid's takes longer than to ask it for all that tells a fault apart.
+    """
+
+    def __init__(self, loaded: LocalStudent) -> None:
+        super().__init__(loaded.workbench.namespace)
+        self.workbench = loaded.workbench
+        self._as_made: dict[str, torch.nn.Module | None] = {}
+
+    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """See `Student.do`."""
+        if operation != "new":
+            return super().perform(operation, arguments)
+        key = repr(arguments)
+        known = self._as_made.get(key)
+        if known is not None:
+            return self.workbench.keep(copy.deepcopy(known))
+        number = super().perform(operation, arguments)
+        if key not in self._as_made:
+            self._as_made[key] = _copy_of(self.workbench.objects[number])
+        return number
+
+
+def _copy_of(module: torch.nn.Module) -> torch.nn.Module | None:
+    """A copy of a small module, to be copied again; None where it is large or cannot be copied."""
+    if sum(parameter.numel() for parameter in module.parameters()) > _LARGE:
+        return None
+    with contextlib.suppress(Exception):
+        return copy.deepcopy(module)
+    return None
 
 
 @dataclass
@@ -94,7 +132,7 @@ class FaultBook:
 
     def _load(self, exercise: Exercise, changes: Changes) -> LocalStudent | None:
         with contextlib.suppress(KitError), contextlib.redirect_stdout(io.StringIO()):
-            return load_solution(self.assignment, exercise, changes=changes)
+            return _Copied(load_solution(self.assignment, exercise, changes=changes))
         return None
 
     def _entries(self) -> Iterator[tuple[KnownFault, Any]]:

@@ -16,14 +16,13 @@ import functools
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from autograder.checks.result import ExerciseResult
 from autograder.checks.student import LocalStudent
 from autograder.course.assignment import Assignment, Exercise
-from autograder.parsing.cells import Cell, parse_cell, read_notebook
-from autograder.parsing.slicing import Slice, make_slice
+from autograder.grading.solution_slices import solution_slice
+from autograder.parsing.slicing import Slice
 from autograder.runtime.errors import KitError
 from autograder.runtime.loading import load
 
@@ -157,7 +156,7 @@ def _functions(assignment: Assignment, exercise: Exercise) -> Slice:
     Raises:
         KitError: One is no function: only what is given and taken as values can answer from another process.
     """
-    piece = _solution_slice(assignment, exercise.solved)
+    piece = solution_slice(assignment, exercise.solved)
     functions = {name for s in piece.statements if s.source.lstrip().startswith(("def ", "@")) for name in s.binds}
     if classes := [name for name in exercise.solved if name not in functions]:
         raise KitError(
@@ -185,7 +184,7 @@ def load_solution(
     Raises:
         KitError: The instructor notebook does not load; says which line.
     """
-    piece = _solution_slice(assignment, exercise.names, source, changes)
+    piece = solution_slice(assignment, exercise.names, source, changes)
     module = types.ModuleType("instructor_notebook")
     request = piece.to_json(assignment.globals) | {"stand_ins": canned(assignment, exercise)}
     workbench, problems = load(request, module)
@@ -196,42 +195,3 @@ def load_solution(
     student = LocalStudent(module.__dict__)
     student.workbench = workbench
     return student
-
-
-def _solution_slice(
-    assignment: Assignment,
-    names: tuple[str, ...],
-    source: str | None = None,
-    changes: tuple[tuple[str, str], ...] = (),
-) -> Slice:
-    data = assignment.source.read_bytes() if source is None else source.encode()
-    not_run = assignment.not_run | set(assignment.wanted)
-    return _cut_solution(data, assignment.source, names, changes, not_run, tuple(assignment.globals))
-
-
-@functools.lru_cache(maxsize=64)  # each submission of a class asks for the same ones
-def _cut_solution(
-    data: bytes,
-    path: Path,
-    names: tuple[str, ...],
-    changes: tuple[tuple[str, str], ...],
-    not_run: frozenset[str],
-    given: tuple[str, ...],
-) -> Slice:
-    """What the wanted names need of the solution's text, with some changes in it. Not to be changed.
-
-    Raises:
-        KitError: Python cannot read a cell of `path`.
-    """
-    cells = _solution_cells(data)
-    for old, new in changes:
-        cells = [parse_cell(c.number, c.source.replace(old, new)) if old in c.source else c for c in cells]
-    problem = next((cell.problem for cell in cells if cell.problem), None)
-    if problem:
-        raise KitError(f"{path}: {problem[1]} in {problem[0]}. A TA has to mend it.")
-    return make_slice(cells, names, not_run, given)
-
-
-@functools.lru_cache(maxsize=4)
-def _solution_cells(data: bytes) -> list[Cell]:
-    return read_notebook(data, ".py")

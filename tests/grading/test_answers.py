@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from autograder.checks.result import CheckResult
-from autograder.checks.student import BaseStudent
-from autograder.grading.answers import DiffersError, Trial, answered_alike, begins_alike, said_alike, tells_something
+from autograder.checks.student import BaseStudent, EndedEarly
+from autograder.grading.answers import Trial, answered_alike, begins_alike, said_alike, tells_something
 from autograder.runtime.errors import StudentError
 
 ROWS = torch.arange(12.0).reshape(4, 3)
@@ -118,7 +118,7 @@ def test_a_trial_ends_at_the_first_answer_that_differs():
     trial = Trial(heard(ROWS, ROWS + 1))
     trial.append(("new", 1))
     trial += heard(ROWS)
-    with pytest.raises(DiffersError):
+    with pytest.raises(EndedEarly):
         trial.append(("call", ROWS))
     assert trial.differs and len(trial) == 3
     assert begins_alike(heard(ROWS, ROWS + 1), heard(ROWS)) and not begins_alike(heard(ROWS), heard(ROWS, ROWS))

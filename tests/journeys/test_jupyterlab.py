@@ -175,7 +175,7 @@ def test_a_student_gets_it_wrong_mends_it_and_hands_it_in(lab):
     said = " ".join(made.inner_text().split())
     assert (
         '(from "my fcos (1).ipynb")' in said
-        and "passes all 6 checks" in said
+        and "passes all 8 checks" in said
         and "7.1 (f), 7.1 (i) losses" in said
         and "are as given" in said
     )

@@ -13,6 +13,7 @@ import torch
 from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
 from ps7_helpers import fcos_match_locations_to_gt
+from suites.hidden.draws import drawn_once
 from suites.public.test_7_1i_losses import LOSSES, close, losses_of
 from suites.scenes import random_boxes, striped_images
 
@@ -41,11 +42,14 @@ def right_but_for_a_factor(got: Losses, expected: Losses) -> set[str]:
 def _first(student: Student, solution: Student, rng: torch.Generator, classes: int) -> Pair:
     """The losses of a new detector, for another batch size and shape with each number of classes; asked once."""
 
-    def ask() -> Pair:
+    def draw() -> tuple[torch.Tensor, torch.Tensor, Losses]:
         batch, height, width = SCENES[classes]
         boxes, images = matched_boxes(rng, batch, classes, height, width), striped_images(batch, height, width)
-        got, expected = (losses_of(who.new("FCOS", classes, 8, [8]), images, boxes) for who in (student, solution))
-        return got, expected
+        return images, boxes, losses_of(solution.new("FCOS", classes, 8, [8]), images, boxes)
+
+    def ask() -> Pair:
+        images, boxes, expected = drawn_once(f"losses of {classes} classes", rng, draw)
+        return losses_of(student.new("FCOS", classes, 8, [8]), images, boxes), expected
 
     return student.once(f"losses of {classes} classes", ask)
 
