@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.course.assignment import Assignment
-from autograder.course.jupyter import nbformat
-from autograder.grading.samples import Sample, read_sample, solved, touched_names, write_sample
+from autograder.grading.samples import Sample, read_sample, touched_names, write_sample
+from autograder.grading.unaffected import nothing_new
 from autograder.intake.submissions import Submission, safe_key
-from autograder.parsing.cells import read_notebook
-from autograder.parsing.slicing import Slice, make_slice
 from autograder.report.files import write_whole
 from autograder.runtime.errors import KitError
 
@@ -94,44 +92,4 @@ def write_case(assignment: Assignment, case: Case, folder: Path) -> Submission:
     submission = Submission(case.sample.student, safe_key(case.sample.student), path)
     if case.kind == SOLUTION:
         return submission
-    same = _same_slices(assignment, path)
-    unseen = _out_of_sight(assignment, case.sample)
-    return replace(submission, skip=tuple(e.id for e in assignment.exercises if e.id in same | unseen))
-
-
-def _same_slices(assignment: Assignment, path: Path) -> set[str]:
-    """Exercises for which a case's code is the solution's, letter by letter: what they come to is known."""
-    key = assignment.source.read_bytes()
-    if key not in _SOLUTION:
-        _SOLUTION.clear()
-        _SOLUTION[key] = _slices(assignment, nbformat.writes(solved(assignment)).encode(), ".ipynb")
-    slices = _slices(assignment, path.read_bytes(), path.suffix)
-    same = {e.id for e in assignment.exercises if slices[e.id] == _SOLUTION[key][e.id]}
-    return {e.id for e in assignment.exercises if {e.id, *(other for other, _ in e.follows)} <= same}
-
-
-_SOLUTION: dict[bytes, dict[str, Slice]] = {}
-
-
-def _slices(assignment: Assignment, data: bytes, suffix: str) -> dict[str, Slice]:
-    cells = read_notebook(data, suffix)
-    rest = assignment.not_run, assignment.globals, assignment.wanted
-    return {e.id: make_slice(cells, e.names, *rest) for e in assignment.exercises}
-
-
-def _out_of_sight(assignment: Assignment, sample: Sample) -> set[str]:
-    """Slow exercises that cannot see a fault, because stand-ins replace all that it touches.
-
-    A method that `follows` replaces counts only where the sample must lose points for it: then it is replaced. A
-    class's `__init__` does not count: its other methods may lean on what it sets.
-    """
-    touched = touched_names(assignment, sample)
-    found = set()
-    for exercise in assignment.exercises:
-        replaced = {*exercise.canned, *exercise.canned_when_graded, *exercise.solved}
-        followed = {name for earlier, name in exercise.follows if earlier in sample.loses}
-        replaced |= {name for name in followed if not name.endswith(".__init__")}
-        parts = {name if name in replaced else name.partition(".")[0] for name in touched}
-        if exercise.slow and touched and parts <= replaced:
-            found.add(exercise.id)
-    return found
+    return replace(submission, skip=nothing_new(assignment, case.sample, path))

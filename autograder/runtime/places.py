@@ -6,7 +6,6 @@ for each of them. Tensors without a memory of their own (sparse ones) are noted 
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import torch
@@ -14,6 +13,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.weak import WeakTensorKeyDictionary
 
 _PURGED_FROM = 4096
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+_unwrapped = torch._C._functorch.get_unwrapped
 
 
 class Places:
@@ -55,14 +56,15 @@ class Places:
 
 def memory_of(tensor: torch.Tensor) -> int | None:
     """What two tensors have in common if one is a view of the other; None where a tensor has no memory of its own."""
-    with contextlib.suppress(RuntimeError, NotImplementedError, TypeError):
-        return int(_innermost(tensor).untyped_storage()._cdata)
-    return None
+    try:
+        key: int = _innermost(tensor).untyped_storage()._cdata
+    except (RuntimeError, NotImplementedError, TypeError):
+        return None
+    return key
 
 
 def _innermost(tensor: torch.Tensor) -> Any:
     """The tensor with the values, within what `vmap` and `torch.func` wrap round it."""
-    functorch = torch._C._functorch
-    while functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = functorch.get_unwrapped(tensor)
+    while _is_wrapped(tensor):
+        tensor = _unwrapped(tensor)
     return tensor

@@ -283,6 +283,8 @@ def _makers() -> Any:
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, tuples and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        return [value]
     found: list[torch.Tensor] = []
     rest, parts = [value], 0
     while rest:
@@ -291,8 +293,8 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
             raise RecursionError("a list that contains itself")
         if isinstance(item, torch.Tensor):
             found.append(item)
-        elif isinstance(item, dict):
-            rest += reversed(list(item.values()))
         elif isinstance(item, (list, tuple)):
-            rest += reversed(item)
+            rest += item[::-1]
+        elif isinstance(item, dict):
+            rest += list(item.values())[::-1]
     return found

@@ -47,13 +47,7 @@ class PretendedMachine(PretendGpu):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation on the CPU as the machine would on either device."""
-        wanted = [place for place in map(self.place, tensors_in((args, kwargs))) if place == GPU]
-        name = getattr(func, "__name__", "")
-        if wanted and name in self.lacks:
-            raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
-        result = super().__torch_function__(func, types, args, kwargs)
-        self.on_gpu += bool(wanted)
-        return self._as_here(func, result)
+        return self._as_here(func, super().__torch_function__(func, types, args, kwargs))
 
     def _as_here(self, func: Any, result: Any) -> Any:
         if isinstance(result, torch.device) and func == torch.Tensor.device.__get__:
@@ -73,7 +67,11 @@ class PretendedMachine(PretendGpu):
         return {"cpu": CPU, "meta": None}.get(kind, GPU)
 
     def hold_together(self, name: str, args: Any, met: Any) -> None:
-        """Stop as the machine would, with torch's own words."""
+        """Stop as the machine would, with torch's own words; what does not stop and meets the GPU is counted."""
+        wanted = any(place == GPU for _, place in met)
+        if wanted and name in self.lacks:
+            raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
+        self.on_gpu += wanted
         try:
             super().hold_together(name, args, met)
         except DeviceMismatch as error:
