@@ -27,22 +27,27 @@ from suites.public.test_7_1j import (
 NEW = ("FCOS", 20, 32, [32])
 ALIKE = 0.7  # the share of detections that two detectors of the same weights have in common
 SAME = 0.95  # IoU
+CELL = 8  # pixels: the stride of p3
 
 
 def learned(solution: Student, module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> None:
     """Load what was learned into the solution's detector: it must find the objects, too, and where the student's does.
 
     A detector that has only noted down the boxes that it was trained with has learned no such weights, or does not
-    detect with them.
+    detect with them: it shows on the same pictures moved by a cell, which it was not trained with.
     """
-    ours = with_weights_of(solution, module)
-    if not learned_enough(ours, images, boxes)[0] or _shared(module, ours, images) < ALIKE:
+    ours, moved = with_weights_of(solution, module), images.roll((CELL, CELL), dims=(2, 3))
+    good = learned_enough(ours, images, boxes)[0]
+    if not good or any(_shared(module, ours, some) < ALIKE for some in (images, moved)):
         text = "The detections do not come from the weights that were trained."
         raise CheckFailed(text, public_text=text)
 
 
 def _shared(theirs: Handle, ours: Handle, images: torch.Tensor) -> float:
-    """The share of the solution's detections that a student's detector has, too: one of that class, all but there."""
+    """The share of the solution's detections that a student's detector has, too: one of that class, all but there.
+
+    1 where the solution's detector finds nothing.
+    """
     found = every = 0
     for image in images:
         (boxes, classes, _), (known, kinds, _) = (
@@ -52,7 +57,7 @@ def _shared(theirs: Handle, ours: Handle, images: torch.Tensor) -> float:
         if len(boxes) and len(known):
             there = (box_iou(known, boxes) >= SAME) & (kinds[:, None] == classes[None, :])
             found += int(there.any(dim=1).sum())
-    return found / max(1, every)
+    return found / every if every else 1.0
 
 
 def with_weights_of(solution: Student, module: Handle) -> Handle:

@@ -190,11 +190,16 @@ def test_each_level_is_a_sum(student: Student) -> None:
         return  # layers without a bias are as right: only random weights show what they do
     known = still(found) | {biases[source]: torch.full((CHANNELS,), value) for source, value in PARTS.items()}
     known |= {outputs[level]: gain * pass_through() for level, gain in GAINS.items()}
-    module.load(known)
     try:
+        module.load(known)
         got = levels_of(module)
+        module.load({name: -known[name] for name in biases.values()})
+        opposite = levels_of(module)
     finally:
         module.load(found)
+    if not any(levels[level].any() for levels in (got, opposite) for level in STRIDES):
+        said = "All levels are zero, whatever the 1 x 1 convolutions give."
+        raise CheckFailed(said, "Nothing of what the convolutions give reaches the levels: are they used in `forward`?")
     right, handed_down_smoothed = SUMS
     if any(all(_is(got[level], value) for level, value in sums.items()) for sums in (right, handed_down_smoothed)):
         return
