@@ -231,7 +231,7 @@ def examined_there(
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """The same as `OnGpu.examined` on the notebook's own GPU: what it says goes before what was only accounted."""
-    if "device" in kwargs:
+    if str(kwargs.get("device", "")).startswith("cuda"):  # a check's word for whatever GPU there is
         kwargs = kwargs | {"device": device.type}
     if new is not None:
         module = moved_by_its_own(function(*new), device).train(train)

@@ -40,6 +40,11 @@ def case(added: str, kind: str = "mutant") -> Case:
     return Case(kind, Sample("made-up", "a fault", changes=((COLUMNS, f"{COLUMNS} + {added}"),)))
 
 
+def told_apart(rows: list[verdicts.Difference]) -> list[verdicts.Difference]:
+    """Differences but for one check: it asks for the CPU by name, and is on the other device then, the CPU as well."""
+    return [row for row in rows if row.check != "the_device_asked_for"]
+
+
 class Constant(nn.Module):
     """A detector whose loss is its weight, and that finds nothing."""
 
@@ -158,7 +163,7 @@ def test_a_verdict_that_hangs_on_tf32_is_found(assignment):
     """Code that goes wrong with TF32 alone differs in that round, and the setting is as it was afterwards."""
     before = torch.backends.cuda.matmul.allow_tf32
     job = Job(case("8 * torch.backends.cuda.matmul.allow_tf32"), "7.1d")
-    rows, _ = differences(job, examine(assignment, job, OTHER))
+    rows = told_apart(differences(job, examine(assignment, job, OTHER))[0])
     assert rows and {row.tf32 for row in rows} == {"on"}
     assert torch.backends.cuda.matmul.allow_tf32 == before
 
@@ -191,7 +196,8 @@ def test_a_case_that_dies_costs_its_own_verdict_alone(assignment):
     with Processes(1, assignment, OTHER) as processes:
         (_, died), (job, examined) = processes.work([deadly, Job(case("0"), "7.1d")], 600, LATE)
     assert died == "Its process died (exit code 3)."
-    assert not any(differences(job, examined)) and examined.cpu
+    rows, words = differences(job, examined)
+    assert not told_apart(rows) and not words and examined.cpu
 
 
 def test_a_case_that_hangs_is_given_up(assignment):

@@ -96,12 +96,16 @@ def test_the_detector_learns_on_a_gpu(assignment, cuda, way):
 
 
 def test_a_default_device_is_left_to_the_notebook(assignment, cuda):
-    """After `torch.set_default_device(DEVICE)`, code that asks for no device is right; suites keep to the CPU."""
+    """After `torch.set_default_device(DEVICE)`, code that asks for no device is right; suites keep to the CPU.
+
+    But in (d), where the argument says which device it is to be.
+    """
     torch.set_default_device("cuda")
     bare = [(COLUMNS, COLUMNS.replace(", device=device", "")), (ROWS, ROWS.replace(", device=device", ""))]
     bare += [(WHERE, "dtype=images.dtype\n"), (ONE_HOT, "torch.eye(self.num_classes)[class_index]")]
     namespace = notebook(assignment, bare, torch.device("cuda"))
-    assert not_passed(checked(assignment, namespace, *QUICK)) == []
+    lost = [line.partition(":")[0] for line in not_passed(checked(assignment, namespace, *QUICK))]
+    assert lost == ["7.1d the_device_asked_for"]
     assert torch.get_default_device().type == "cuda"
 
 

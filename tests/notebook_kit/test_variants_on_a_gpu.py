@@ -38,6 +38,8 @@ def _lost(assignment, path: Path, exercises: list[str], monkeypatch) -> list[str
     data = path.read_bytes()
     with pretended_machine(monkeypatch):
         namespace = namespace_of(assignment, data, path.suffix, torch.device("cuda"))
+        if not not_passed(checked(assignment, namespace, *exercises, device=torch.device("cuda"))):
+            return []  # on the CPU it passes in the proof, and what passes on both passes
         there = not_passed(checked(assignment, namespace, *exercises))
     if not there:
         return []

@@ -6,6 +6,7 @@ import types
 from typing import Any
 
 import nbformat
+import torch
 
 from autograder.checks.result import CheckResult
 from autograder.course.assignment import Assignment
@@ -99,11 +100,13 @@ def namespace_of(assignment: Assignment, data: bytes, suffix: str, device: Any) 
     return module.__dict__
 
 
-def checked(assignment: Assignment, namespace: dict[str, Any], *exercises: str) -> dict[str, list[CheckResult]]:
-    """What `check()` finds for some exercises, or for all, by id."""
+def checked(
+    assignment: Assignment, namespace: dict[str, Any], *exercises: str, device: torch.device | None = None
+) -> dict[str, list[CheckResult]]:
+    """What `check()` finds for some exercises, or for all, by id; on one device alone if it is given."""
     wanted = [e for e in assignment.exercises if not exercises or e.id in exercises]
     folders = assignment.suites, assignment.reference
-    return {e.id: run_public(e.id, namespace, list(e.canned), *folders) for e in wanted}
+    return {e.id: run_public(e.id, namespace, list(e.canned), *folders, device) for e in wanted}
 
 
 def not_passed(found: dict[str, list[CheckResult]]) -> list[str]:

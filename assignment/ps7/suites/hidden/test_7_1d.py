@@ -9,6 +9,7 @@ import torch
 from autograder.checks.compare import CheckFailed, expect_close, expect_levels, expect_shape, is_close
 from autograder.checks.student import Student
 from suites.hypotheses import location_faults
+from suites.public.test_7_1d import expect_device_used
 
 pytestmark = pytest.mark.exercise("7.1d")
 
@@ -94,13 +95,7 @@ def test_device_is_not_the_notebooks(student: Student, solution: Student, rng: t
     """The locations are where the argument `device` says, also where the notebook's own is another one."""
     shapes = _square_shapes(rng)
     _expect_right_but_for(student.call(NAME, shapes, STRIDES, device="cpu"), solution, shapes, STRIDES)
-    asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [shapes, STRIDES]}
-    got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
-    if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
-        raise CheckFailed("Your code's process gave no account of devices.")
-    if "cuda" in got["places"]:
-        said = 'The locations are on the GPU, but `device="cpu"` was asked for.'
-        raise CheckFailed(said, "The argument `device` is ignored: a global, or a GPU if there is one, is used.", said)
+    expect_device_used(student, shapes)
 
 
 @pytest.mark.points(1)

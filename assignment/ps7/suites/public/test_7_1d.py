@@ -1,6 +1,6 @@
 """7.1 (d): locations of the cells of the feature maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -137,12 +137,28 @@ def test_results_stay(student: Student) -> None:
 @pytest.mark.points(0)
 def test_the_device_asked_for(student: Student) -> None:
     """Where `device="cpu"` is asked for, the locations are on the CPU, whatever the notebook's own device is."""
-    expect_levels(student.call(NAME, SHAPES, STRIDES, device="cpu"), SHAPES, *WHAT)
-    asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [SHAPES, STRIDES]}
-    got = student.do("on_gpu", **asked, kwargs={"device": "cpu"})
-    if isinstance(got, dict) and "cuda" in got.get("places", ()):
-        text = "The argument `device` is ignored: a global, or a GPU if there is one, is used."
-        raise CheckFailed('The locations are on the GPU, but `device="cpu"` was asked for.', text)
+    got = expect_levels(student.call(NAME, SHAPES, STRIDES, device="cpu"), SHAPES, *WHAT)
+    for level, shape in SHAPES.items():
+        expect_rows(got[level], shape, f"The locations of {level}")
+    expect_device_used(student, SHAPES)
+
+
+def expect_device_used(student: Student, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Fail if the locations are on the GPU though the CPU was asked for.
+
+    It is asked for by two names: the notebook's own device may be one of them, and counts as the GPU.
+    """
+    for device in ("cpu", "cpu:0"):
+        asked = {"name": NAME, "new": None, "method": "", "train": False, "args": [shapes, STRIDES]}
+        got = student.do("on_gpu", **asked, kwargs={"device": device})
+        told = got if isinstance(got, dict) else {}
+        if not isinstance(told.get("places"), list) or not isinstance(told.get("broke"), str):
+            raise CheckFailed("Your code's process gave no account of devices.")
+        if "cuda" not in told["places"]:
+            return
+    text = "The argument `device` is ignored: a global, or a GPU if there is one, is used."
+    said = 'The locations are on the GPU, but `device="cpu"` was asked for.'
+    raise CheckFailed(said, text, said)
 
 
 @pytest.mark.points(1)
