@@ -31,7 +31,7 @@ def helper(values, times=1):
 def large(megabytes):
     return torch.ones(megabytes * 2**18)
 """
-LIMITS = {"call_seconds": 2, "exercise_seconds": 30, "memory_megabytes": 1024, "restarts": 1}
+LIMITS = {"call_seconds": 4, "exercise_seconds": 30, "memory_megabytes": 1024, "restarts": 1}
 LOOKS = """
 import gc, os, sys
 def everywhere(backwards):
