@@ -191,6 +191,7 @@ class SuitePlugin:
         guarded: bool = False,
         ours: frozenset[str] = frozenset(),
         only: str = "",
+        needed: bool = False,
     ) -> list[CheckResult]:
         """Run the checks of one exercise.
 
@@ -201,13 +202,18 @@ class SuitePlugin:
             guarded: Say no more to the student than each check's status, see `verdicts.py`.
             ours: Methods that checks are to ask the solution for.
             only: Name of a check; the others are left out.
+            needed: Leave out the checks that are worth nothing where all others pass: they are there to explain.
         """
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
-        results, left = [], self._seconds
+        results: list[CheckResult] = []
+        left = self._seconds
         self.heard, self._made = {}, {}
-        items = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
+        asked = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
+        items = sorted(asked, key=lambda item: needed and not blank(item).points)
         for item, following in zip(items, [*items[1:], None], strict=True):
             self._outcome = blank(item)
+            if needed and results and not self._outcome.points and all(r.status == "passed" for r in results):
+                break
             self._listen(self._outcome.name)
             started, used = time.perf_counter(), time.process_time()
             self._left = left
@@ -224,7 +230,8 @@ class SuitePlugin:
         self._outcome = self.student = None
         if isinstance(known := self._solutions.get(exercise), LocalStudent):
             known.let_go()
-        return results
+        order = {blank(item).name: place for place, item in enumerate(asked)}
+        return sorted(results, key=lambda result: order[result.name])
 
     def _listen(self, name: str) -> None:
         if self._listens and isinstance(self.student, BaseStudent):

@@ -151,7 +151,8 @@ def _run_checks(
 ) -> list[CheckResult]:
     """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        return plugin.run(exercise.id, student, seed, guarded=student.guard(bound.guarded), ours=bound.ours)
+        guarded = student.guard(bound.guarded)
+        return plugin.run(exercise.id, student, seed, guarded=guarded, ours=bound.ours, needed=True)
     finally:
         student.close()
 
