@@ -256,9 +256,6 @@ def test_what_stays_forgeable(place: Range) -> None:
     base = load_bases()["right-but-on-the-cpu"]
     honest = place.of_base(base)
     report = place.grade("forged-account", base.exercise, base.code, FORGED_ACCOUNT)
-    gained = [
-        check.name
-        for check, plain in zip(report.exercises[0].checks, honest.exercises[0].checks, strict=True)
-        if check.earned > plain.earned
-    ]
+    plain = {check.name: check.earned for check in honest.exercises[0].checks}
+    gained = [check.name for check in report.exercises[0].checks if check.earned > plain[check.name]]
     assert gained == ["runs_on_a_gpu"] and report.score == (honest.score or 0.0) + 1

@@ -18,6 +18,7 @@ from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
 from autograder.runtime.errors import StudentError
 from autograder.runtime.shallow_backbone import shallow_models
+from suites.hidden.draws import drawn_once
 from suites.hidden.nudges import Pairs
 
 Tensors = dict[str, torch.Tensor]
@@ -46,15 +47,19 @@ class OurBackbone:
     def __init__(self, module: Handle, rng: torch.Generator) -> None:
         self.pairs = Pairs(rng, *[_GROUP] * (_WIDEST // _GROUP))
         self._prefix, self._full = "backbone.", False
-        self._tensors = _drawn(self._full, self.pairs, rng)
+        self._tensors = self._drawn(rng)
         try:
             module.load(self._named())
         except StudentError as error:
             if error.kind != "KeyError":
                 raise
             self._prefix, self._full = _place_in(module)  # a right solution may have needed the full network
-            self._tensors = _drawn(self._full, self.pairs, rng)
+            self._tensors = self._drawn(rng)
             module.load(self._named())
+
+    def _drawn(self, rng: torch.Generator) -> Tensors:
+        full, pairs = self._full, self.pairs  # drawn from `rng` just now: its state says which they are
+        return drawn_once(f"backbone, {full}", rng, lambda: _drawn(full, pairs, rng))
 
     @property
     def last_layer(self) -> tuple[str, torch.Tensor]:
