@@ -14,6 +14,7 @@ from autograder.parsing.statements import statements_of
 from autograder.runtime.errors import KitError
 
 _WORD = re.compile(r"\b[^\W\d]\w*")
+_DEFINED = re.compile(r"^(?:class|def)\s+(\w+)", re.MULTILINE)
 
 
 def solution_slice(
@@ -76,7 +77,8 @@ def _changed_cells(cells: list[Cell], changes: tuple[tuple[str, str], ...]) -> l
 def _changed_in_place(whole: Slice, changes: tuple[tuple[str, str], ...], bound: frozenset[str]) -> Slice | None:
     """A slice with changes in its statements, at a fraction of what cutting it anew costs.
 
-    None where the changes may reach further: beyond one statement, or to names of the notebook that the slice lacks.
+    None where the changes may reach further: beyond one statement, to what it defines, or to names of the notebook that
+    the slice lacks.
     """
     statements, cells = list(whole.statements), list(whole.whole_cells)
     beyond = bound - {name for statement in statements for name in statement.binds}
@@ -85,6 +87,9 @@ def _changed_in_place(whole: Slice, changes: tuple[tuple[str, str], ...], bound:
             return None
         statements = [replace(s, source=s.source.replace(old, new)) if old in s.source else s for s in statements]
         cells = [(number, text.replace(old, new)) for number, text in cells]
+    pairs = zip(whole.statements, statements, strict=True)
+    if any(_DEFINED.findall(before.source) != _DEFINED.findall(after.source) for before, after in pairs):
+        return None
     return replace(whole, statements=tuple(statements), whole_cells=tuple(cells))
 
 

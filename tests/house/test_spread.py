@@ -11,12 +11,7 @@ from tests.attacks.cases import load_attacks
 from tests.conftest import ROOT
 from tests.support.spread import part_of
 
-CONFTEST = """
-from tests.support.spread import ByParts
-
-def pytest_xdist_make_scheduler(config, log):
-    return ByParts(config, log)
-"""
+CONFTEST = "from tests.conftest import pytest_xdist_make_scheduler  # what this project's own tests are spread by"
 THREE = """
 import os, pathlib, pytest
 
@@ -51,11 +46,11 @@ def test_attacks_on_one_notebook_stay_together() -> None:
 
 
 def test_workers_keep_to_it(tmp_path: Path) -> None:
-    """Two workers, two files: the tests of each are run by one of them."""
+    """Two workers, two files: the tests of each are run by one of them, though xdist would spread them one by one."""
     (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     for name in ("a", "b"):
         (tmp_path / f"test_{name}.py").write_text(THREE, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", "."]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "load", "-p", "no:cacheprovider", "."]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "6 passed" in done.stdout, done.stdout

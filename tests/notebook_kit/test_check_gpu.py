@@ -109,6 +109,14 @@ def test_a_default_device_is_left_to_the_notebook(assignment, cuda):
     assert torch.get_default_device().type == "cuda"
 
 
+def test_the_device_asked_for_is_the_argument_s_on_a_gpu_too(assignment, cuda):
+    """On the GPU alone: the solution is on the CPU where that is asked for, and what takes the global is told."""
+    gpu, ignored = torch.device("cuda"), [(line, line.replace("=device", "=DEVICE")) for line in (ROWS, COLUMNS)]
+    right, wrong = (checked(assignment, notebook(assignment, part, gpu), "7.1d", device=gpu) for part in ([], ignored))
+    assert not_passed(right) == []
+    assert [line.partition(":")[0] for line in not_passed(wrong)] == ["7.1d the_device_asked_for"]
+
+
 @pytest.mark.parametrize("device", [torch.device("cuda"), None], ids=["DEVICE", "no DEVICE"])
 def test_cuda_written_out_is_right_on_a_gpu(assignment, cuda, device, capsys):
     """`.cuda()` in the code passes where there is a GPU; it is said once that grading has none, and by which line."""

@@ -71,11 +71,11 @@ class PretendedMachine(PretendGpu):
         wanted = any(place == GPU for _, place in met)
         if wanted and name in self.lacks:
             raise NotImplementedError(f"The operator 'aten::{name}' is not currently implemented for the MPS device.")
-        self.on_gpu += wanted
         try:
             super().hold_together(name, args, met)
         except DeviceMismatch as error:
             raise RuntimeError(MIX if self.kind == "cuda" else MIX_MPS) from error
+        self.on_gpu += wanted
 
 
 @contextlib.contextmanager
