@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -106,8 +106,8 @@ class _Question:
         """
         places = None if self._mode is None else [str(self._mode.place(t) or "") for t in self._tensors]
         self._places: list[str] | None = places
-        with_grad = torch.is_grad_enabled()
-        self._wanted = [index for index, t in enumerate(self._tensors) if with_grad and t.requires_grad]
+        self._with_grad = torch.is_grad_enabled()
+        self.want(self._tensors)
         try:
             found = list(_Answered.apply(self, *self._tensors))
         except AskedError as error:
@@ -118,6 +118,10 @@ class _Question:
                 if place:
                     self._mode.put_at(tensor, torch.device(place))
         return result
+
+    def want(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Gradients by those of the tensors that have them. Within `torch.vmap` none seems to, till it is unwrapped."""
+        self._wanted = [index for index, t in enumerate(tensors) if self._with_grad and t.requires_grad]
 
     def put(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """Ask, with these tensors in place of those that were given; gives the tensors of the result."""
@@ -178,6 +182,7 @@ class _Answered(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[int | None, ...], question: _Question, *tensors: torch.Tensor) -> Any:
         """Under `torch.vmap`: once for each of the batch."""
         dims = in_dims[1:]
+        question.want(tensors)
         each = [
             _Answered.apply(question, *(t if d is None else t.select(d, i) for t, d in zip(tensors, dims, strict=True)))
             for i in range(info.batch_size)

@@ -45,7 +45,8 @@ class Place:
         return f"line {self.line}" + (f" of the cell with `{self.function}`" if self.function else "")
 
     def __str__(self) -> str:
-        shown = f"{self.where}: {self.text}" if self.text else self.where
+        text = f"{self.text} ..." if self.text.endswith(("(", "[", "{", ",")) else self.text  # it goes on below
+        shown = f"{self.where}: {text}" if text else self.where
         return f"{shown}, called in {self.called_in}" if self.called_in else shown
 
 

@@ -120,17 +120,61 @@ _HINTS = (
     (r"Kernel size can't be greater", "Is `padding=1` missing? Without it a 3 x 3 convolution makes its map smaller."),
     (
         r"size of tensor a .* must match .* at non-singleton dimension 3",
-        "Maps of different size meet: is a size written in, or are H and W exchanged (`size=` takes (H, W)), or does a "
-        "convolution change the size (padding is 0 for 1 x 1, 1 for 3 x 3)?",
+        "Maps of different size meet: is a size written into the code, are H and W exchanged (`size=` takes (H, W)), "
+        "or does a convolution change the size (padding is 0 for 1 x 1, 1 for 3 x 3)?",
     ),
     (
-        r"Class values must be (non-negative|smaller)",
-        "Background has class -1: `clamp(min=0)` first, zero its rows after.",
+        r"size of tensor a .* must match .* at non-singleton dimension 1\b",
+        "Rows of different length meet: is a dimension missing (`mask[:, None]`), or is there a column too many "
+        "(`boxes[:, :4]`)?",
+    ),
+    (r"Class values must be non-negative", "Background has class -1: `clamp(min=0)` first, zero its rows after."),
+    (
+        r"Class values must be smaller",
+        "Some class is too large: does it come from column 4, `[..., 4]`, and is nothing added to it?",
+    ),
+    (
+        r"too many indices for tensor of dimension 0",
+        "A single number stands where a row is meant: is a mean, a sum or a `max()` taken over all of it, or is "
+        '`reduction="none"` missing?',
+    ),
+    (
+        r"tuple indices must be integers or slices, not tuple",
+        "A tuple stands where a tensor is meant: some functions give two, as `torch.max(x, 0)` does, which is the "
+        "largest of each column and where it is.",
+    ),
+    (
+        r"The shape of the mask .* does not match the shape of the indexed tensor",
+        "A mask needs a row for each row of what it picks from: do both have the same first dimension? (`max(dim=1)` "
+        "gives a number for each row, `max(dim=0)` one for each column.)",
+    ),
+    (
+        r"expected a non-empty list",
+        "Nothing was put into the list: is there a `break`, a `continue`, or an `if` that is never true?",
+    ),
+    (
+        r"too many indices for tensor of dimension 1",
+        "A row stands where a table is meant: is there a `squeeze()`, which takes a dimension away where one row is "
+        "left?",
+    ),
+    (
+        r"too many values to unpack \(expected 4\)",
+        "Is the class still in the boxes? Then they have five columns: `[..., :4]` leaves it out.",
+    ),
+    (r"optimizer got an empty parameter list", "The module has no layers of its own: make them in `__init__`."),
+    (
+        r"Target size \(torch\.Size\(\[(.+)\]\)\) must be the same as input size \(torch\.Size\(\[\1, 1\]\)\)",
+        "The predictions have a last dimension of 1 that the targets have not: `.squeeze(-1)` takes it away.",
+    ),
+    (
+        r"Target size .* must be the same as input size",
+        "Predictions and targets differ in shape: images come first, then locations, then classes. Is something put "
+        "into a list once for all images, or is `num_classes` left out of `F.one_hot`?",
     ),
     (r"one_hot is only applicable to index", "Classes come as floats: `.long()` makes whole numbers of them."),
     (
         r"result type Float can't be cast to .* Long",
-        "Whole numbers meet others there: `.to(x.dtype)` of what they meet.",
+        "A tensor of whole numbers cannot take fractions: make it one of the same dtype as `x` first, `.to(x.dtype)`.",
     ),
     (
         r"all elements of target should be between 0 and 1",

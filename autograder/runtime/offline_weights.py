@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,3 +57,14 @@ def answer_weight_downloads() -> None:
 
     WeightsEnum.get_state_dict = get_state_dict
     torch.nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def weights_answered() -> Iterator[None]:
+    """`answer_weight_downloads` for a while: in a process that does other things, too."""
+    before = torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict
+    answer_weight_downloads()
+    try:
+        yield
+    finally:
+        torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict = before  # type: ignore[method-assign]

@@ -34,6 +34,7 @@ OPERATIONS = (
     "minimise",
     "differentiate",
     "writes_into",
+    "given_to",
     "on_gpu",
     "answer",
     "weights",
@@ -206,7 +207,7 @@ class Workbench:
         handle: int,
         args: list[Any],
         kwargs: dict[str, Any],
-        of: list[str],
+        of: list[str | int],
         first_of: str,
         train: bool | None = None,
     ) -> dict[str, Any]:
@@ -241,12 +242,25 @@ class Workbench:
             (output * weights).sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
         return [a.grad if torch.is_tensor(a) else None for a in leaves]
 
-    def _writes_into(self, name: str, args: list[Any]) -> list[int]:
-        """Positions of the tensors among a function's arguments that it changes."""
-        before = [a.clone() if torch.is_tensor(a) else None for a in args]
-        self.find(name)(*args)
-        pairs = enumerate(zip(before, args, strict=True))
-        return [k for k, (old, new) in pairs if old is not None and not torch.equal(old, new)]
+    def _writes_into(
+        self, args: list[Any], name: str = "", handle: int | None = None, train: bool | None = None
+    ) -> list[int]:
+        """Positions of the arguments of a function, a class or a module that it changes."""
+        before = [(a, _state(a)) for a in args]
+        self._in_turn([args], name, handle, train)
+        return [k for k, (argument, state) in enumerate(before) if not _is_still(argument, state)]
+
+    def _given_to(self, handle: int, part: str, args: list[Any], train: bool | None = None) -> list[Any]:
+        """The first argument of each call of a part of a module, while the module runs."""
+        module = self._in_mode(handle, train)
+        seen: list[Any] = []
+
+        def note(_: torch.nn.Module, given: tuple[Any, ...]) -> None:
+            seen.extend(tensor.detach().clone() for tensor in given[:1] if torch.is_tensor(tensor))
+
+        with module.get_submodule(part).register_forward_pre_hook(note):
+            self._use(handle, args, {}, train)
+        return seen
 
     def _on_gpu(
         self, name: str, new: list[Any] | None, method: str, train: bool, args: list[Any], kwargs: dict[str, Any]
@@ -300,6 +314,23 @@ def _all_tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, dict):
         value = list(value.values())
     return [t for item in value for t in _all_tensors(item)] if isinstance(value, (list, tuple)) else []
+
+
+_State = tuple[list[tuple[torch.Tensor, torch.Tensor]], list[Any]]
+
+
+def _state(value: Any) -> _State:
+    """The tensors in a value, each with a copy; and what a list of numbers, say, holds."""
+    tensors = [(tensor, tensor.clone()) for tensor in _all_tensors([value])]
+    return tensors, list(value) if isinstance(value, list) and not tensors else []
+
+
+def _is_still(value: Any, state: _State) -> bool:
+    """Whether a value holds the same tensors, and these the same numbers."""
+    now, (tensors, listed) = _all_tensors([value]), state
+    if len(now) != len(tensors) or _state(value)[1] != listed:
+        return False
+    return all(new is old and torch.equal(old, copy) for new, (old, copy) in zip(now, tensors, strict=True))
 
 
 def _floating(value: Any) -> list[torch.Tensor]:

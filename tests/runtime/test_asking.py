@@ -122,6 +122,14 @@ def test_vmap(asked):
     assert len(asked.questions) == 4
 
 
+def test_vmap_passes_gradients_on(asked):
+    """Under `torch.vmap`, too, gradients come through: the right function's own."""
+    a, b = torch.randn(3, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+    torch.vmap(asked.stand_in["product"], in_dims=(0, None))(a, b).sum().backward()
+    assert torch.allclose(a.grad, b.detach().square().expand(3, 4))
+    assert torch.allclose(b.grad, (2 * a * b).detach().sum(dim=0))
+
+
 def test_an_exception_is_one_here_too(asked):
     """Of its kind; with its words where they are about what was handed in, and with none from within the function."""
     with pytest.raises(ZeroDivisionError, match="the course's own function, which stands in for yours") as told:

@@ -353,3 +353,68 @@ def test_results_of_calls_in_turn_are_taken_at_the_end(student):
     net.eval()
     one, two = net.in_turn([torch.ones(1)], [torch.zeros(1)])
     assert one["x"].tolist() == [1] and two["x"].tolist() == [0] and one["mode"] == "eval"
+
+
+INTO = """
+import torch
+from torch import nn
+
+
+class Greedy(nn.Module):
+    def __init__(self, widths, keep=False):
+        super().__init__()
+        self.inner = nn.Identity()
+        if not keep:
+            widths.append(1)
+
+    def forward(self, x, maps, much):
+        if much:
+            x += 1
+            maps["a"] = maps["a"] + 0
+        return self.inner(2 * x)
+"""
+
+
+def test_what_is_written_into_is_told():
+    """By a module's forward pass, by what makes a module, in dictionaries and lists; what stays is not told."""
+    module = types.ModuleType("into")
+    exec(INTO, module.__dict__)
+    student = LocalStudent(module.__dict__)
+    made = student.new("Greedy", [3], keep=True)
+    for much, changed in ((True, [0, 1]), (False, [])):
+        assert made.writes_into(torch.ones(2), {"a": torch.ones(1)}, much) == changed
+    assert student.do("writes_into", name="Greedy", args=[[3]]) == [0]
+    assert student.do("writes_into", name="Greedy", args=[[3], True]) == []
+
+
+def test_what_a_part_is_given_is_told():
+    """Call by call, and the module is as it was afterwards; a part that is not there is an error."""
+    module = types.ModuleType("into")
+    exec(INTO, module.__dict__)
+    made = LocalStudent(module.__dict__).new("Greedy", [3], keep=True)
+    (given,) = made.given_to("inner", torch.ones(2), {"a": torch.ones(1)}, False)
+    assert given.tolist() == [2.0, 2.0]
+    assert made(torch.ones(2), {"a": torch.ones(1)}, False).tolist() == [2.0, 2.0]
+    with pytest.raises(StudentError):
+        made.given_to("outer", torch.ones(2), {"a": torch.ones(1)}, False)
+
+
+class _Liar(LocalStudent):
+    """Answers whatever it was told to answer."""
+
+    def __init__(self, answer):
+        super().__init__({})
+        self.answer = answer
+
+    def perform(self, operation, arguments):
+        """The one answer, or the number of a module."""
+        return 1 if operation == "new" else self.answer
+
+
+@pytest.mark.parametrize("answer", [None, True, "text", {"a": 1}, torch.ones(2)], ids=repr)
+def test_nonsense_about_arguments_is_no_answer(answer):
+    """What is not a list of positions tells nothing of arguments, and nothing of what a part was given."""
+    made = _Liar(answer).new("Net")
+    with pytest.raises(StudentError, match="did not say which arguments"):
+        made.writes_into(1)
+    assert made.given_to("inner", 1) == []
