@@ -20,10 +20,11 @@ Draw = Callable[[torch.Tensor], Picture]
 
 _SHOWN = 3
 _NO_GRADIENT = (
-    "It would never be trained: something is detached, or computed without gradients. Or is it not used at all?"
+    "This would never be trained: something is detached, or computed without gradients, or it is not used at all."
 )
 _ZERO_GRADIENT = (
-    "It would never be trained: its gradient comes, but is zero everywhere. Is something rounded, cut off, or constant?"
+    "This would never be trained: its gradient comes, but is zero everywhere. Is something rounded, "
+    "cut off, or constant?"
 )
 _NO_NUMBER = "One step with it would spoil the weights: is something divided by zero, or the root of zero taken?"
 
@@ -67,10 +68,18 @@ def expect_shape(got: Any, shape: Sequence[int], what: str) -> torch.Tensor:
     if tuple(tensor.shape) == tuple(shape):
         return tensor
     text = f"{what} came in the wrong shape: expected {shape_text(shape)}, got {shape_text(tensor)}."
-    diagnosis = ""
-    if tensor.numel() == torch.Size(shape).numel():
-        diagnosis = "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
-    raise CheckFailed(text, diagnosis, public_text=f"{what} came in the wrong shape.")
+    raise CheckFailed(text, _fault_of_shape(tuple(tensor.shape), tuple(shape)), f"{what} came in the wrong shape.")
+
+
+def _fault_of_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What is wrong with a shape that has as many elements as it should; "" if it has not."""
+    if torch.Size(got).numel() != torch.Size(wanted).numel():
+        return ""
+    if [side for side in got if side != 1] == [side for side in wanted if side != 1]:
+        return "A dimension of size 1 is missing, or there is one too many: is there a `squeeze` or an `unsqueeze`?"
+    if not torch.Size(got).numel():
+        return "There is nothing in it, and it has to have its shape all the same."
+    return "The shape is wrong, though the number of elements is right: a reshape or transpose is off."
 
 
 def expect_close(

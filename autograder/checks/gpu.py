@@ -24,7 +24,7 @@ def expect_right(right: bool, what: str) -> None:
     anything. Without right values its word is worth nothing.
     """
     if not right:
-        text = f"This counts once {what} are right."
+        text = f"Not looked at yet: first {what} have to be right."
         raise CheckFailed(text, public_text=text)
 
 
@@ -66,7 +66,9 @@ def expect_runs_on_gpu(
     if not isinstance(got, dict) or not isinstance(got.get("places"), list) or not isinstance(got.get("broke"), str):
         raise CheckFailed("Your code's process gave no account of devices.")
     if result and "cpu" in got["places"]:
-        diagnosis = f"With a GPU this would stop later on: {result} is made on the CPU. {_ADVICE}"
+        diagnosis = (
+            f"With a GPU this would stop later on: {result[:1].lower()}{result[1:]} is made on the CPU. {_ADVICE}"
+        )
         raise CheckFailed(
             f"{result} is on the CPU where the arguments ask for the GPU.", diagnosis, f"{result}: wrong device."
         )

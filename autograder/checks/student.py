@@ -6,7 +6,7 @@ students' own `check()`) or behind a wall (`sandbox.client.SandboxedStudent`) is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -73,6 +73,18 @@ class Handle:
         found: list[Any] = self._run("in_turn", calls=[list(args) for args in calls])
         return found
 
+    def writes_into(self, *args: Any) -> list[int]:
+        """Positions of the arguments of the module's forward pass whose tensors it changes, in dictionaries, too."""
+        found = self._run("writes_into", args=list(args))
+        if not isinstance(found, list):  # a worker may answer anything
+            raise StudentError("error", "Your code's process did not say which arguments it changes.")
+        return [position for position in found if type(position) is int]
+
+    def given_to(self, part: str, *args: Any) -> list[torch.Tensor]:
+        """What a part of the module is given, call by call, while the module runs."""
+        found = self._run("given_to", part=part, args=list(args))
+        return [one for one in found if isinstance(one, torch.Tensor)] if isinstance(found, list) else []
+
     def _run(self, operation: str, **arguments: Any) -> Any:
         train, self._train = self._train, None
         return self._student.do(operation, handle=self._number, train=train, **arguments)
@@ -114,13 +126,13 @@ class Handle:
         self.train(False)
 
     def gradients(
-        self, *args: Any, of: list[str] | None = None, first_of: str = "", **kwargs: Any
+        self, *args: Any, of: Sequence[str | int] = (), first_of: str = "", **kwargs: Any
     ) -> dict[str, torch.Tensor | None]:
         """Gradients of the sum of the outputs (those named in `of`) by parameter name; None where none came.
 
         Of the parameters whose names begin with `first_of`, if given, the first one alone.
         """
-        arguments = {"args": list(args), "kwargs": kwargs, "of": of or [], "first_of": first_of}
+        arguments = {"args": list(args), "kwargs": kwargs, "of": list(of), "first_of": first_of}
         grads: dict[str, torch.Tensor | None] = self._run("gradients", **arguments)
         return grads
 

@@ -89,5 +89,6 @@ def _said(given: Handout, earlier: str, found: list[CheckResult], mended: set[st
         )
     wrong = sum(check.status != "passed" for check in found)
     if mended is None:
-        return f"Look at {where} ({title}) first: {wrong} of its own checks fail. This stands on it."
+        fail = "fails" if wrong == 1 else "fail"
+        return f"Look at {where} ({title}) first: {wrong} of its own checks {fail}. It is used here."
     return f"{where} ({title}) fails {wrong} of its own checks, too. With right answers there this fails all the same."

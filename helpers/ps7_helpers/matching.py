@@ -40,7 +40,7 @@ def fcos_match_locations_to_gt(
     if gt_boxes.dim() != 2 or gt_boxes.shape[1] != 5:
         raise ValueError(
             f"Expected gt_boxes of one image, shape (N, 5), got {tuple(gt_boxes.shape)}. For a batch take "
-            "gt_boxes[i] image by image, or call fcos_match_batch."
+            "gt_boxes[i] image by image, or call fcos_match_batch (from ps7_helpers) with all of them."
         )
     matched = fcos_match_batch(locations_per_fpn_level, strides_per_fpn_level, gt_boxes.unsqueeze(0))
     return {level: boxes[0] for level, boxes in matched.items()}

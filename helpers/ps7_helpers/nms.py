@@ -58,6 +58,11 @@ def class_spec_nms(boxes: Tensor, scores: Tensor, class_ids: Tensor, iou_thresho
 def _check(boxes: Tensor, scores: Tensor, class_ids: Tensor) -> None:
     """One score and one class per box, four coordinates each."""
     fits = boxes.dim() == 2 and boxes.shape[1] == 4 and scores.shape == class_ids.shape == boxes.shape[:1]
+    if not fits and scores.dim() == 2:
+        raise ValueError(
+            f"The scores still have a column for each class, {tuple(scores.shape)}: give the best class's score "
+            "alone, (N,), one for each box."
+        )
     if not fits and not boxes.numel() == scores.numel() == class_ids.numel() == 0:
         raise ValueError(
             "Expected boxes of shape (N, 4), scores and class_ids of shape (N,), got "

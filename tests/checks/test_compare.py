@@ -176,3 +176,21 @@ def test_public_text_gives_no_numbers(function, got, expected):
     options = {"hypotheses": [("transposed", EXPECTED.t())]} if function is expect_close else {}
     text = _failure(function, got, expected, "The result", **options).public_text
     assert text.startswith("The result") and not re.search(r"\d|p[34]", text)
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "said"),
+    [
+        ((4,), (1, 4), "A dimension of size 1"),
+        ((2, 5, 1), (2, 5), "A dimension of size 1"),
+        ((1, 0), (0,), "A dimension of size 1"),
+        ((0,), (0, 4), "There is nothing in it"),
+        ((2, 6), (3, 4), "a reshape or transpose is off"),
+        ((2, 3), (3, 4), ""),
+    ],
+)
+def test_a_wrong_shape_is_named(got, wanted, said):
+    """A dimension of 1 too many or too few, an empty result without its columns, a reshape; another number: nothing."""
+    with pytest.raises(CheckFailed) as failed:
+        expect_shape(torch.zeros(got), wanted, "It")
+    assert said in failed.value.diagnosis and bool(said) == bool(failed.value.diagnosis)

@@ -124,7 +124,7 @@ def test_cuda_written_out_is_right_on_a_gpu(assignment, cuda, device, capsys):
     assert not_passed(checked(assignment, namespace, *DETECTOR)) == []
     check("7.1i-losses", namespace)
     said = capsys.readouterr().out
-    assert "all 8 checks pass" in said
+    assert "all 10 checks pass" in said
     assert said.count("grading has none") == 1
     assert 'dtype=images.dtype, device="cuda"' in said or ".cuda().to(" in said
 
@@ -147,7 +147,7 @@ def test_a_tensor_left_on_the_cpu_is_told_once_with_its_line(assignment, cuda, c
     """Code that is right on the CPU and would stop the training on this GPU loses one check, and hears of the line."""
     check("7.1b", notebook(assignment, [LEFT_BEHIND], torch.device("cuda")))
     said = capsys.readouterr().out
-    assert "8 of 9 checks pass" in said
+    assert "9 of 10 checks pass" in said
     assert said.count("On the CPU this is right; on cuda, where this notebook works, it stops") == 1
     assert "torch.zeros(1, 1, 1, 1)).\n" in said and "code cell" in said
 
@@ -157,7 +157,7 @@ def test_a_check_of_devices_tells_it_in_place_of_others(assignment, cuda, capsys
     namespace = notebook(assignment, [(ONE_HOT, "torch.eye(self.num_classes)[class_index]")], torch.device("cuda"))
     check("7.1i-losses", namespace)
     said = capsys.readouterr().out
-    assert "7 of 8 checks pass" in said
+    assert "9 of 10 checks pass" in said
     assert "With a GPU this would stop in code cell" in said
     assert "torch.eye(self.num_classes)[class_index])" in said
 
@@ -186,7 +186,7 @@ def test_an_index_out_of_range_never_reaches_the_gpu(assignment, cuda):
     namespace = notebook(assignment, wrong, torch.device("cuda"))
     namespace["places"] = []
     found = not_passed(checked(assignment, namespace, "7.1i-losses"))
-    assert len(found) == 7 and all("IndexError" in line for line in found)
+    assert len(found) == 9 and all("IndexError" in line for line in found)
     assert set(namespace["places"]) == {"cpu"}
 
 

@@ -37,7 +37,7 @@ def test_a_right_detector_is_left_alone(assignment, capsys):
     """Nothing is said of earlier exercises where nothing fails."""
     check("7.1i-losses", notebook(assignment))
     said = capsys.readouterr().out
-    assert "all 8 checks pass" in said and " ! " not in said
+    assert "all 10 checks pass" in said and " ! " not in said
 
 
 def test_a_fault_of_the_detector_own_is_not_blamed_on_its_parts(assignment, capsys):
