@@ -14,6 +14,7 @@ of it is done in the grading process, with answers that student code gave before
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from autograder.checks.result import CheckResult, ExerciseResult
@@ -24,6 +25,7 @@ from autograder.grading.answers import Trial, answered_alike, begins_alike, said
 from autograder.grading.faults import FaultBook, KnownFault
 
 _MOST = 2  # faults at once
+_MEASURED = re.compile(r"(?<![\w.])-?\d+(\.\d+)?(?! x )")  # a number of its own: neither of "p3" nor of "1 x 1"
 Answers = dict[str, list[Heard]]
 
 
@@ -109,12 +111,13 @@ class Charging:
     def _name_by_words(self, case: _Case) -> None:
         """Name a fault that says of one check just what the student's code does, but do not charge it for that.
 
-        Public checks are asked before hidden ones, whose numbers are new each time.
+        Public checks are asked before hidden ones, whose numbers are new each time. From a hidden one that tells no
+        number (only which levels are wrong, say) nothing is concluded: very different faults do that.
         """
         learned = [fault for fault in self._book.of(case.exercise) if fault.learned]
-        telling = [name for name, check in case.failing.items() if any(letter.isdigit() for letter in told(check))]
-        fixed = [name for name in telling if case.is_fixed(name)]
-        for name in fixed or telling[:1]:
+        fixed = [n for n, c in case.failing.items() if case.is_fixed(n) and any(letter.isdigit() for letter in told(c))]
+        measured = [n for n, c in case.failing.items() if _MEASURED.search(told(c))]
+        for name in fixed or measured[:1]:
             check, alike = case.failing[name], set()
             for fault in learned:
                 known = self._outcome(case, fault, name)

@@ -118,3 +118,26 @@ def test_garbage_beside_a_known_fault_is_paid_for_in_full(results):
     garbage = next(check for check in result.checks if check.name == "one_row_and_one_column")
     assert not garbage.faults and [c.fault for c in result.charges] == ["grid-y-before-x"]
     assert result.points == honest.points - garbage.points
+
+
+@pytest.mark.parametrize("scaled", [("c3",), ("c3", "c4"), ("c3", "c4", "c5")], ids="+".join)
+def test_which_levels_are_wrong_names_no_fault(scaled):
+    """A pyramid whose values alone are wrong on some levels is not told of a fault that is wrong on the same ones."""
+    assignment, found = load_assignment("ps7", ROOT), []
+    exercise = assignment.exercise("7.1b")
+    maps = "backbone_feats = self.backbone(images)"
+    more = f"backbone_feats |= {{name: 1.5 * backbone_feats[name] for name in {scaled}}}"
+
+    def solution(changes):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return load_solution(assignment, exercise, changes=changes)
+
+    def serve(plugin):
+        checks = plugin.run(exercise.id, solution(((maps, f"{maps}\n        {more}"),)), 3)
+        found.append(ExerciseResult(exercise.id, exercise.title, exercise.points, checks))
+        Charging(FaultBook(assignment), plugin).charge(found[0], plugin.heard, 3)
+
+    plugin = SuitePlugin(assignment.reference, serve, lambda _: solution(()), listen=True)
+    collect([assignment.suites / part / "test_7_1b.py" for part in ("public", "hidden")], plugin)
+    failed = {check.name: check.diagnosis for check in found[0].checks if check.status == "failed"}
+    assert "values" in failed and not any(failed.values()), failed
