@@ -6,6 +6,8 @@ What the checks say of a fault stands under the same name in `assignment/ps7/sui
 
 from __future__ import annotations
 
+import itertools
+
 Changes = dict[str, str]
 CLS, BOX, CTR = ("loss_cls",), ("loss_box",), ("loss_ctr",)
 ALL = CLS + BOX + CTR
@@ -17,6 +19,8 @@ _FOCAL = "loss_cls = sigmoid_focal_loss(pred_cls_logits, gt_one_hot)"
 _ONE_HOT = "F.one_hot(class_index, self.num_classes)"
 _ZEROED = "gt_one_hot[is_background] = 0.0"
 _IOU = 'box_iou_loss(pred_boxes, matched_gt_boxes[:, :, :4], reduction="none")'
+_GIOU = f"generalized_{_IOU}"
+_WANTED = "matched_gt_boxes[:, :, :4]"
 _CLIPPED = "torch.minimum(pred_boxes.clamp(min=0), images.new_tensor(images.shape[2:]).flip(0).repeat(2))"
 _MATCH = "strides_per_fpn_level, boxes_of_image)"
 _ASKED = "level_deltas.reshape(-1, 4), level_locations, strides_per_fpn_level[level_name]"
@@ -82,6 +86,42 @@ LOSS_FAULTS: dict[str, tuple[tuple[str, ...], Changes]] = {
     ),
     "times-centerness": (BOX, {_CTR_MASK: f"{_CTR_MASK}; loss_box = loss_box * gt_centerness"}),
     "times-centerness:2": (BOX, {_CTR_MASK: f"{_CTR_MASK}; loss_box = loss_box * pred_centerness.sigmoid()"}),
+    "mean": (CLS, {_FOCAL: f"{_FOCAL}.mean()"}),
+    "mean:2": (BOX, {_BOX_MASK: f"{_BOX_MASK}.mean()"}),
+    "mean:3": (CTR, {_CTR_MASK: f"{_CTR_MASK}.mean()"}),
+    "mean:4": (CTR, {_CTR_MASK: "loss_ctr = loss_ctr.mean()"}),
+    "mean:5": (CTR, {_CTR_MASK: f"loss_ctr = loss_ctr.mean(); {_CTR_MASK}"}),
+    "mean-of-classes": (CLS, {_FOCAL: f"{_FOCAL}.mean(dim=-1)"}),
+    "exchanged": (CLS, {_FOCAL: _FOCAL.replace("pred_cls_logits, gt_one_hot", "gt_one_hot, pred_cls_logits")}),
+    "exchanged:2": (CTR, {_CTR: "(gt_centerness, pred_centerness"}),
+    "background-minus-one": (CLS, {_ZEROED: "gt_one_hot[is_background] = -1.0"}),
+    "background-is-the-last": (
+        CLS,
+        {_ONE_HOT: "torch.eye(self.num_classes)[matched_gt_boxes[:, :, 4].long()]", _ZEROED: "pass"},
+    ),
+    "background-is-class-1": (CLS, {".long().clamp(min=0)": ".long().abs()", _ZEROED: "pass"}),
+    "all-boxes": (ALL, {_MATCH: "strides_per_fpn_level, gt_boxes.reshape(-1, 5))"}),
+    "all-boxes:2": (ALL, {_MATCH: "strides_per_fpn_level, gt_boxes[gt_boxes[:, :, 4] != -1])"}),
+    "first-box-alone": (ALL, {_MATCH: "strides_per_fpn_level, boxes_of_image[:1])"}),
+    "strides-reversed": (
+        BOX,
+        {_ASKED: _ASKED.replace("strides_per_fpn_level[level_name]", "256 // strides_per_fpn_level[level_name]")},
+    ),
+    **{
+        f"other-loss:{number}": (BOX, {_GIOU: f"F.{loss}(pred_boxes, {_WANTED}, reduction='none').{joined}(dim=-1)"})
+        for number, (loss, joined) in enumerate(
+            itertools.product(("smooth_l1_loss", "l1_loss", "mse_loss"), ("sum", "mean"))
+        )
+    },
+    "one-minus-loss": (BOX, {_GIOU: f"1 - {_GIOU}"}),
+    "times-target": (CTR, {_CTR_MASK: "loss_ctr = loss_ctr * gt_centerness.clamp(min=0)"}),
+    "objects-alone": (CLS, {_FOCAL: f"{_FOCAL} * gt_one_hot"}),
+    "boxes-clipped:2": (BOX, {_IOU: _IOU.replace("pred_boxes", "pred_boxes.clamp(0, images.shape[-1])")}),
+    "images-mixed": (CTR, {_TARGETS: _TARGETS.replace("gt_deltas.reshape", "gt_deltas.transpose(0, 1).reshape")}),
+    "images-mixed:2": (
+        CTR,
+        {_TARGETS: _TARGETS.replace("reshape(is_background.shape)", "reshape(is_background.T.shape).T")},
+    ),
     "mean-of-boxes": (BOX, {_IOU: _IOU.replace("none", "mean"), _BOX_MASK: "pass"}),
     "mean-of-boxes:2": (BOX, {_IOU: _IOU.replace("none", "mean")}),
     "rows-interleaved": (BOX, {".repeat(len(images), 1)": ".repeat_interleave(len(images), dim=0)"}),
@@ -125,6 +165,9 @@ _SIZES = "image_height, image_width = images.shape[2:]"
 _BEST = "level_pred_scores, level_pred_classes = level_pred_scores.max(dim=1)"
 _KEPT = "is_kept = level_pred_scores > test_score_thresh"
 _MADE = "level_deltas[is_kept], level_locations[is_kept], self.backbone.fpn_strides[level_name]"
+_STRIDE = "self.backbone.fpn_strides[level_name]"
+_CHOSEN = "level_pred_scores[is_kept]"
+_OF_SCORES = f"level_pred_scores = {_CHOSEN}"
 _PARTED = "left, top, right, bottom = level_pred_boxes.unbind(dim=1)"
 _ADDED = "pred_boxes_all_levels.append(level_pred_boxes)"
 _INSIDE = (
@@ -139,6 +182,12 @@ _FREE_X = {"left.clamp(0, image_width)": "left", "right.clamp(0, image_width)": 
 def _only(rows: str) -> str:
     """Three tensors of a level, cut down to some rows."""
     return f"{_THREE} = {', '.join(f'{name}[{rows}]' for name in _THREE.split(', '))}"
+
+
+def _joined(levels: str) -> Changes:
+    """Some levels alone are joined."""
+    names = ("pred_boxes_all_levels", "pred_classes_all_levels", "pred_scores_all_levels")
+    return {f"{name} = torch.cat({name})": f"{name} = torch.cat({name}{levels})" for name in names}
 
 
 def _suppressed(every: str) -> str:
@@ -173,8 +222,8 @@ INFERENCE_FAULTS: dict[str, Changes] = {
     "centerness-again": {
         _BEST: _BEST.replace("level_pred_scores.max", "(level_pred_scores * level_ctr_logits.sigmoid()).max")
     },
-    "stride-8": {_MADE: _MADE.replace("self.backbone.fpn_strides[level_name]", "8")},
-    "stride-1": {_MADE: _MADE.replace("self.backbone.fpn_strides[level_name]", "1")},
+    "stride-8": {_MADE: _MADE.replace(_STRIDE, "8")},
+    "stride-1": {_MADE: _MADE.replace(_STRIDE, "1")},
     "threshold-of-class": {_KEPT: "is_kept = level_cls_logits.sigmoid().amax(dim=1) > test_score_thresh"},
     "all-classes": {
         _BEST: "is_kept, level_pred_classes = (level_pred_scores > test_score_thresh).nonzero(as_tuple=True)",
@@ -192,6 +241,18 @@ INFERENCE_FAULTS: dict[str, Changes] = {
         _BEST: "level_pred_classes = level_pred_scores.argmax(dim=1); level_pred_scores = level_pred_scores[:, 0]"
     },
     "class-0-dropped": {_KEPT: "is_kept = (level_pred_scores > test_score_thresh) & (level_pred_classes > 0)"},
+    "last-level": _joined("[-1:]"),
+    "first-level": _joined("[:1]"),
+    "coarsest-left-out": _joined("[:2]"),
+    "one-a-level": {_KEPT: "is_kept = level_pred_scores == level_pred_scores.max()"},
+    "clipped-in-cells": {
+        _SIZES: f"{_SIZES.replace('images.shape[2:]', '')}(side // {_STRIDE} for side in images.shape[2:])"
+    },
+    "scores-sorted": {_OF_SCORES: f"order = {_CHOSEN}.argsort(descending=True); level_pred_scores = {_CHOSEN}[order]"},
+    "scores-sorted:2": {
+        _OF_SCORES: f"order = {_CHOSEN}.argsort(descending=True); level_pred_scores = {_CHOSEN}[order]",
+        "level_pred_classes = level_pred_classes[is_kept]": "level_pred_classes = level_pred_classes[is_kept][order]",
+    },
     "suppressed-together": {_ADDED: _suppressed(_ADDED)},
     "suppressed-together:2": {_PARTED: _suppressed(_PARTED)},
     "first-deltas": {_MADE: _MADE.replace("level_deltas[is_kept]", "level_deltas[: int(is_kept.sum())]")},

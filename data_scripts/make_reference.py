@@ -25,7 +25,7 @@ from autograder.grading.substitutes import load_solution
 
 ASSIGNMENT = load_assignment("ps7")
 with importable(ASSIGNMENT.suites):
-    from suites.scenes import fixed_boxes, other_batches, predictions, striped_images
+    from suites.scenes import few_left, fixed_boxes, other_batches, predictions, striped_images
 
 Tensors = dict[str, torch.Tensor]
 
@@ -95,12 +95,25 @@ def inference(solution: LocalStudent, faults: dict[str, Changes] = INFERENCE_FAU
             "inference", torch.zeros(1, 3, height, width), *parts, test_score_thresh=0.5, test_nms_thresh=0.5
         )
         made |= _named(name, found)
-    made |= tall(solution, rng)
+    made |= few(solution, parts, (height, width)) | tall(solution, rng)
     module = solution.new("FCOS", 4, 8, [8])
     module.eval()
     for score, nms in ((0.5, 0.5), (0.7, 0.2)):
         made |= _named(f"forward-{score}-{nms}/right", module(striped_images(1, 96, 160), None, score, nms))
     return made
+
+
+def few(solution: LocalStudent, parts: tuple[Tensors, ...], size: tuple[int, int]) -> Tensors:
+    """7.1 (i): detections where a level has none and another has one, and what is left where an empty level ends it."""
+    module, (where, logits, *others) = solution.new("FCOS", 6, 16, [16]), parts
+    module.eval()
+    thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}
+    made: Tensors = {}
+    for less, name in enumerate(("right", "right-minus-one")):
+        image = torch.zeros(1, 3, size[0] - less, size[1] - less)
+        made |= _named(f"few/{name}", module.call("inference", image, where, few_left(logits), *others, **thresholds))
+    image, first = torch.zeros(1, 3, *size), [{"p3": part["p3"]} for part in parts]
+    return made | _named("few/until-empty", module.call("inference", image, *first, **thresholds))
 
 
 def tall(solution: LocalStudent, rng: torch.Generator) -> Tensors:

@@ -212,9 +212,9 @@ for index in range(3):
 # 2. from the top down, each coarser map is enlarged to twice its size and *added* to the next finer one;
 # 3. a 3 x 3 convolution, the *output* one, smooths each sum. The results are `p3`, `p4` and `p5`.
 #
-# Meant is that the sum itself goes down in step 2, *before* its 3 x 3 convolution. (Some hand down the smoothed map
-# instead; that counts, too.) Any mode of `F.interpolate` will do, the default included. There is no ReLU anywhere: a
-# level is a plain sum, and may be negative.
+# In step 2 the sum itself goes down, *before* its 3 x 3 convolution. (Some hand down the smoothed map instead: that is
+# accepted, too.) Any mode of `F.interpolate` will do, the default included. There is no ReLU and no normalisation: a level
+# is what its 3 x 3 convolution gives, and may be negative. The images come ready for the backbone, see (a).
 #
 # <details><summary><b>Have a guess:</b> c5 is 7 x 7. How large a part of a 224 x 224 image can p3 see, and why is c3 alone
 # not enough?</summary>
@@ -331,15 +331,17 @@ check("7.1b")
 # - the *centerness*: how near the middle of its object the cell is (1 number; see (g)).
 #
 # It has two *stems*, each a few 3 x 3 convolutions with a ReLU behind each. The class scores are read from one
-# stem, box and centerness from the other; each has weights of its own. The first convolution of a stem reads
-# `in_channels`, each next one what the one before it gives. So do the three predictions: plain 3 x 3 convolutions.
+# stem, box and centerness from the other; each stem has weights of its own. The first convolution of a stem reads
+# `in_channels`, each later one the output of the one before it. The three predictions are 3 x 3 convolutions, too, and
+# read the output of their stem. Do not change the features, nor the list `stem_channels`.
 #
 # Two things to watch:
 #
 # - The network predicts *logits*, which a sigmoid would turn into scores between 0 and 1. Leave it out here: the
 #   loss functions apply it themselves.
-# - A convolution gives `(B, C, H, W)`, but we want a *row* for each cell: `(B, H * W, C)`. Row `i * W + j` is the
-#   cell in row `i` and column `j`. A plain `reshape` mixes channels with cells: move the channels to the back first.
+# - A convolution gives `(B, C, H, W)`, but we want a list of cells: `(B, H * W, C)`. Number `i * W + j` of it is the
+#   cell in row `i` and column `j` of the map. A plain `reshape` mixes channels with cells: move the channels to the back
+#   first.
 #
 # <details><summary><b>Have a guess:</b> the last line of <code>__init__</code> sets the bias of the class prediction to
 # -log 99. Why?</summary>
@@ -367,7 +369,7 @@ class FCOSPredictionNetwork(nn.Module):
         # TODO: fill the lists stem_cls and stem_box with modules: for each number in stem_channels a 3 x 3
         # convolution (stride 1, padding 1) and an nn.ReLU. Start the weights of these convolutions from a
         # normal distribution with mean 0 and standard deviation 0.01, and their biases from 0
-        # (nn.init.normal_ and nn.init.constant_). The predictions below may start as torch makes them.
+        # (nn.init.normal_ and nn.init.constant_). The weights of the predictions below may stay as torch makes them.
         stem_cls = []
         stem_box = []
         ### BEGIN SOLUTION
@@ -572,10 +574,10 @@ show_positive_locations(image, gt_boxes, locations_per_fpn_level, fpn_strides)
 # edge of the box (`l, t, r, b`; equation 1 of the FCOS paper). These *deltas* are divided by the stride of the
 # level, so that the network sees numbers of about the same size on every level.
 #
-# For a location inside its box all four are positive. A location outside has a negative one, and that is as it
-# should be. Locations that belong to no object, the *background*, come with a box of `-1`s, and get deltas of
-# `-1`: the number itself, not divided by anything. Background is a box of *four* `-1`s: an object may begin at -1, or
-# outside the image. Both functions leave their arguments as they are, boxes and deltas alike: (i) uses them again.
+# For a location inside its box all four are positive. Outside, at least one is negative: do not clip it here. Locations
+# that belong to no object, the *background*, come with a box of `-1`s, and get deltas of `-1`, which is not divided by
+# the stride. A box is background if all four of its coordinates are -1: a single -1 does not mean background, since an
+# object may begin at -1, or outside the image. Do not change boxes or deltas in place: (i) uses them again.
 #
 # <details><summary><b>Have a guess:</b> why divide by the stride?</summary>
 #
@@ -797,8 +799,8 @@ class FCOS(nn.Module):
             In training the losses, {"loss_cls", "loss_box", "loss_ctr"}, each a single number. In inference
             (no gt_boxes) what `inference` returns; B has to be 1 then.
         """
-        # TODO: run the two networks, and get the locations of all levels (their dtype and device should be
-        # those of the images).
+        # TODO: run the two networks, and get the locations of all levels from the shapes of their feature maps (the
+        # dtype and device of the locations should be those of the images).
         pred_cls_logits, pred_boxreg_deltas, pred_ctr_logits = None, None, None
         locations_per_fpn_level = None
         ### BEGIN SOLUTION
@@ -822,9 +824,9 @@ class FCOS(nn.Module):
                 test_nms_thresh=test_nms_thresh,
             )
 
-        # TODO: for every image, append a dictionary over the levels to each of these two lists: the matched
-        # boxes `(H * W, 5)` of fcos_match_locations_to_gt, which takes one image's boxes, and the deltas
-        # `(H * W, 4)` of the locations to their matched boxes.
+        # TODO: for every image, append a new dictionary over the levels to each of these two lists: the matched
+        # boxes `(H * W, 5)` of fcos_match_locations_to_gt, which takes one image's boxes; and the deltas
+        # `(H * W, 4)` of the locations to their matched boxes, by your function of (f).
         matched_gt_boxes = []
         matched_gt_deltas = []
         ### BEGIN SOLUTION
@@ -844,7 +846,8 @@ class FCOS(nn.Module):
         matched_gt_boxes = default_collate(matched_gt_boxes)
         matched_gt_deltas = default_collate(matched_gt_deltas)
 
-        # TODO: the loss compares boxes, so turn the predicted deltas of each level into boxes, (B, H * W, 4).
+        # TODO: the loss compares boxes, so turn the predicted deltas of each level into boxes, (B, H * W, 4). Your
+        # function of (f) takes (N, 4): go image by image, or reshape.
         pred_boxes = {}
         ### BEGIN SOLUTION
         for level_name, level_deltas in pred_boxreg_deltas.items():
@@ -918,7 +921,7 @@ class FCOS(nn.Module):
             test_nms_thresh: Of two boxes of a class that overlap more than this, the better one stays.
 
         Returns:
-            Boxes `(N, 4)` in pixels, classes `(N,)`, whole numbers from 0, and scores `(N,)`, best first; N may be 0.
+            Boxes `(N, 4)` in pixels, classes `(N,)`, integers from 0, and scores `(N,)`, best first; N may be 0.
         """
         # Predictions of all levels, to be joined at the end.
         pred_boxes_all_levels = []
@@ -937,11 +940,11 @@ class FCOS(nn.Module):
 
             # TODO, for the locations of this level:
             # 1. the best class of each location, and its score;
-            # 2. keep those whose score is above the threshold (or equal to it: either counts);
+            # 2. keep those whose score is above the threshold: one location, or none, may be left on a level;
             # 3. their boxes, from deltas and locations;
-            # 4. clip the boxes to the image: x to [0, width], y to [0, height].
-            # In the end, for the n that are kept: level_pred_boxes (n, 4), level_pred_classes (n,), and under the
-            # name of the scores above level_pred_scores (n,), one for each.
+            # 4. clip the boxes to the image: x to [0, width], y to [0, height] (width - 1 and height - 1 are accepted, too).
+            # In the end there are, for the n that are kept: level_pred_boxes (n, 4), level_pred_classes (n,) and
+            # level_pred_scores (n,): assign the scores of the n to that name again.
             level_pred_boxes, level_pred_classes = None, None
             ### BEGIN SOLUTION
             level_pred_scores, level_pred_classes = level_pred_scores.max(dim=1)
@@ -981,7 +984,8 @@ class FCOS(nn.Module):
 
 # %% [markdown]
 # The first check is about the losses, the second about inference. Both run your code of (d) and (f); if the fault lies
-# there, they say so. The networks of (b) and (c) are replaced by simple ones meanwhile.
+# there, they say so. (A line of (f) in an error message may come of what you hand to it.) Simple networks take the place
+# of your own of (b) and (c) meanwhile.
 
 # %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "7-1i-losses", "locked": true, "points": 20, "schema_version": 3, "solution": false, "task": false}
 check("7.1i-losses")

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from torchvision.models._api import WeightsEnum
 
 from autograder.course.assignment import Assignment
 from autograder.notebook_kit.run_public import run_public
-from autograder.runtime.offline_weights import answer_weight_downloads
+from autograder.runtime.offline_weights import weights_answered
 from data_scripts.gpu_report.cases import Job, load_case
 
 ROUNDS = ("off", "on")  # TF32
@@ -44,7 +43,7 @@ class Examined:
 
 def examine(assignment: Assignment, job: Job, device: str) -> Examined:
     """Run the public checks of a job on the CPU and, with TF32 off and on, on a device."""
-    with contextlib.redirect_stdout(io.StringIO()), _made_weights():
+    with contextlib.redirect_stdout(io.StringIO()), weights_answered():
         cpu = _verdicts(assignment, job, "cpu")
         found: dict[str, dict[str, Verdict]] = {}
         for tf32 in ROUNDS:
@@ -74,17 +73,6 @@ def tf32_set(on: bool) -> Iterator[None]:
         yield
     finally:
         products.allow_tf32, convolutions.allow_tf32 = before
-
-
-@contextlib.contextmanager
-def _made_weights() -> Iterator[None]:
-    """Pretrained weights are made up, as in grading: nothing is downloaded, and all machines have the same."""
-    before = torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict
-    answer_weight_downloads()
-    try:
-        yield
-    finally:
-        torch.nn.Module.load_state_dict, WeightsEnum.get_state_dict = before  # type: ignore[method-assign]
 
 
 def answers(device: str) -> bool:

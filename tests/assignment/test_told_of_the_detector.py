@@ -39,7 +39,7 @@ TOLD = {
     "one-hot of whole numbers": (
         L,
         {ONE_HOT: "F.one_hot(class_index, self.num_classes)"},
-        "Whole numbers meet others there",
+        "A tensor of whole numbers cannot take fractions",
         "Background",
     ),
     "targets of -1 in the plain entropy": (

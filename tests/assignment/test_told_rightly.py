@@ -57,7 +57,7 @@ TOLD = {
         F,
         "    is_background = (boxes == -1).all(dim=1)\n",
         "    boxes += 5\n    is_background = (boxes == -1).all(dim=1)\n",
-        "are the boxes written into",
+        "before anything is written into the boxes",
     ),
     "boxes written into": (
         F,

@@ -115,8 +115,9 @@ def background_faults(expected: torch.Tensor, locations: torch.Tensor, stride: f
     untreated = torch.cat([locations + 1, -1 - locations], dim=1) / stride
     return [
         (
-            "Background is not treated: a box of -1s should get deltas of -1. If you do treat it: are the boxes "
-            "written into, as a slice of them may be, before you look for it?",
+            "Background is not treated: a box of -1s should get deltas of -1. If you do treat it: do you look for it "
+            "in the boxes, not the deltas; row by row, `.all(dim=1)`; before anything is written into the boxes? And "
+            "is the -1 assigned, with one `=`?",
             untreated,
         ),
         ("The -1s of background are divided by the stride.", expected / stride),

@@ -24,14 +24,20 @@ def fixed_boxes() -> torch.Tensor:
 
 
 def other_batches() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Images `(B, 3, 64, 96)` and boxes `(B, 40, 5)`, five classes: three images, one of them empty; two empty ones."""
+    """Images `(B, 3, 64, 96)` and boxes `(B, 40, 5)`, five classes: three images, one of them empty; two empty; one."""
     boxes = torch.full((3, 40, 5), -1.0)
     boxes[0, :2] = torch.tensor([[6.0, 10, 38, 50, 4], [50, 4, 90, 60, 0]])
     boxes[2, 0] = torch.tensor([12.0, 8, 92, 62, 2])
     fewer = boxes.clone()
     fewer[0, 0] = -1.0
     images = striped_images(3, 64, 96)
-    return {"three": (images, boxes), "fewer": (images, fewer), "empty": (images[:2], torch.full((2, 40, 5), -1.0))}
+    empty = torch.full((2, 40, 5), -1.0)
+    return {
+        "three": (images, boxes),
+        "fewer": (images, fewer),
+        "empty": (images[:2], empty),
+        "one": (images[:1], boxes[:1]),
+    }
 
 
 def varied_scene(rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,3 +88,14 @@ def predictions(
         deltas[level] = 4 * torch.rand(1, len(rows), 4, generator=rng) - 0.4
         centers[level] = 1.5 * torch.randn(1, len(rows), 1, generator=rng) + 1
     return logits, deltas, centers
+
+
+def few_left(logits: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Class logits `(1, cells, classes)` by level, changed: p4 is sure of nothing, p5 of its first location alone.
+
+    So a level is empty and one has a single detection, both after a level with many.
+    """
+    quiet = {level: rows - 12 if level in ("p4", "p5") else rows for level, rows in logits.items()}
+    quiet["p5"] = quiet["p5"].clone()
+    quiet["p5"][0, 0, 1] = 9.0
+    return quiet

@@ -21,6 +21,7 @@ class DetectorBackboneWithFPN(nn.Module):
         nn.Module.__init__(self)
         self.out_channels = out_channels
         steps = [(3, 4), (out_channels, 2), (out_channels, 1)]  # channels that come in, stride
+        self.backbone, self.fpn_params = nn.Sequential(), nn.ModuleDict()  # a detector may freeze them, say
         first = nn.Sequential(*(_step(inputs, out_channels, stride) for inputs, stride in steps))
         self.to_level = nn.ModuleDict({"p3": first})
         for level in list(STRIDES)[1:]:
@@ -46,6 +47,8 @@ class FCOSPredictionNetwork(nn.Module):
         nn.Module.__init__(self)
         self.hidden = _step(in_channels, 2 * in_channels, 1)
         self.widths = (num_classes, 4, 1)
+        self.stem_cls, self.stem_box = nn.Sequential(), nn.Sequential()  # as above; these take no part, either
+        self.pred_cls, self.pred_box, self.pred_ctr = (nn.Conv2d(1, width, 1) for width in self.widths)
         self.all_at_once = nn.Conv2d(2 * in_channels, sum(self.widths), 1)
         start = torch.zeros(sum(self.widths))
         start[:num_classes] = math.log(0.01 / 0.99)  # few locations have an object

@@ -15,7 +15,7 @@ from autograder.checks.bounded import numbers_text
 from autograder.checks.compare import CheckFailed, is_close
 from autograder.checks.student import Handle, Student
 from suites.detections import Detections, expect_detections, expect_three
-from suites.scenes import predictions, striped_images
+from suites.scenes import few_left, predictions, striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-inference")
 
@@ -37,11 +37,16 @@ def locations_of(height: int, width: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.points(2)
-@pytest.mark.hint("Here every box lies inside of a square image and none overlaps much with another.")
+@pytest.mark.hint(
+    "Here every box lies inside of a square image and none overlaps much with another. A level may have one detection, "
+    "or none."
+)
 def test_boxes_classes_and_scores(student: Student, solution: Student, rng: torch.Generator) -> None:
     """The best class of each location, its score and its box are right, for more than one score threshold."""
-    for score in (0.4, 0.6):
+    for score, few in ((0.4, False), (0.6, False), (0.4, True)):
         parts = _inside(rng, 0.45, score)
+        if few:
+            parts[1], parts[3] = few_left(parts[1]), parts[3] | {"p5": torch.full_like(parts[3]["p5"], 3.0)}
         got = detect(student.new(*NEW), torch.zeros(1, 3, SIDE, SIDE), parts, score, 0.5)
         expect_detections(got, right_detections(solution, parts, (SIDE, SIDE), score, 0.5))
 

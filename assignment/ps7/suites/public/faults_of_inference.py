@@ -37,6 +37,12 @@ FAULTS = {
     "centerness.",
     "all-classes": "Every class above the threshold is kept: only the best class of a location counts.",
     "no-root": "The square root is missing in the scores.",
+    "last-level": "Only the detections of p5 are left: do the three `append` stand behind the loop, not in it?",
+    "first-level": "Only the detections of p3 are left: is there a `return` or a `break` in the loop over the levels?",
+    "coarsest-left-out": "Nothing of p5 is found: is it left out, or does a `return` or a `break` end the loop early?",
+    "one-a-level": "Only the best location of each level is kept: keep all that score more than the threshold.",
+    "clipped-in-cells": "Boxes are clipped to the feature map's size, in cells: clip to the image's, in pixels.",
+    "scores-sorted": "The scores are sorted, and the boxes are not: all three have to stay in the same order.",
     "classes-from-one": "The classes are off by one: they are counted from 0.",
     "free-bottom": "The bottom edge is never clipped.",
     "score-of-class-0": "The scores are those of class 0: take the score of the best class.",
@@ -52,7 +58,7 @@ _EXCHANGED = (
     "indices, which are the classes.)"
 )
 _WORST = "The wrong ones are kept: those that score less than `test_score_thresh`, not those that score more."
-_LOOSE = "Not only what scores more than `test_score_thresh` is kept."
+_LOOSE = "Detections are kept that score less than `test_score_thresh`."
 
 
 def answer(stored: Mapping[str, torch.Tensor], name: str) -> Detections:
@@ -127,4 +133,5 @@ def kept_wrongly(tried: Detections, others: Detections, lower: Detections) -> st
     least, other = (float(part[2].min()) if len(part[2]) else 1.0 for part in (tried, others))
     if 0.5 <= least < 0.8 <= other:
         return "The scores are compared with `test_nms_thresh`: `test_score_thresh` is the threshold for them."
-    return f"{_LOOSE} The least score left is {least:.3f}: is another number compared, or another thing, or nothing?"
+    asked = "is the score compared with another number, or something else with it, or is nothing filtered?"
+    return f"{_LOOSE} The least score left is {least:.3f}: {asked}"

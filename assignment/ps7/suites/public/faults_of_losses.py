@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import torch
@@ -11,6 +12,9 @@ Near = Callable[[float, float], bool]
 _MEAN = "A mean is taken where the losses of all locations have to be summed up."
 _MIXED = "The images of the batch are mixed: predictions of one meet locations or boxes of another."
 _STRIDE = "The predicted boxes are made with the stride of another level."
+_TINY = (
+    "Far too little of it is counted. Is a mean taken where all locations are to be summed up? Or are most left out?"
+)
 # The likeliest first. Each has to be true of whatever gives these numbers.
 FAULTS = {
     "deltas-for-boxes": "The predicted deltas stand where boxes in pixels are meant: `fcos_apply_deltas_to_locations` "
@@ -29,6 +33,19 @@ FAULTS = {
     "background-counted": "Background is counted in this loss: it has to be zero where a location has no object.",
     "background-clamped": "Background is counted in this loss, with 0 as its target: that does not make it zero. Set "
     "the loss itself to zero where a location has no object.",
+    "all-boxes": f"{_MIXED} Each is matched with the boxes of all images: `gt_boxes[k]` are those of image k.",
+    "images-mixed": "Rows of different images are exchanged. Images come first, then locations: `.reshape(B, L)` "
+    "fits as it is, without a transpose.",
+    "first-box-alone": "Each image is matched with its first box alone: the matcher takes all of its boxes.",
+    "strides-reversed": f"{_STRIDE} They are in the reverse order: take each by its level's name.",
+    "mean": f'{_MEAN} With `reduction="none"` there is a number for each location; the given lines sum them up.',
+    "mean-of-classes": "The class loss is averaged over the classes: sum it up over classes and locations alike.",
+    "exchanged": "Predictions and targets are exchanged: a loss takes predictions first.",
+    "background-minus-one": "The target of background is -1 in each column: it has to be 0 there.",
+    "background-is-the-last": "The one-hot target of background is not all zeros: -1, as an index, is the last class.",
+    "background-is-class-1": "The one-hot target of background is not all zeros: -1 without its sign is class 1.",
+    "objects-alone": "The class loss counts the column of the object's class alone: every column counts, also for "
+    "background.",
     "background-is-class-0": "The one-hot target of background is not all zeros: background counts as class 0.",
     "background-left-out": "Background has to count in the class loss, with all zeros as its target: it is masked out.",
     "mask-inverted": "The mask is the wrong way round: objects are left out and background is counted.",
@@ -39,6 +56,9 @@ FAULTS = {
     "softmax": "A softmax is applied before the focal loss, which applies a sigmoid itself.",
     "cross-entropy": "This is the cross-entropy over all classes: the focal loss is asked for, `sigmoid_focal_loss`.",
     "plain-entropy": "This is the plain binary cross-entropy: the focal loss is asked for, `sigmoid_focal_loss`.",
+    "other-loss": "Boxes are compared by another loss (L1, smooth L1, squares): take `generalized_box_iou_loss`.",
+    "one-minus-loss": "`generalized_box_iou_loss` is a loss already, 1 minus the overlap: do not subtract it from 1.",
+    "times-target": "The centerness loss is multiplied by its target: every location of an object counts alike.",
     "times-centerness": "The box loss is weighted by centerness: every location of an object counts alike.",
     "mean-of-boxes": f'{_MEAN} With `reduction="none"` there is a loss of boxes for each location.',
     "exp": "The predicted deltas go through exp. They do not here: `fcos_apply_deltas_to_locations` takes them as "
@@ -70,14 +90,14 @@ def fault_of_loss(stored: Mapping[str, torch.Tensor], name: str, got: float, nea
         near: Says whether two losses are the same.
     """
     kinds = {
-        key.partition("/")[2].replace(":2", "").replace(":3", "")
+        re.sub(r":\d+", "", key.partition("/")[2])
         for key, value in stored.items()
         if key.startswith(f"{name}/") and near(got, float(value))
     }
     found = sorted(kinds, key=lambda kind: ("+" in kind, _RANKS.get(kind.partition("+")[0], len(_RANKS))))
     if found:
         return " Or: ".join(_both(kind) for kind in found)
-    return _MEAN if abs(got) < abs(float(stored[name])) / 100 else ""
+    return _TINY if abs(got) < abs(float(stored[name])) / 100 else ""
 
 
 _RANKS = {fault: rank for rank, fault in enumerate(FAULTS)}

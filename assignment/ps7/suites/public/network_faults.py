@@ -4,9 +4,11 @@ A result of the wrong shape, a layer that is not asked for, a softmax: with thes
 gradients fail, too, and what they would say by themselves is another fault.
 """
 
+from collections.abc import Sequence
+
 import torch
 
-from autograder.checks.bounded import name_text, numbers_text
+from autograder.checks.bounded import name_text, numbers_text, shape_text
 from autograder.checks.compare import CheckFailed, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 
@@ -58,7 +60,7 @@ def foreign_layer(weights: dict[str, torch.Tensor]) -> tuple[str, str] | None:
     """A layer of the stems that has weights and is no convolution: what to say of it."""
     for name, weight in weights.items():
         if name.startswith(("stem_cls.", "stem_box.")) and name.endswith("weight") and weight.dim() != 4:
-            said = f"`{name_text(name)}` is no convolution's."
+            said = f"`{name_text(name)}` belongs to a layer that is no convolution."
             return said, "There is another layer in the stems (a normalisation?): convolutions and ReLUs are asked for."
     return None
 
@@ -104,3 +106,59 @@ APPLIED_TO_DELTAS = (
 )
 MULTIPLIED = "Two predictions are multiplied within the network: give each as it comes. Scores are made in inference."
 SOFTMAX = "A softmax over the classes is applied within the network: give the logits as they come."
+
+
+def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
+    """Shapes of the convolution weights of a stem, in order."""
+    return [tuple(p.shape) for n, p in module.found().items() if n.startswith(f"{stem}.") and p.dim() == 4]
+
+
+SHARED = "The stems share layers: each has weights of its own. (`a = b = []` is one list with two names.)"
+
+
+def fault_of_stem(
+    module: Handle, stem: str, got: Sequence[tuple[int, ...]], expected: Sequence[tuple[int, ...]]
+) -> str:
+    """What is wrong with the convolutions of a stem, if that is known."""
+    if stem == "stem_box" and len(got) < len(expected) == len(convolutions(module, "stem_cls")):
+        return SHARED
+    if len(got) == 2 * len(expected) and list(got[::2]) == list(got[1::2]) == list(expected):
+        return SHARED
+    if len(got) == len(expected) and any(one[1] != other[1] for one, other in zip(got, expected, strict=True)):
+        if [shape[0] for shape in got] == [shape[0] for shape in expected]:
+            return (
+                "The first convolution of each stem reads in_channels, each later one the output of the one before it."
+            )
+        return ""
+    if len(got) < len(expected):
+        return "There are too few convolutions: each number of stem_channels is what one of them gives."
+    return "There are too many convolutions: each number of stem_channels is what one gives." if got else ""
+
+
+UNSTEADY = "A second call does not give what the first gave: is there a dropout? Or a layer made anew in `forward`?"
+
+
+def expect_sound(student: Student, graded: bool) -> None:
+    """Fail, in the notebook, where the network as a whole has a fault that other checks would take for another.
+
+    Nothing is taken off for it here when graded: there each check is about its own.
+    """
+    if graded:
+        return
+    module = student.new("FCOSPredictionNetwork", 5, 16, [16])
+    for name in ("pred_cls", "pred_box", "pred_ctr"):
+        weight = module.found().get(f"{name}.weight")
+        if weight is not None and weight.dim() != 4:
+            text = f"`{name}` is no convolution: 3 x 3 convolutions with padding 1 are asked for."
+            raise CheckFailed(f"The weights of `{name}` have the shape {shape_text(tuple(weight.shape))}.", text)
+    if convolutions(module, "stem_cls") and not convolutions(module, "stem_box"):
+        raise CheckFailed("`stem_box` has no convolution that `stem_cls` has not.", SHARED)
+    maps = features(16)
+    module.eval()
+    first, again = (three(module(maps)) for _ in range(2))
+    module.train()
+    drawn, other = (three(module(maps)) for _ in range(2))
+    for what, *given in zip(KINDS, first, again, drawn, other, strict=True):
+        for one, two in (given[:2], given[2:]):
+            if not all(torch.equal(one[level], two[level]) for level in maps if isinstance(one[level], torch.Tensor)):
+                raise CheckFailed(f"{what} of the same features are not the same at the second call.", UNSTEADY)

@@ -16,6 +16,7 @@ class DetectorBackboneWithFPN(nn.Module):
         super().__init__()
         self.out_channels = out_channels
         self.scale = nn.Parameter(torch.ones(1))
+        self.backbone, self.fpn_params = nn.Sequential(), nn.ModuleDict()  # a detector may freeze them, say
 
     @property
     def fpn_strides(self) -> dict[str, int]:
@@ -40,6 +41,8 @@ class FCOSPredictionNetwork(nn.Module):
         self.cls_offset = nn.Parameter(torch.full((num_classes,), -1.0))
         self.box_offset = nn.Parameter(torch.full((4,), 2.0))
         self.ctr_offset = nn.Parameter(torch.zeros(1))
+        self.stem_cls, self.stem_box = nn.Sequential(), nn.Sequential()  # as above; these take no part, either
+        self.pred_cls, self.pred_box, self.pred_ctr = (nn.Conv2d(1, width, 1) for width in (num_classes, 4, 1))
 
     def forward(self, feats: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         """Predict `(B, cells, channels)` of each kind for features `(B, C, H, W)`."""

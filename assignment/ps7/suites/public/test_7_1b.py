@@ -9,6 +9,19 @@ import torch
 from autograder.checks.bounded import name_text, numbers_text, shape_text
 from autograder.checks.compare import CheckFailed, expect_gradient, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
+from autograder.runtime.errors import StudentError
+from suites.public.pyramid_faults import (
+    GAINS,
+    HALF_SMOOTHED,
+    HOW,
+    PARTS,
+    SCENE,
+    SUMS,
+    TWO_WAYS,
+    UNSTEADY,
+    WRONG,
+    expect_sound,
+)
 
 pytestmark = pytest.mark.exercise("7.1b")
 
@@ -120,8 +133,11 @@ UNREGISTERED = (
 
 
 @pytest.mark.points(3)
-def test_which_level_depends_on_which_map(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_which_level_depends_on_which_map(
+    student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool
+) -> None:
     """c5 reaches all three levels, c4 reaches p4 and p3, c3 reaches p3 alone."""
+    expect_sound(student, made(student), graded)
     lateral, _ = pyramid_weights(made(student))
     absent = [source for source in REACHES if source not in lateral]
     if absent:
@@ -145,8 +161,11 @@ def test_which_level_depends_on_which_map(student: Student, rng: torch.Generator
 
 
 @pytest.mark.points(2)
-def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_the_output_convolutions_are_used(
+    student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool
+) -> None:
     """Each of the three 3 x 3 convolutions changes a level, and each level passes through one."""
+    expect_sound(student, made(student), graded)
     _, output = pyramid_weights(made(student))
     if not output:
         raise CheckFailed("There is no 3 x 3 convolution from out_channels to out_channels.")
@@ -163,8 +182,11 @@ def test_the_output_convolutions_are_used(student: Student, rng: torch.Generator
 
 
 @pytest.mark.points(1)
-def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_all_six_convolutions_are_trained(
+    student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool
+) -> None:
     """The gradients of the three levels reach each of the six convolutions, and the backbone."""
+    expect_sound(student, made(student), graded)
     module = made(student)
     levels_of(module)
     module.train()
@@ -179,8 +201,9 @@ def test_all_six_convolutions_are_trained(student: Student, rng: torch.Generator
 
 
 @pytest.mark.points(0)  # from here on grading asks again with random weights and images, see the hidden half
-def test_each_level_is_a_sum(student: Student) -> None:
+def test_each_level_is_a_sum(student: Student, graded: bool) -> None:
     """With known weights each level is the sum it should be: nothing is multiplied, averaged, cut off or left out."""
+    expect_sound(student, made(student), graded)
     module = made(student)
     outputs = outputs_by_level(student)
     lateral, _ = pyramid_weights(module)
@@ -200,41 +223,22 @@ def test_each_level_is_a_sum(student: Student) -> None:
     if not any(levels[level].any() for levels in (got, opposite) for level in STRIDES):
         said = "All levels are zero, whatever the 1 x 1 convolutions give."
         raise CheckFailed(said, "Nothing of what the convolutions give reaches the levels: are they used in `forward`?")
+    others = [name for name, p in found.items() if p.dim() == 4 and name not in {*lateral.values(), *outputs.values()}]
     right, handed_down_smoothed = SUMS
     if any(all(_is(got[level], value) for level, value in sums.items()) for sums in (right, handed_down_smoothed)):
         return
     level = next(level for level in ("p5", "p4", "p3") if not _is(got[level], right[level]))
     said = f"{level} should be {HOW[level]} = {right[level]:g} in every cell, but is "
-    said += f"{numbers_text(torch.unique(got[level]))}. For here the 1 x 1 convolutions give c3 -1, c4 -10, c5 -100, "
+    said += f"{numbers_text(torch.unique(got[level]))}. Here the 1 x 1 convolutions give c3 -1, c4 -10, c5 -100, "
     said += "and the 3 x 3 ones multiply: p3 by 5, p4 by 3, p5 by 2."
     half = any(all(_is(got[level], value) for level, value in sums.items()) for sums in HALF_SMOOTHED)
     named = (text for text, wrong in WRONG if _is(got[level], wrong.get(level, math.nan)))
+    if others:
+        text = (
+            f"There is another layer, `{name_text(others[0])}`, whose weights are 0 here: `F.interpolate` enlarges a "
+        )
+        raise CheckFailed(said, text + "map without weights.")
     raise CheckFailed(said, TWO_WAYS if half else next(named, ""))
-
-
-PARTS = {"c3": -1.0, "c4": -10.0, "c5": -100.0}  # what each lateral convolution gives in every cell
-GAINS = {"p3": 5.0, "p4": 3.0, "p5": 2.0}  # what each output convolution multiplies by
-HOW = {"p3": "5 * (-1 - 10 - 100)", "p4": "3 * (-10 - 100)", "p5": "2 * -100"}
-SUMS = ({"p5": -200.0, "p4": -330.0, "p3": -555.0}, {"p5": -200.0, "p4": -630.0, "p3": -3155.0})
-HALF_SMOOTHED = ({"p5": -200.0, "p4": -330.0, "p3": -1655.0}, {"p5": -200.0, "p4": -630.0, "p3": -1055.0})
-TWO_WAYS = "One level hands its sum down, the other its smoothed map, behind the 3 x 3 convolution: hand down the sums."
-WRONG = [
-    (
-        "A function (ReLU, sigmoid) is applied to the levels: they leave the output convolutions as they are.",
-        {"p5": 0.0, "p4": 0.0, "p3": 0.0},
-    ),
-    (
-        "The enlarged coarser map has to be added to the finer one, not multiplied with it.",
-        {"p4": 3000.0, "p3": -5000.0},
-    ),
-    ("The maps are averaged: they are to be added.", {"p4": -165.0, "p3": -185.0}),
-    ("The coarser map comes after the 3 x 3 convolution: first add, then convolve.", {"p4": -230.0, "p3": -235.0}),
-    ("The coarser map comes after the 3 x 3 convolution: first add, then convolve.", {"p4": -130.0, "p3": -115.0}),
-    ("The coarser map is missing in this sum.", {"p4": -30.0, "p3": -5.0}),
-    ("c5 is missing in this sum: what goes down from p4 is the sum, not the lateral map alone.", {"p3": -55.0}),
-    ("c5 is counted twice in this sum: what goes down from p4 has it already.", {"p3": -1055.0}),
-    ("The coarser map is subtracted: it is to be added.", {"p4": 270.0}),
-]
 
 
 @pytest.mark.points(0)
@@ -244,16 +248,36 @@ def test_nothing_is_kept(student: Student) -> None:
     first, again, other = (expect_levels(module(images), STRIDES, "The result") for images in (SCENE, SCENE, -SCENE))
     for level in STRIDES:
         if not torch.equal(first[level], again[level]):
-            raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
+            raise CheckFailed(f"{level} of the same images is not the same at the second call.", UNSTEADY)
         if torch.equal(first[level], other[level]):
-            text = "A second call gives what the first gave, though the images are others."
+            text = "A second call gives what the first gave, though it had other images."
             raise CheckFailed(f"{level} is the same for other images.", text)
 
 
-UNSTEADY = (
-    "A second call does not give what the first gave: something is kept from call to call. Or is something random in "
-    "`forward`, such as a layer that is made anew there?"
-)
+@pytest.mark.points(0)
+def test_images_go_in_as_they_are(student: Student, graded: bool) -> None:
+    """The backbone gets the images as they come, they stay as they are, and `fpn_strides` tells the strides."""
+    module = made(student)
+    expect_levels(module(SCENE), STRIDES, "The result")
+    try:
+        given = module.given_to("backbone", SCENE)
+    except StudentError:  # it has another name, or `forward` stops: other checks say so
+        given = []
+    if any(images.shape == SCENE.shape and not torch.equal(images, SCENE) for images in given):
+        text = "The images are changed on their way into the backbone (normalised again, divided?): they come ready."
+        raise CheckFailed("The backbone gets other images than `forward` is given.", text)
+    if graded:  # for what follows nothing is taken off
+        return
+    if module.writes_into(SCENE.clone()):
+        text = "The images are changed in place (`/=`, `sub_`): a second call with them would give something else."
+        raise CheckFailed("`forward` changes the images that it is given.", text)
+    try:
+        strides = module.get("fpn_strides")
+    except StudentError:  # a method is no value that is handed out
+        strides = None
+    if strides != STRIDES:
+        text = "`fpn_strides` is given, with `@property` in the line above it: is that line still there?"
+        raise CheckFailed("`fpn_strides` does not give the strides of the levels.", text)
 
 
 @pytest.mark.points(0)
@@ -265,9 +289,9 @@ def test_results_stay(student: Student) -> None:
     for level in STRIDES:
         if not torch.equal(before[level], after[level]):
             if not torch.equal(expect_levels(module(SCENE), STRIDES, "The result")[level], before[level]):
-                raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
+                raise CheckFailed(f"{level} of the same images is not the same at the second call.", UNSTEADY)
             text = "Each call fills and hands out the same dictionary: make a new one in `forward`."
-            raise CheckFailed(f"{level} of the first images is another after the second call.", text)
+            raise CheckFailed(f"{level} of the first images is not the same after the second call.", text)
 
 
 @pytest.mark.points(0)
@@ -289,7 +313,7 @@ def test_places_are_kept(student: Student) -> None:
         if apart.shape == whole[level].shape and not torch.allclose(apart, whole[level], atol=1e-3, rtol=1e-3):
             again = expect_levels(module(images), STRIDES, "The result")
             if not torch.equal(again[level], whole[level]):
-                raise CheckFailed(f"{level} of the same images is another at the second call.", UNSTEADY)
+                raise CheckFailed(f"{level} of the same images is not the same at the second call.", UNSTEADY)
             said = f"{level} of two images differs from {level} of the same images one by one."
             raise CheckFailed(said, MIXED)
     for level, times in (("p4", 2), ("p3", 4)):
@@ -309,7 +333,6 @@ def test_places_are_kept(student: Student) -> None:
 
 
 MIXED = "The levels of a batch differ from those of its images one by one: images are mixed."
-SCENE = torch.sin(torch.linspace(0, 40, 3 * 64 * 96)).reshape(1, 3, 64, 96) * torch.linspace(0.2, 2, 96)
 
 
 def outputs_by_level(student: Student) -> dict[str, str]:

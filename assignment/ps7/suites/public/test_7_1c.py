@@ -11,9 +11,13 @@ from autograder.checks.compare import CheckFailed, expect_gradient, expect_shape
 from autograder.checks.student import Handle, Student
 from suites.public.network_faults import (
     KINDS,
+    UNSTEADY,
+    convolutions,
     expect_nothing_behind,
     expect_shapes,
+    expect_sound,
     expect_whole,
+    fault_of_stem,
     features,
     foreign_layer,
     layers,
@@ -25,11 +29,6 @@ pytestmark = pytest.mark.exercise("7.1c")
 FEEDS = {"stem_cls": {0}, "stem_box": {1, 2}}  # numbers of the kinds that each stem is read for
 
 
-def convolutions(module: Handle, stem: str) -> list[tuple[int, ...]]:
-    """Shapes of the convolution weights of a stem, in order."""
-    return [tuple(p.shape) for n, p in module.found().items() if n.startswith(f"{stem}.") and p.dim() == 4]
-
-
 @pytest.mark.points(2)
 def test_shapes(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """For each level there is one row a cell: (B, H * W, C), with C = num_classes, 4 and 1."""
@@ -38,16 +37,22 @@ def test_shapes(student: Student, rng: torch.Generator, confirm: Callable[..., N
 
 
 @pytest.mark.points(2)
-def test_stems(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_stems(student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool) -> None:
     """Each stem has a 3 x 3 convolution for every entry of stem_channels, of the channels asked for."""
     for stem_channels in ([12, 8], [8, 12, 20]):
         module = student.new("FCOSPredictionNetwork", 5, 16, stem_channels)
+        if not graded and student.do("writes_into", name="FCOSPredictionNetwork", args=[5, 16, stem_channels]):
+            text = (
+                "The list `stem_channels` is changed (`insert`, `pop`): a second network made with it would be another."
+            )
+            raise CheckFailed("`__init__` changes the list that it is given.", text)
         expected = [(after, before, 3, 3) for before, after in zip([16, *stem_channels], stem_channels, strict=False)]
         for stem in ("stem_cls", "stem_box"):
             got = convolutions(module, stem)
             if got != expected:
                 said = f"{stem} for in_channels 16 and stem_channels {stem_channels}: expected convolutions with "
-                raise CheckFailed(f"{said}weights {shapes_text(expected)}, found {shapes_text(got)}.")
+                said += f"weights {shapes_text(expected)}, found {shapes_text(got)}."
+                raise CheckFailed(said, fault_of_stem(module, stem, got, expected))
     confirm("layers_are_run", student, rng)
 
 
@@ -85,8 +90,9 @@ def counted_fault(outputs: int, classes: int) -> str:
 
 
 @pytest.mark.points(2)
-def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool) -> None:
     """Row i * W + j of the result is the cell in row i and column j."""
+    expect_sound(student, graded)
     module = pointwise(student)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
     before = three(module(maps))
@@ -108,17 +114,18 @@ def test_row_order(student: Student, rng: torch.Generator, confirm: Callable[...
             if not rows:
                 expect_whole(student)
                 diagnosis = "The features of this cell never reach the prediction: is a stem bypassed?"
-            said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, not rows "
-            said += f"{numbers_text(rows, 'd')}."
+            said = f"{what} of {level}: a change of cell ({i}, {j}) should change row {i * width + j}, but "
+            said += f"changes rows {numbers_text(rows, 'd')}." if rows else "changes none."
             raise CheckFailed(said, diagnosis)
     confirm("rows_follow_cells", student, rng)
 
 
 @pytest.mark.points(2)
 def test_which_stem_feeds_which_prediction(
-    student: Student, rng: torch.Generator, confirm: Callable[..., None]
+    student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool
 ) -> None:
     """Class scores are read from stem_cls, box and centerness from stem_box."""
+    expect_sound(student, graded)
     module = pointwise(student)
     weights = pointwise_weights(module)
     maps = {level: torch.ones_like(feature) for level, feature in features(16, batch=1).items()}
@@ -142,15 +149,35 @@ def test_which_stem_feeds_which_prediction(
 
 
 @pytest.mark.points(1)
-def test_every_layer_is_trained(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
+def test_every_layer_is_trained(
+    student: Student, rng: torch.Generator, confirm: Callable[..., None], graded: bool
+) -> None:
     """The gradients of the predictions reach every layer of both stems."""
+    expect_sound(student, graded)
     module = pointwise(student)
     for name, gradient in module.gradients(features(16)).items():
         if name.startswith(("stem_cls.", "stem_box.", "pred_")):
             if gradient is None or not bool((gradient != 0).any()):
                 expect_whole(student)
             expect_gradient(gradient, f"`{name_text(name)}`")
-    confirm("network_gradients", module, rng)
+    try:
+        confirm("network_gradients", module, rng)
+    except CheckFailed:
+        expect_kinds_trained(module)
+        raise
+    if not graded:
+        expect_kinds_trained(module)
+
+
+def expect_kinds_trained(module: Handle) -> None:
+    """Fail if the gradient of one kind of prediction stops before it reaches the stem."""
+    for kind, stem in enumerate(("stem_cls", "stem_box", "stem_box")):
+        told = module.gradients(features(16), of=[kind])
+        if not any(bool((p != 0).any()) for name, p in told.items() if name.startswith(stem) and p is not None):
+            said = f"The gradient of {KINDS[kind].lower()} does not reach `{stem}`."
+            raise CheckFailed(
+                said, "Does this prediction read the other stem? Or is what its stem gives detached on the way?"
+            )
 
 
 @pytest.mark.points(0)  # from here on grading asks again with random weights and features, see the hidden half
@@ -189,6 +216,23 @@ def test_nothing_comes_behind(student: Student) -> None:
 
 
 @pytest.mark.points(0)
+def test_features_go_in_as_they_are(student: Student, graded: bool) -> None:
+    """Nothing comes before the stems, and the features stay as they are."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16])
+    maps = features(16)
+    cut = {level: feature.clamp(min=0) for level, feature in maps.items()}
+    for what, one, other in zip(KINDS, three(module(maps)), three(module(cut)), strict=True):
+        if all(torch.equal(one[level], other[level]) for level in maps):
+            text = "A ReLU stands before the stems: the features go into the first convolutions as they come."
+            raise CheckFailed(f"{what} are the same whether negative features are 0 or not.", text)
+    if graded:  # for what follows nothing is taken off
+        return
+    if module.writes_into({level: feature.clone() for level, feature in maps.items()}):
+        text = "The dictionary of features, or a tensor in it, is changed: a second call would give something else."
+        raise CheckFailed("`forward` changes the features that it is given.", text)
+
+
+@pytest.mark.points(0)
 def test_a_relu_behind_each_convolution(student: Student) -> None:
     """In both stems a ReLU follows each convolution."""
     module = pointwise(student)
@@ -222,13 +266,10 @@ def test_nothing_is_kept(student: Student) -> None:
     first, again, other = (three(module(given)) for given in (maps, maps, others))
     for what, one, two, third in zip(KINDS, first, again, other, strict=True):
         if not all(torch.equal(one[level], two[level]) for level in maps):
-            raise CheckFailed(f"{what} of the same features are others at the second call.", UNSTEADY)
+            raise CheckFailed(f"{what} of the same features are not the same at the second call.", UNSTEADY)
         if all(torch.equal(one[level], third[level]) for level in maps):
-            text = "A second call gives what the first gave, though the features are others."
+            text = "A second call gives what the first gave, though it had other features."
             raise CheckFailed(f"{what} are the same for other features.", text)
-
-
-UNSTEADY = "A second call does not give what the first gave: is there a dropout? Or a layer made anew in `forward`?"
 
 
 @pytest.mark.points(0)
@@ -242,9 +283,9 @@ def test_results_stay(student: Student) -> None:
         if not all(torch.equal(old[level], new[level]) for level in maps):
             again = three(module(maps))[KINDS.index(what)]
             if not all(torch.equal(old[level], again[level]) for level in maps):
-                raise CheckFailed(f"{what} of the same features are others at the second call.", UNSTEADY)
+                raise CheckFailed(f"{what} of the same features are not the same at the second call.", UNSTEADY)
             text = "Each call fills and hands out the same dictionaries: make new ones in `forward`."
-            raise CheckFailed(f"{what} of the first features are others after the second call.", text)
+            raise CheckFailed(f"{what} of the first features are not the same after the second call.", text)
 
 
 def pointwise(student: Student) -> Handle:

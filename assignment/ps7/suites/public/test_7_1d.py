@@ -28,18 +28,20 @@ def locations_of(student: Student) -> object:
 def test_every_level_has_one_row_a_cell(student: Student, rng: torch.Generator, confirm: Callable[..., None]) -> None:
     """The result is a dict with a tensor of shape (H * W, 2) for each level."""
     got = locations_of(student)
+    before = 0
     for level, rows in expect_levels(got, SHAPES, *WHAT).items():
         if level in SHAPES:
-            expect_rows(rows, SHAPES[level], f"The locations of {level}")
+            expect_rows(rows, SHAPES[level], f"The locations of {level}", before)
+            before += SHAPES[level][2] * SHAPES[level][3]
     confirm("location_rows", student, rng)
 
 
-def expect_rows(rows: object, shape: tuple[int, ...], what: str) -> None:
-    """Fail unless these are as many locations as a map of that shape has cells."""
+def expect_rows(rows: object, shape: tuple[int, ...], what: str, before: int = 0) -> None:
+    """Fail unless these are as many locations as a map of that shape has cells; finer levels have `before`."""
     cells = shape[-2] * shape[-1]
     if isinstance(rows, torch.Tensor) and rows.dim() == 2 and rows.shape[1] == 2 and len(rows) != cells:
         said = f"{what}: expected {cells} rows, got {len(rows)}."
-        raise CheckFailed(said, wrong_count(len(rows), shape), public_text=f"{what}: wrong number of rows.")
+        raise CheckFailed(said, wrong_count(len(rows), shape, before), public_text=f"{what}: wrong number of rows.")
     expect_shape(rows, (cells, 2), what)
 
 
@@ -112,7 +114,7 @@ def test_the_arguments_are_used(student: Student) -> None:
         whole = expected - strides[level] / 2 + strides[level] // 2
         faults = [
             ("The strides are written into the code: use strides_per_fpn_level.", usual),
-            ("Half of an odd stride is no whole number: `//` cuts the half pixel off.", whole),
+            ("Half of an odd stride is no whole number: is it cut by `//` or `.long()`, or is 0.5 subtracted?", whole),
         ]
         expect_rows(got[level], shapes[level], what)
         expect_close(got[level], expected, what, faults + location_slips(expected, shapes[level], strides[level]))
@@ -165,7 +167,7 @@ def expect_device_used(student: Student, shapes: Mapping[str, tuple[int, ...]]) 
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
 ) -> None:
-    """With `device="cuda"` the locations are on the GPU (checked without one)."""
+    """With `device="cuda"` the locations are on the GPU (simulated: none is needed)."""
     got = expect_levels(locations_of(student), SHAPES, *WHAT)
     expect_runs_on_gpu(student, NAME, [SHAPES, STRIDES], {"device": "cuda"}, result="The tensor of locations")
     expect_right(all(is_close(got[level], stored[level]) for level in SHAPES), "the locations")

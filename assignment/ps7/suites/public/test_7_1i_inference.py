@@ -1,6 +1,7 @@
 """7.1 (i), inference: from given predictions to detections, with canned networks in place of (b) and (c)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
 from suites.detections import Detections, are_detections, expect_detections, expect_three
 from suites.public.faults_of_inference import ACCEPTED, answer, faults_of_detections, kept_wrongly, what_is_wrong
-from suites.scenes import striped_images
+from suites.scenes import few_left, striped_images
 
 pytestmark = pytest.mark.exercise("7.1i-inference")
 
@@ -41,7 +42,7 @@ def expect_alike(got: object) -> None:
         raise CheckFailed(text, "Boxes, classes and scores have to be filtered alike.", text)
 
 
-def arguments(inputs: dict[str, torch.Tensor], size: tuple[int, int] = SIZE) -> list[object]:
+def arguments(inputs: dict[str, torch.Tensor], size: tuple[int, int] = SIZE) -> list[Any]:
     """Images, and the stored predictions by level, as `inference` takes them."""
     parts = [{level: inputs[f"{kind}/{level}"] for level in LEVELS} for kind in ("where", "cls", "box", "ctr")]
     return [torch.zeros(1, 3, *size), *parts]
@@ -107,11 +108,29 @@ def test_another_image(student: Student, stored: dict[str, torch.Tensor]) -> Non
     expect_detections(got, accepted_of(inputs), faults, size=TALL, otherwise=lambda _: as_above(student, stored))
 
 
+@pytest.mark.points(0)
+def test_levels_with_one_or_none(student: Student, stored: dict[str, torch.Tensor]) -> None:
+    """A level with no detection, and one with a single detection, give what they have; other levels keep theirs."""
+    where, logits, *others = arguments(stored)[1:]
+    module = student.new("FCOS", *NEW)
+    module.eval()
+    parts = [torch.zeros(1, 3, *SIZE), where, few_left(logits), *others]
+    got = module.call("inference", *parts, test_score_thresh=0.5, test_nms_thresh=0.5)
+    inputs = {name.removeprefix("few/"): tensor for name, tensor in stored.items() if name.startswith("few/")}
+    boxes, classes, scores = (part[:0] for part in answer(inputs, "right"))
+    text = (
+        "A level without detections ends it for others: is there a `return` or a `break` in the loop over the levels?"
+    )
+    faults = [(text, answer(inputs, "until-empty")), (text, (boxes, classes, scores))]
+    above = as_above(student, stored)
+    expect_detections(got, accepted_of(inputs), [] if above else faults, size=SIZE, otherwise=lambda _: above)
+
+
 TALL = (128, 64)  # height, width
 THRESHOLDS = {
-    "nms-by-default": "The threshold of the suppression is not the one asked for. It is 0.5, whatever is said.",
-    "score-by-default": "`test_score_thresh` is not used: the scores are compared with 0.3. That is its default, and "
-    "what `test_nms_thresh` is here.",
+    "nms-by-default": "The threshold of the suppression is not the one asked for: it stays 0.5.",
+    "score-by-default": "`test_score_thresh` is not used: the scores are compared with 0.3. That is its default; "
+    "`test_nms_thresh` is 0.3 here, too.",
 }
 
 
@@ -135,7 +154,7 @@ def test_forward_hands_on(student: Student, stored: dict[str, torch.Tensor]) -> 
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
 ) -> None:
-    """With predictions on a GPU, inference works (checked without one)."""
+    """With predictions on a GPU, inference works (simulated: none is needed)."""
     got = expect_three(first_detections(student, stored))
     thresholds = {"test_score_thresh": 0.5, "test_nms_thresh": 0.5}
     expect_runs_on_gpu(student, "FCOS", arguments(stored), thresholds, new=NEW, method="inference")

@@ -67,14 +67,26 @@ def test_value(
     expected = float(stored[name])
     if close(got, expected):
         return confirm("loss_value", student, rng, name)
-    diagnosis = fault_of_loss(stored, name, got, close)
+    diagnosis = fault_of_loss(stored, name, got, close) or _all_by_one_factor(student, stored)
     text = f"{name}: expected {expected:.4f}, got {got:.4f}."
     raise CheckFailed(text, diagnosis, f"{name} has the wrong value.")
 
 
+def _all_by_one_factor(student: Student, stored: dict[str, torch.Tensor]) -> str:
+    """What to say where all three losses are right but for one factor; "" where they are not."""
+    got = first_losses(student)
+    factors = [got[name] / float(stored[name]) for name in LOSSES]
+    if min(factors) <= 0 or not close(max(factors) / min(factors), 1.0):
+        return ""
+    return (
+        f"All three losses are {factors[0]:.4g} times what they should be: look at what they are divided by, in the "
+        "given lines. `self._normalizer` starts at 150."
+    )
+
+
 @pytest.mark.points(0)  # grading asks again with other images and numbers, see the hidden half
 def test_other_batches(student: Student, stored: dict[str, torch.Tensor]) -> None:
-    """The losses are right for five classes, also with an image without objects, and for a second and a third batch."""
+    """The losses are right for five classes, without objects too, for one image, and for one batch after the other."""
     module, before = student.new("FCOS", 5, 8, [8]), dict.fromkeys(LOSSES, math.nan)
     for name, (images, boxes) in other_batches().items():
         got = losses_of(module, images, boxes)
@@ -106,13 +118,14 @@ BATCHES = {
     "three": "three images, the second without objects",
     "fewer": "the same images with a box less, after them",
     "empty": "two images without any object",
+    "one": "one image",
 }
 
 
 @pytest.mark.points(0)
 def test_arguments_of_the_networks(student: Student) -> None:
     """FCOS makes its two networks, as `self.backbone` and `self.pred_net`, with the numbers that it is given."""
-    module = student.new("FCOS", 7, 12, [10])
+    module = student.new("FCOS", 7, 12, [10, 9])
     weights = module.found()
     for part, name in (("backbone", "the feature pyramid"), ("pred_net", "the prediction network")):
         if not any(weight.startswith(f"{part}.") for weight in weights):
@@ -124,7 +137,48 @@ def test_arguments_of_the_networks(student: Student) -> None:
     classes = weights.get("pred_net.cls_offset")
     if classes is not None and len(classes) != 7:
         said = f"For num_classes = 7 the prediction network got {len(classes)}."
-        raise CheckFailed(said, "`num_classes` is not handed on.")
+        advice = (
+            "What stands where the number of classes belongs? The order is: num_classes, in_channels, stem_channels."
+        )
+        raise CheckFailed(said, advice)
+    if classes is None:
+        return  # a network of the notebook's own, under another name
+    for name, expected, source in (("in_channels", 12, "fpn_channels"), ("stem_channels", [10, 9], "stem_channels")):
+        got = module.get(f"pred_net.{name}")
+        if got != expected:
+            said = f"For {source} = {expected} the prediction network was made with another `{name}`."
+            raise CheckFailed(said, f"`{name}` of the prediction network is `{source}`, as it was given.")
+
+
+@pytest.mark.points(0)
+def test_its_own_networks_are_run(student: Student) -> None:
+    """`forward` runs the networks that `__init__` has made: those that are trained."""
+    images, boxes = striped_images(), fixed_boxes()
+    module = student.new("FCOS", 20, 16, [16])
+    before, weights = losses_of(module, images, boxes), module.found()
+    if "backbone.scale" in weights and "pred_net.cls_offset" in weights:
+        for name in ("backbone.scale", "pred_net.cls_offset"):
+            other = student.new("FCOS", 20, 16, [16])
+            other.load({name: weights[name] + 0.5})
+            got = losses_of(other, images, boxes)
+            if all(close(got[loss], before[loss]) for loss in LOSSES):
+                part = name.partition(".")[0]
+                text = f"`forward` does not run the `self.{part}` of `__init__`: is one made anew there?"
+                raise CheckFailed(f"The losses are the same whatever the weights of `self.{part}` are.", text)
+
+
+@pytest.mark.points(0)
+def test_arguments_are_kept(student: Student, graded: bool) -> None:
+    """The images and the boxes that the detector is given stay as they are: the training loop uses them again."""
+    module = student.new("FCOS", 20, 16, [16])
+    losses_of(module, striped_images(), fixed_boxes())
+    if not graded:  # nothing is taken off for it
+        module.train()
+        written = module.writes_into(striped_images(), fixed_boxes())
+        if written:
+            what = " and ".join(("`images`", "`gt_boxes`")[k] for k in written)
+            said = f"`forward` changes {what}: a second call with the same would give something else."
+            raise CheckFailed(said, f"{what} changed in place (`+=`, `clamp_`, `x[...] = ...`): make a new tensor.")
 
 
 @pytest.mark.points(2)
@@ -150,7 +204,7 @@ def test_gradients(student: Student, rng: torch.Generator, confirm: Callable[...
 def test_runs_on_a_gpu(
     student: Student, stored: dict[str, torch.Tensor], rng: torch.Generator, confirm: Callable[..., None]
 ) -> None:
-    """With the detector, images and boxes on a GPU, the losses are computed there (checked without one)."""
+    """With the detector, images and boxes on a GPU, the losses are computed there (simulated: none is needed)."""
     new = [20, 16, [16]]
     got = first_losses(student)
     expect_runs_on_gpu(student, "FCOS", [striped_images(), fixed_boxes()], new=new, train=True)
