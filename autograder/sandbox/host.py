@@ -26,6 +26,7 @@ START_SECONDS = 180.0  # importing torch from a cold disk
 ANSWER_SECONDS = 20.0
 LEAVE_SECONDS = 8.0  # a preloader that is hung up on ends its workers first
 PRINTED_BYTES = 16 * 1024
+KINDS = ("bwrap", "uid", "none")
 
 Made = TypeVar("Made")
 
@@ -54,6 +55,9 @@ class Host:
         assignment: Limits, and packages that students are given.
         kind: "bwrap", "uid", or "none" for code that is trusted.
 
+    Raises:
+        ValueError: There is no such kind: what is not known must not come to no sandbox at all.
+
     Attributes:
         charged: Seconds that the submission at hand has used, see `client.py`.
         died: The last sandbox ended by itself, not by `close`.
@@ -61,6 +65,8 @@ class Host:
     """
 
     def __init__(self, assignment: Assignment, kind: str = "bwrap") -> None:
+        if kind not in KINDS:
+            raise ValueError(f"there is no sandbox {kind!r}: ask `probe.choose` for one of {', '.join(KINDS)}")
         self._assignment, self._kind = assignment, kind
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None

@@ -419,3 +419,10 @@ def test_computing_in_other_processes_counts(hurried, monkeypatch):
     source = "import subprocess, sys\ndef f():\n    subprocess.run([sys.executable, '-c', 'while True: pass'])"
     error = failure(hurried(source))
     assert error.status == "timeout" and "0.5 s of computing" in error.message
+
+
+@pytest.mark.parametrize("kind", ["auto", "", "Bwrap"])
+def test_a_kind_that_does_not_exist_is_no_way_out_of_the_sandbox(assignment, kind):
+    """What is asked for wrongly is refused: it must not come to running the code without a sandbox."""
+    with pytest.raises(ValueError, match="there is no sandbox"):
+        Host(assignment, kind)
