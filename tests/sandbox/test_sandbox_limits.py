@@ -93,6 +93,18 @@ def test_a_limit_is_named_and_the_next_code_runs(sandbox_with_limits, name):
     assert sandbox_with_limits.run("def f():\n    return 7") == 7
 
 
+def test_many_processes_go_on_after_they_were_looked_at(sandbox_with_limits):
+    """They stand still meanwhile, or the preloader would have to wait for its turn among them; then they work on."""
+    source = (
+        "import os, time\ndef f():\n    read, write = os.pipe()\n    for _ in range(20):\n        if os.fork() == 0:\n"
+        "            begun = time.process_time()\n            while time.process_time() < begun + 0.05:\n                pass\n"
+        "            os.write(write, b'x')\n            os._exit(0)\n"
+        "    got = b''\n    while len(got) < 20:\n        got += os.read(read, 20)\n"
+        "    return [os.wait()[1] for _ in got]"
+    )
+    assert sandbox_with_limits.run(source) == [0] * 20
+
+
 def test_memory_that_is_shared_with_the_preloader_is_not_charged(sandbox_with_limits):
     """Twenty forks of a process with torch in it weigh little: their pages are the same ones."""
     source = (

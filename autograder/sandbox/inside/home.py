@@ -51,6 +51,10 @@ class Home:
         """What it takes to see which pages the worker's processes share: nothing, for the same user."""
         return contextlib.nullcontext()
 
+    def still(self) -> AbstractContextManager[None]:
+        """Have the worker's processes stand still for a moment: so many that the preloader would wait for its turn."""
+        return contextlib.nullcontext()
+
     def end_all(self, *children: int) -> int:
         """Kill every process of the worker's and reap it; says how many kB the largest held in memory at its peak."""
         peak = 0
@@ -108,12 +112,20 @@ class Alone(Home):
         if _counts_processes_by_namespace():  # the preloader and a companion are among them
             resource.setrlimit(resource.RLIMIT_NPROC, (tasks + 2, tasks + 2))
 
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Stop the whole namespace; what is killed meanwhile does not go on."""
+        _signal_all(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal_all(signal.SIGCONT)
+
     def end_all(self, *children: int) -> int:
         """Kill the whole namespace; orphans in it are PID 1's children."""
         peak = 0
         while True:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
+            _signal_all(signal.SIGKILL)
             try:
                 peak = max(peak, os.wait4(-1, 0)[2].ru_maxrss)
             except ChildProcessError:
@@ -240,8 +252,8 @@ class Apart(Home):
 
         `kill(-1)` reaches what the caller may signal, and as root that is everything.
         """
-        with self._as_them(), contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
+        with self._as_them():
+            _signal_all(signal.SIGKILL)
 
     @contextlib.contextmanager
     def _as_them(self) -> Iterator[None]:
@@ -265,6 +277,12 @@ class Apart(Home):
             fields = dict(line.split(b":", 1) for line in Path(f"/proc/{pid}/status").read_bytes().splitlines())
             return b"Z" not in fields[b"State"].split()[0] and str(self._uid).encode() in fields[b"Uid"].split()
         return False
+
+
+def _signal_all(number: signal.Signals) -> None:
+    """A signal to all that this process may signal; as PID 1 that is everything else in its namespace."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)
 
 
 def _processes() -> list[int]:

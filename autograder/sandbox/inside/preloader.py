@@ -38,6 +38,7 @@ from autograder.sandbox.inside.home import Alone, Apart, Home
 from autograder.sandbox.inside.limit_messages import ENDED
 from autograder.sandbox.inside.watch import LOOK_SECONDS, Account, Caps, over_limit, used
 
+MANY = 16  # processes, from which on they stand still while they are looked at
 MOST = (512, 64, 64)  # processes and threads, files in each scratch folder: how far a worker may move their numbers
 
 
@@ -155,11 +156,13 @@ class Preloader:
         """End the worker's processes if together they use more than they may."""
         if self._passed:
             return
-        members = self._home.members(*self._children)
         home = self._home
-        self._passed = over_limit(members, self._caps, home.scratch, self._beside, self._account, home.rights_to_look)
-        if self._passed:
-            self._peak = self._home.end_all(*self._children)
+        members = home.members(*self._children)
+        with home.still() if len(members) > MANY else contextlib.nullcontext():
+            members = home.members(*self._children)
+            passed = over_limit(members, self._caps, home.scratch, self._beside, self._account, home.rights_to_look)
+            if passed:
+                self._passed, self._peak = passed, home.end_all(*self._children)
 
     def _clean(self, *, patient: bool) -> None:
         ended, peak = _end_of(self._child, patient=patient and not self._passed)
