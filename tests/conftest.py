@@ -51,6 +51,11 @@ LONG = (
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
+def pytest_configure() -> None:
+    """Import torchvision as slots do, before a test imports it with all of torch's compiler."""
+    from autograder.runs import torchvision_alone  # noqa: F401
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, in the order above (`--no-loadscope-reorder` keeps it so)."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import inspect
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from autograder.checks.copies import Copies
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import module_at
@@ -165,16 +166,16 @@ class SuitePlugin:
         return self._numbers
 
     @pytest.fixture(name="stored")
-    def _stored_fixture(self, request: pytest.FixtureRequest) -> dict[str, torch.Tensor]:
+    def _stored_fixture(self, request: pytest.FixtureRequest) -> Mapping[str, torch.Tensor]:
         return self._stored_of(request.node)
 
-    def _stored_of(self, item: pytest.Item) -> dict[str, torch.Tensor]:
-        """The stored tensors of the check's exercise, by name; a copy each time."""
+    def _stored_of(self, item: pytest.Item) -> Mapping[str, torch.Tensor]:
+        """The stored tensors of the check's exercise, by name; copies of its own."""
         folder = "public" if is_public(item) else "hidden"
         key = f"{folder}/{exercise_of(item)}.safetensors"
         if key not in self._stored:
             self._stored[key] = safetensors.torch.load_file(self._reference / key)
-        return {name: tensor.clone() for name, tensor in self._stored[key].items()}
+        return Copies(self._stored[key])
 
     # What the engine calls.
 

@@ -78,6 +78,7 @@ def _rehearsed(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     with _quiet():
         run_notebook(whole, module)
+        from autograder.notebook_kit import run_public  # noqa: F401 (once, and not in each of the processes below)
     found: dict[str, Any] = {}
     for exercise in request["exercises"]:
         names, not_run = given.tasks[exercise].names, frozenset(given.not_run)

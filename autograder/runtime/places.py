@@ -34,6 +34,12 @@ class Places:
         noted = self._memory.get(key)
         return noted[1] if noted else None
 
+    def note_new(self, tensor: torch.Tensor, where: torch.device) -> None:
+        """Say where a tensor's memory is if nobody has said it yet."""
+        key = memory_of(tensor)
+        if (key not in self._memory) if key is not None else (self.of(tensor) is None):
+            self.note(tensor, where)
+
     def note(self, tensor: torch.Tensor, where: torch.device) -> None:
         """Say where a tensor's memory is."""
         tensor = _innermost(tensor)

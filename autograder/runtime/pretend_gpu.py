@@ -34,6 +34,17 @@ from autograder.runtime.device_rules import (
 from autograder.runtime.places import Places, memory_of
 
 _MAX_PARTS = 100_000
+_PLAIN = frozenset([int, float, bool, str, type(None), slice, torch.dtype, torch.device, torch.Size])
+# By the functions' names: what asks for a tensor's form and nothing else; what may be answered from the account; what
+# may ask for a device without a keyword.
+_OF_THE_FORM = frozenset(
+    [
+        *("size", "dim", "ndimension", "numel", "nelement", "stride", "__len__", "is_contiguous", "element_size"),
+        *("storage_offset", "is_floating_point", "is_complex", "is_signed", "untyped_storage", "data_ptr", "__hash__"),
+    ]
+)
+_ANSWERED = frozenset(["is_cuda", "get_device", "type", "pin_memory", "record_stream", "is_pinned"])
+_ASKING = frozenset(["cuda", "cpu", "to", "type", "type_as"])
 _ON_GPU = {"is_cuda": True, "is_cpu": False}  # attributes, and what they are there
 
 _Placed = tuple[torch.Tensor, torch.device | None]
@@ -108,19 +119,25 @@ class PretendGpu(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation on the CPU and keep the account."""
-        kwargs = dict(kwargs or {})
+        kwargs = dict(kwargs) if kwargs else {}
         name = getattr(func, "__name__", "")
-        if not all(issubclass(kind, torch.Tensor) for kind in types):  # a proxy of `torch.fx`, which only writes down
-            return func(*args, **kwargs)
+        for kind in types:
+            if not issubclass(kind, torch.Tensor):  # a proxy of `torch.fx`, which only writes down
+                return func(*args, **kwargs)
         if name == "__get__":
             return self._attribute(func, args, kwargs)
+        if name in _OF_THE_FORM:
+            return func(*args, **kwargs)
         if name in ("numpy", "__array__", "__dlpack__") and self.place(args[0]) == GPU:
             raise DeviceMismatch("can't convert a tensor on the GPU to numpy: call .cpu() first")
-        answered, answer = self._answered(name, args, kwargs)
-        if answered:
-            return answer
-        asked, args = self._asked(func, name, args, kwargs)
-        met = [(tensor, self.place(tensor)) for tensor in tensors_in((args, kwargs))]
+        if name in _ANSWERED:
+            answered, answer = self._answered(name, args, kwargs)
+            if answered:
+                return answer
+        asked: torch.device | None = None
+        if kwargs or name in _ASKING or func in _makers():
+            asked, args = self._asked(func, name, args, kwargs)
+        met = [(tensor, self.place(tensor)) for tensor in _tensors_of(args, kwargs)]
         self.hold_together(name, args, met)
         where = asked or self._result_place(func, name, args, met)
         result = self._on_the_cpu(func)(*args, **kwargs)
@@ -150,7 +167,8 @@ class PretendGpu(TorchFunctionMode):
             return real if real.type == "meta" else self.place(args[0]) or CPU
         if asked in _ON_GPU:
             return (self.place(args[0]) == GPU) == _ON_GPU[asked]
-        return self.account(func(*args, **kwargs), self.place(args[0]))
+        result = func(*args, **kwargs)
+        return self.account(result, self.place(args[0])) if isinstance(result, torch.Tensor) else result
 
     def _asked(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> tuple[torch.device | None, Any]:
         """The device that a call asks for. Its arguments ask for the CPU afterwards, where everything runs."""
@@ -267,18 +285,34 @@ class PretendGpu(TorchFunctionMode):
 
     def account(self, result: Any, where: torch.device | None) -> Any:
         """Note where new memory in a result is; an iterator is run through for it."""
+        if isinstance(result, torch.Tensor):
+            if where is not None:
+                self._places.note_new(result, where)
+            return result
         if isinstance(result, Iterator):
             return iter([self.account(item, where) for item in result])
         if where is not None:
             for tensor in tensors_in(result):
-                if self._places.of(tensor) is None:
-                    self.put_at(tensor, where)
+                self._places.note_new(tensor, where)
         return result
 
 
 def _makers() -> Any:
     """Torch's functions that make tensors where nothing else says so on the default device."""
     return default_devices._device_constructors()
+
+
+def _tensors_of(args: Any, kwargs: dict[str, Any]) -> list[torch.Tensor]:
+    """The tensors of a call; those of most are its arguments themselves."""
+    if kwargs:
+        return tensors_in((args, kwargs))
+    found = []
+    for item in args:
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif type(item) not in _PLAIN:
+            return tensors_in(args)
+    return found
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:

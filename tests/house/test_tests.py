@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,8 +57,16 @@ def defined(tree: ast.Module) -> set[str]:
     return found
 
 
-SOURCES = _sources(TESTS)
-OF_THE_KIT = set().union(*map(defined, _sources(KIT, HELPERS, SUITES).values()))
+@functools.cache
+def sources() -> dict[str, ast.Module]:
+    """The tests, read once, and not by workers that only collect this file."""
+    return _sources(TESTS)
+
+
+@functools.cache
+def of_the_kit() -> set[str]:
+    """The names that the kit gives to anything."""
+    return set().union(*map(defined, _sources(KIT, HELPERS, SUITES).values()))
 
 
 def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -65,7 +74,7 @@ def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
     Its own are attributes of `self`, and names that the file defines and the kit does not.
     """
-    own = defined(tree) - OF_THE_KIT
+    own = defined(tree) - of_the_kit()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [(alias.name, part) for alias in node.names for part in alias.name.split(".")]
@@ -120,7 +129,7 @@ def test_tests_use_no_private_names():
     This file is left out, for it has samples of them.
     """
     uses = [
-        (name.removeprefix("tests/"), line, use) for name, tree in SOURCES.items() for line, use in private_uses(tree)
+        (name.removeprefix("tests/"), line, use) for name, tree in sources().items() for line, use in private_uses(tree)
     ]
     uses = [use for use in uses if use[0] != f"house/{Path(__file__).name}"]
     assert [f"{name}:{line}: {use}" for name, line, use in uses if (name, use) not in STAYS] == []
@@ -130,7 +139,7 @@ def test_tests_use_no_private_names():
 
 TEST_FUNCTIONS = {
     f"{name}:{node.lineno}: {node.name}": node
-    for name, tree in SOURCES.items()
+    for name, tree in sources().items()
     for node in ast.walk(tree)
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 }

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch._dynamo  # imported by optimizers; must see `is_available` as it is
 
 from autograder.runtime.pretend_gpu import CPU, GPU, DeviceMismatch, PretendGpu, tensors_in
 
@@ -83,6 +82,8 @@ def pretended_machine(
     monkeypatch: pytest.MonkeyPatch, kind: str = "cuda", lacks: tuple[str, ...] = ()
 ) -> Iterator[PretendedMachine]:
     """A machine with a GPU, and what `torch.cuda` and its like say of it; no default device is left set."""
+    import torch._dynamo  # optimizers import it; it must see `is_available` as it is
+
     states = [torch.arange(16, dtype=torch.uint8)]
 
     def keep(state: torch.Tensor, device: Any = None) -> None:
