@@ -26,6 +26,7 @@ from autograder.sandbox.host import Host
 from autograder.sandbox.whole import WholeNotebook
 
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
+_DID_NOT_LOAD = "not all that the exercises lean on did load"
 _SHOWN = 12  # lines about what did not load
 
 MakeStudent = Callable[[StandIns], SandboxedStudent]
@@ -97,15 +98,17 @@ def read_again(
         charging: As for `check_exercise`.
     """
     whole = WholeNotebook(assignment, list(enumerate(sources, start=1)), host)
+    stopped = _DID_NOT_LOAD if any(e.unloaded for e in report.exercises) else ""
     try:
         for index, first in enumerate(report.exercises):
             piece = slices[first.id]
-            if first.earned == first.max_points or not piece.doubt or first.status == "grader_error":
+            doubt = piece.doubt or stopped
+            if first.earned == first.max_points or not doubt or first.status == "grader_error":
                 continue
             exercise = assignment.exercise(first.id)
             make = functools.partial(_branched, whole, piece)
             second = check_exercise(assignment, exercise, plugin, report, make, charging)
-            report.exercises[index] = better(first, second, piece.doubt)
+            report.exercises[index] = better(first, second, doubt)
     finally:
         whole.close()
 

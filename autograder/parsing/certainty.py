@@ -7,12 +7,13 @@ could matter, so that most notebooks are certain. What single statements do is j
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autograder.parsing.cells import Cell
-from autograder.parsing.inert import ODD, shown
+from autograder.parsing.inert import CALLS, ODD, keeps_something, shown
 from autograder.parsing.installed import installed, named_packages
 from autograder.parsing.links import Links
 from autograder.parsing.magics import name_of
@@ -104,6 +105,7 @@ def _doubts(cut: Cut) -> Iterator[str]:
     for name in cut.absent:
         yield f"nothing that grading runs defines `{name}`"
     yield from _of_unread_cells(cut)
+    yield from _of_deleted_names(cut)
     for index in own:
         statement = cut.notebook.statements[index]
         if why := _why(cut, index, statement):
@@ -208,6 +210,26 @@ def _of_unread_cells(cut: Cut) -> Iterator[str]:
                 yield f"code cell {cell.number} has `{line[:60]}`, which grading did not run"
 
 
+def _of_deleted_names(cut: Cut) -> Iterator[str]:
+    """A slice never deletes: what tidies up after a demo must cost nothing. Code may ask whether a name is there."""
+    if "deleted" not in cut.notebook.told:
+        cut.notebook.told["deleted"] = [
+            (cell.number, name)
+            for cell in cut.cells
+            if "del " in cell.source
+            for node in ast.walk(cell.tree)
+            if isinstance(node, ast.Delete)
+            for name in _targets(node)
+        ]
+    for number, name in cut.notebook.told["deleted"]:
+        if name in cut.names:
+            yield f"code cell {number} deletes `{name}`"
+
+
+def _targets(node: ast.Delete) -> list[str]:
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
+
+
 def _why(cut: Cut, index: int, statement: Statement) -> str:
     """Why one of the student's statements leaves a doubt; "" if it does not."""
     if named := (statement.sets - cut.notebook.imported) & cut.names:
@@ -227,7 +249,38 @@ def _why(cut: Cut, index: int, statement: Statement) -> str:
     same = cut.notebook.same
     odd = {name for name in statement.reaches if name.startswith(ODD) and name[1:] not in cut.notebook.imported}
     near = odd | {n for n in statement.reaches if any(_changeable(cut, other) for other in same.get(n, {n}))}
+    near |= {n for n in statement.reaches if n.startswith(CALLS) and _remembers(cut, n.removeprefix(CALLS))}
     return shown(statement.source, near) if near else ""
+
+
+def _remembers(cut: Cut, name: str) -> bool:
+    """Whether calling something may change what the wanted names find: it keeps what they lean on, or leads there."""
+    for index in cut.notebook.providers.get(name, []):
+        statement = cut.notebook.statements[index]
+        if name not in statement.binds or statement.package or _normal(statement.source) in cut.released:
+            continue
+        if statement.defines:
+            leads = not statement.is_class and any(_changeable(cut, other) for other in statement.later)
+            if name in cut.names and (leads or _keeps(cut, index)):
+                return True
+        elif index in cut.kept or any(_leads_there(cut, other) for other in statement.now):
+            return True
+    return False
+
+
+def _leads_there(cut: Cut, name: str) -> bool:
+    """Whether what is made with the help of a name may lead to what the wanted ones lean on; a class makes objects."""
+    binders = [i for i in cut.notebook.providers.get(name, []) if name in cut.notebook.statements[i].binds]
+    if binders and all(cut.notebook.statements[index].is_class for index in binders):
+        return name in cut.names and any(_keeps(cut, index) for index in binders)
+    return _changeable(cut, name)
+
+
+def _keeps(cut: Cut, index: int) -> bool:
+    key = ("keeps", index)
+    if key not in cut.notebook.told:
+        cut.notebook.told[key] = keeps_something(cut.notebook.statements[index].source)
+    return bool(cut.notebook.told[key])
 
 
 def _changeable(cut: Cut, name: str) -> bool:

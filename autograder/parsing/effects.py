@@ -72,6 +72,13 @@ def root_of(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def first_of(node: ast.AST) -> str:
+    """The name that a chain begins with, also where it is called to get at the rest: `f` of `f(x)[0].sort()`."""
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred, ast.Await)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def names_in(node: ast.AST) -> set[str]:
     """Every name that an expression reads, those in lambdas and comprehensions too."""
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}

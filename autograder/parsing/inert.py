@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from autograder.parsing.effects import HARMLESS, handed, root_of, running
+from autograder.parsing.effects import HARMLESS, first_of, handed, root_of, running
 
 ODD = "?"  # begins what stands for an object that cannot be named; the rest is where the way to it begins
+CALLS = "()"  # begins the name of something that is called
+_SETTERS = {"setattr", "delattr"}
 _WAITS = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
 _PLAIN = (
     *(ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.Load, ast.operator, ast.unaryop, ast.Compare, ast.cmpop),
@@ -27,7 +29,10 @@ def constant(node: ast.stmt) -> bool:
 
 
 def reached(node: ast.stmt) -> frozenset[str]:
-    """Names whose objects something that runs with the statement gets hold of; `ODD` begins what has no name."""
+    """Names whose objects something that runs with the statement gets hold of.
+
+    `ODD` begins what has no name, `CALLS` what is called.
+    """
     return frozenset(name for _, names in _reaching(node) for name in names)
 
 
@@ -44,11 +49,33 @@ def _reaching(node: ast.stmt) -> Iterator[tuple[ast.AST, set[str]]]:
 
 
 def _by_call(call: ast.Call) -> set[str]:
+    """What a call is given and is made to, and what is called to get at these: that may keep something to itself."""
     if isinstance(call.func, ast.Name) and call.func.id in HARMLESS:
         return set()
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     names = {name for argument in given for name in handed(argument)}
+    names |= {CALLS + first_of(part.func) for part in [call, *given] if isinstance(part, ast.Call)}
+    if isinstance(call.func, ast.Name) and call.func.id in _SETTERS and given and isinstance(given[0], ast.Call):
+        names.add(ODD)
     return (names | {root_of(call.func)} if isinstance(call.func, ast.Attribute) else names) - {""}
+
+
+def keeps_something(source: str) -> bool:
+    """Whether a function or class may remember a call of it: by a decorator, a default, what belongs to the class."""
+    try:
+        (node,) = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    if isinstance(node, ast.ClassDef):
+        own = [part for part in node.body if isinstance(part, (ast.Assign, ast.AnnAssign)) and part.value is not None]
+        words = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        return bool(words & {"cls"}) or "__new__" in source or not all(constant(part) for part in own)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return True
+    defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
+    return bool(node.decorator_list) or not all(
+        isinstance(part, (*_PLAIN, ast.Name, ast.Attribute)) for default in defaults for part in ast.walk(default)
+    )
 
 
 def shown(source: str, names: set[str]) -> str:

@@ -42,7 +42,7 @@ class Slice:
         broken: Those whose definition Python could not read: where, and why.
         not_run: Names that were left out, and the reason.
         whole_cells: For each wanted name, the cells to run whole where the slice does not load.
-        features: `from __future__ import ...` names in force.
+        features: Names of `from __future__ import ...`, each with the cell from which on it is in force.
         doubt: Why the whole notebook, run, might give something else; "" where nothing left out can matter.
         newer: The Python that is needed for a cell that they lean on and this one cannot read, "3.12"; "" if none.
     """
@@ -53,7 +53,7 @@ class Slice:
     broken: dict[str, tuple[Place, str]] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)
     whole_cells: tuple[tuple[int, str], ...] = ()
-    features: tuple[str, ...] = ()
+    features: tuple[tuple[int, str], ...] = ()
     doubt: str = ""
     newer: str = ""
 
@@ -71,7 +71,7 @@ class Slice:
             "not_run": self.not_run,
             "given": given,
             "whole_cells": [list(cell) for cell in self.whole_cells],
-            "features": list(self.features),
+            "features": [list(feature) for feature in self.features],
         }
 
 
@@ -178,11 +178,11 @@ def _closure(notebook: Links, wanted: tuple[str, ...]) -> tuple[set[int], set[st
     return kept, names
 
 
-def _features(cells: list[Cell]) -> Iterator[str]:
+def _features(cells: list[Cell]) -> Iterator[tuple[int, str]]:
     for cell in cells:
         for node in cell.tree.body:
             if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-                yield from (alias.name for alias in node.names)
+                yield from ((cell.number, alias.name) for alias in node.names)
 
 
 def _mentions_definition(cell: Cell, wanted: tuple[str, ...]) -> bool:

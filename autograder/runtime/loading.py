@@ -75,16 +75,15 @@ def _define(
     namespace.update({name: NotRun(reason) for name, reason in request["not_run"].items()})
     bind_given(namespace, request["given"], gpu)
     failed: dict[str, StudentError] = {}
-    flags = _future_flags(request["features"])
     for cell, line, source, binds in request["statements"]:
-        error = _run(namespace, cell, line, source, flags, absent, binds)
+        error = _run(namespace, cell, line, source, _future_flags(request["features"], cell), absent, binds)
         for name in binds:
             failed.pop(name, None)
             if error:
                 failed[name] = error
         bind_given(namespace, request["given"], gpu)
     if any(name in failed or name not in namespace for name in request["wanted"]):
-        _run_whole_cells(namespace, request, failed, flags, absent, gpu)
+        _run_whole_cells(namespace, request, failed, absent, gpu)
     return failed
 
 
@@ -205,14 +204,13 @@ def _run_whole_cells(
     namespace: dict[str, Any],
     request: dict[str, Any],
     failed: dict[str, StudentError],
-    flags: int,
     absent: AbsentFinder,
     gpu: str,
 ) -> None:
     """The slice did not give every name: run the cells that seem to define the wanted ones as they stand."""
     before = set(namespace)
     for cell, source in request["whole_cells"]:
-        _run(namespace, cell, 1, source, flags, absent, [])
+        _run(namespace, cell, 1, source, _future_flags(request["features"], cell), absent, [])
         bind_given(namespace, request["given"], gpu)
     for name in request["wanted"]:
         if name in namespace and name not in before:
@@ -248,9 +246,10 @@ def bind_given(namespace: dict[str, Any], given: dict[str, Any], gpu: str = "") 
     namespace.update({name: given_value(value, namespace.get(name), gpu) for name, value in given.items()})
 
 
-def _future_flags(features: list[str]) -> int:
+def _future_flags(features: list[tuple[int, str]], cell: int) -> int:
+    """The compiler's flags for a cell: a kernel has them from the cell on that asks for them."""
     flags = 0
-    for name in features:
-        if name in __future__.all_feature_names:
+    for since, name in features:
+        if since <= cell and name in __future__.all_feature_names:
             flags |= getattr(__future__, name).compiler_flag
     return flags

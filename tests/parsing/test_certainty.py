@@ -47,6 +47,7 @@ CERTAIN = {
         "def f(): return N()",
     ],
     "a constant given to a function": ["K = 3", "class C: pass", "c = C(K)\ntrain(c, K)", F],
+    "demos of what it leans on": ["def g(x=1): return x", "print(g(2) + 1)\ny = g()", "def f(): return g()"],
     "patches that are kept": ["class C: pass", "C.g = lambda self: 1", "def f(): return C().g()"],
     "a list that is filled": ["K = []\nK.append(1)", F],
     "seeds": ["import torch\ntorch.manual_seed(0)", "import random\nrandom.seed(1)", "def f(): return torch.ones(1)"],
@@ -99,6 +100,39 @@ DOUBTFUL = {
     "set in an object that holds it": (["K = [1]", "class C: pass\nc = C()\nc.k.x = 3", F], "sets `c.k.x`"),
     "awaited": (["K = [1]", "await go()", F], "await"),
     "a broken cell that mentions it": (["def f(): return 1", "def f( return 2"], "cannot read code cell 2"),
+    "a setter of a closure": (
+        [
+            "def make(v):\n    def put(x):\n        nonlocal v\n        v = x\n    return lambda: v, put",
+            "get, put = make(1)\nput(2)",
+            "def f(): return get()",
+        ],
+        "calls `put`",
+    ),
+    "a bound method under another name": (["K = {}\nput = K.update", "put(a=1)", F], "calls `put`"),
+    "an object that a function gives": (
+        ["K = {}\ndef cfg(): return K", "cfg().update(a=1)", "def f(): return cfg()"],
+        "calls `cfg().update`",
+    ),
+    "a function that remembers by a default": (
+        ["def m(x=0, kept=[]):\n    kept.append(x)\n    return kept", "m(1)", "def f(): return m()"],
+        "calls `m`",
+    ),
+    "a function that remembers by a decorator": (
+        ["import functools\n@functools.cache\ndef m(): return {}", "m().update(a=1)", "def f(): return m()"],
+        "calls `m().update`",
+    ),
+    "objects that share what is the class's": (
+        ["class S:\n    kept = {}\n    def __init__(self, **k): self.kept.update(k)", "S(a=1)", "def f(): return S()"],
+        "calls `S`",
+    ),
+    "set on the class of an object": (
+        ["class C: pass\nc = C()", "setattr(type(c), 'x', 1)", "def f(): return C()"],
+        "calls `setattr`",
+    ),
+    "a name that is deleted": (
+        ["K = 1", "del K", "try:\n    K\nexcept NameError:\n    K = 2", F],
+        "cell 2 deletes `K`",
+    ),
     "a block cut in two": (["if 1:\n    K = 1\n    data = train()", F], "a block"),
 }
 

@@ -95,6 +95,10 @@ SLICES = {
         ["from __future__ import annotations", "def f(x: NoSuch = 1) -> AlsoNot: return x"],
         1,
     ),
+    "annotations from the future, in a later cell": (
+        ["def f(x: int = 1): return f.__annotations__['x'] is int", "from __future__ import annotations"],
+        True,
+    ),
     "main guard": (["def f(): return 1\nif __name__ == '__main__':\n    raise SystemExit(f())"], 1),
     "cell magic": (["%%time\ndef f():\n    !ls\n    return 1"], 1),
     "two statements on a line": (["A = 1; B = A + 1; boom = 1 / 0", "def f(): return B"], 2),
