@@ -26,6 +26,7 @@ from autograder.sandbox.host import Host
 from autograder.sandbox.whole import WholeNotebook
 
 _TRIES = 2  # an exercise whose sandbox was ended from outside is checked again
+_STOPPED = ("error", "missing")
 _DID_NOT_LOAD = "not all that the exercises lean on did load"
 _SHOWN = 12  # lines about what did not load
 
@@ -56,6 +57,8 @@ def check_exercise(
     earlier = [r for r in report.exercises if r.id in ids[: ids.index(exercise.id)]]
     try:
         for bound in stand_ins(assignment, exercise, earlier):
+            if bound.where_stopped and not any(check.status in _STOPPED for check in result.checks):
+                break
             for _ in range(_TRIES):
                 student = make(bound)
                 checks = _run_checks(exercise, plugin, student, report.seed, bound)

@@ -15,7 +15,7 @@ import ast
 import functools
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autograder.checks.result import ExerciseResult
@@ -36,12 +36,14 @@ class StandIns:
         asked: The slice of the instructor's functions that answer from a process of their own; None if there are none.
         ours: Methods that the checks are to ask the solution for, "FCOS.forward" say.
         guarded: Whole classes that students are not given are in the room: what their code says is not repeated.
+        where_stopped: To be tried only where the student's code was stopped by an exception with what came before.
     """
 
     sent: list[dict[str, Any]]
     asked: Slice | None
     ours: frozenset[str]
     guarded: bool
+    where_stopped: bool = False
 
 
 def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[ExerciseResult]) -> Iterator[StandIns]:
@@ -50,6 +52,10 @@ def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[Exercise
     Where an earlier exercise lost points, the method that it is about is replaced, so that its mistake is not
     charged twice; the code as it is comes second, since a replaced method may not fit what it was lost for (a
     network under another name, say) while the student's own does.
+
+    What is right and has more to it than was asked for, an option, a method, an attribute of the student's own, fits
+    the student's own code alone. So where that was stopped, functions that earned everything are left as they are, and
+    then networks are made as the student's own class makes them, too.
 
     Args:
         assignment: Whose.
@@ -64,7 +70,15 @@ def stand_ins(assignment: Assignment, exercise: Exercise, earlier: list[Exercise
     followed = {exercise_id for exercise_id, _ in exercise.follows}
     if replaced and (len(followed) == 1 or not followed <= lost):  # else nothing of the student's own would be left
         yield _bound(assignment, exercise, replaced)
-    yield _bound(assignment, exercise, [])
+    plain = _bound(assignment, exercise, [])
+    yield plain
+    right = {name for e in assignment.exercises for r in earlier if e.id == r.id not in lost for name in e.names}
+    if exercise.solved and right >= set(exercise.solved):
+        plain = replace(plain, sent=[one for one in plain.sent if one["code"]], asked=None, where_stopped=True)
+        yield plain
+    networks = {*exercise.canned, *exercise.canned_when_graded}
+    if networks and right >= networks:
+        yield replace(plain, sent=[one | {"own": True} for one in plain.sent], where_stopped=True)
 
 
 def _bound(assignment: Assignment, exercise: Exercise, replaced: list[str]) -> StandIns:

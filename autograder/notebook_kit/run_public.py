@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from autograder.runtime.notebook_device import default_device, notebook_device, 
 from autograder.runtime.stand_ins import Undo, bind, unbind
 
 _CPU = torch.device("cpu")
+_STOPPED = ("error", "missing")
 # The last verdict on each exercise in this process, and the objects that it is about.
 _LAST: dict[str, tuple[ExerciseResult, list[Any]]] = {}
 
@@ -65,6 +67,25 @@ def run_public(
         device: Where the checks are to run, once, if that is not for the notebook to say: the CPU, or a GPU that the
             notebook's globals name already.
     """
+    once = functools.partial(_run_once, exercise, namespace, canned, suites, reference, device)
+    results = once(own=False)
+    if canned and any(result.status in _STOPPED for result in results):
+        again = once(own=True)  # what is right may look into networks of its own, where the canned ones have nothing
+        return max(results, again, key=lambda found: sum(result.earned for result in found))
+    return results
+
+
+def _run_once(
+    exercise: str,
+    namespace: dict[str, Any],
+    canned: list[str],
+    suites: Path,
+    reference: Path,
+    device: torch.device | None,
+    *,
+    own: bool,
+) -> list[CheckResult]:
+    """Run them with canned networks in place; with `own` these are made as the notebook's own classes make them."""
     results: list[CheckResult] = []
 
     def serve(plugin: SuitePlugin) -> None:
@@ -75,7 +96,7 @@ def run_public(
     undo: Undo = []
     if canned:
         code = (suites / "public" / "stand_ins.py").read_text(encoding="utf-8")
-        undo = bind(namespace, stand_in_module({"code": code}), canned)
+        undo = bind(namespace, stand_in_module({"code": code}), canned, own=own)
     default = torch.get_default_device()
     try:
         # Suites make their own tensors on the CPU, whatever default the notebook has.

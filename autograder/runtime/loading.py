@@ -24,6 +24,7 @@ from autograder.runtime.stand_ins import bind
 from autograder.runtime.workbench import Workbench
 from autograder.runtime.workbench_gpu import needs_a_gpu
 
+StandInModule = tuple[types.ModuleType, list[str], bool]
 _ASKS = re.compile(r"cuda|accelerator", re.IGNORECASE)  # in code that binds a name only where there is a GPU
 
 
@@ -139,23 +140,24 @@ def stand_in_module(stand_in: dict[str, Any], ask: Ask | None = None) -> types.M
     return module
 
 
-def stand_in_modules(
-    stand_ins: list[dict[str, Any]], ask: Ask | None = None
-) -> list[tuple[types.ModuleType, list[str]]]:
-    """The modules of stand-ins, with the names of each; those that come later find those before them, too."""
-    made: list[tuple[types.ModuleType, list[str]]] = []
+def stand_in_modules(stand_ins: list[dict[str, Any]], ask: Ask | None = None) -> list[StandInModule]:
+    """The modules of stand-ins, the names of each, and whether objects are made as the student's own class makes them.
+
+    Those that come later find those before them, too.
+    """
+    made: list[StandInModule] = []
     for stand_in in stand_ins:
         module = stand_in_module(stand_in, ask)
-        for other, names in made:
+        for other, names, _ in made:
             bind(module.__dict__, other, names)
-        made.append((module, stand_in["names"]))
+        made.append((module, stand_in["names"], stand_in.get("own") is True))
     return made
 
 
-def bind_all(namespace: dict[str, Any], stand_ins: list[tuple[types.ModuleType, list[str]]]) -> None:
+def bind_all(namespace: dict[str, Any], stand_ins: list[StandInModule]) -> None:
     """Bind stand-ins over a notebook's names."""
-    for module, names in stand_ins:
-        bind(namespace, module, names)
+    for module, names, own in stand_ins:
+        bind(namespace, module, names, own=own)
 
 
 def _run(

@@ -1,12 +1,14 @@
 """Puts stand-ins in the place of a student's functions and classes, wherever the notebook may hold on to them.
 
-A name is bound anew, and the object that it stood for becomes the stand-in, too: an alias, a subclass, a registry, a
-default argument, a partial or a class attribute then meets the stand-in like everybody else. All of it can be undone.
+A name is bound anew, or the class that it stands for becomes the stand-in and stays: an alias, a subclass, a registry,
+a default argument, a partial or a class attribute then meets the stand-in like everybody else, and constants and
+methods of the student's own are where the rest of the notebook looks for them. All of it can be undone.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -23,16 +25,18 @@ _RUNS = {
     "__post_init__",
     "forward",
 }
+_MAKES = {"__init__", "__new__", "__dict__", "__weakref__", "IDLE"}
 _MISSING = object()
 
 
-def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) -> Undo:
+def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str], *, own: bool = False) -> Undo:
     """Bind stand-ins over a notebook's own names; "FCOS.forward" replaces a method of its class.
 
     Args:
         namespace: The notebook's.
         module: Where the stand-ins are, under the same names.
         names: Which.
+        own: Objects are made as the student's own class makes them, and then do what the stand-in does.
 
     Returns:
         What undoes it, see `unbind`.
@@ -41,9 +45,14 @@ def bind(namespace: dict[str, Any], module: types.ModuleType, names: list[str]) 
     for name in names:
         holder, _, attribute = name.partition(".")
         if not attribute:
-            own = namespace.get(name)
-            undo.append(_put(namespace, name, module.__dict__[name]))
-            undo += become(own, module.__dict__[name])
+            there, stand_in = namespace.get(name), module.__dict__[name]
+            if own and isinstance(there, type) and isinstance(stand_in, type):
+                undo += _class_wears(there, stand_in)
+                continue
+            became = become(there, stand_in)
+            if not (became and isinstance(there, type)):
+                undo.append(_put(namespace, name, stand_in))
+            undo += became
         elif isinstance(owner := namespace.get(holder), type):
             undo.append(_set(owner, attribute, _moved(module.__dict__[holder].__dict__[attribute], owner)))
     return undo
@@ -77,21 +86,100 @@ def become(own: Any, stand_in: Any) -> Undo:
 
 
 def _class_becomes(own: type, stand_in: type) -> Undo:
-    """Make the stand-in the class's one base, and take away what would get between the two.
+    """Make the stand-in the class's first base, and take away what would get between the two.
 
-    Its other attributes stay: constants, say, that the student's code reads elsewhere.
+    Its other attributes stay: constants and methods, say, that the student's code uses elsewhere. So do its other bases
+    that only add to them.
     """
     undo: Undo = []
     bases = own.__bases__
-    try:
-        own.__bases__ = (stand_in,)
-    except TypeError:  # no base can take another's place: the objects are laid out differently
+    for mine in dict.fromkeys([(stand_in, *_additions(own, stand_in)), (stand_in,)]):
+        try:
+            own.__bases__ = mine
+            break
+        except TypeError:  # no base can take another's place: the objects are laid out differently
+            continue
+    else:
         return []
     undo.append(functools.partial(setattr, own, "__bases__", bases))
-    ours = {name for name, value in vars(stand_in).items() if callable(value) or hasattr(value, "__get__")}
-    for name in sorted((ours | _RUNS) & set(vars(own)) - {"__dict__", "__weakref__"}):
+    known = vars(own)
+    written = {name for name in _written_by(stand_in) if hasattr(known.get(name), "__set__")}  # a property, say
+    for name in sorted((_methods(stand_in) | _RUNS | written) & set(known) - {"__dict__", "__weakref__"}):
         undo.append(_set(own, name, _MISSING))
     return undo
+
+
+def _methods(stand_in: type) -> set[str]:
+    """What a stand-in has itself that is called or looked up on the class."""
+    return {name for name, value in vars(stand_in).items() if callable(value) or hasattr(value, "__get__")}
+
+
+def _written_by(stand_in: type) -> set[str]:
+    """Attributes that a stand-in's constructor may set."""
+    code = getattr(vars(stand_in).get("__init__"), "__code__", None)
+    return set(code.co_names) if code is not None else set()
+
+
+def _additions(own: type, stand_in: type) -> list[type]:
+    """Bases of a class that neither make nor run its objects, but for methods that the stand-in has itself."""
+    known = set(stand_in.__mro__)
+    between = _RUNS - set(vars(stand_in))
+    return [
+        base
+        for base in own.__bases__
+        if base not in known and not any(between & set(vars(part)) for part in base.__mro__ if part not in known)
+    ]
+
+
+def _class_wears(own: type, stand_in: type) -> Undo:
+    """Have objects made by the class's own constructor, and do what the stand-in does.
+
+    What they are made of is the student's, for code that looks into it; what the stand-in's methods use comes after.
+    """
+    construct: Callable[..., None] = own.__init__  # type: ignore[misc]
+    idle = set(getattr(stand_in, "IDLE", ()))
+
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        construct(self, *args, **kwargs)
+        part = stand_in(*_arguments(construct, stand_in, self, args, kwargs))
+        for name, value in _parts_of(part).items():
+            if name not in idle:
+                _give(self, name, value)
+
+    undo = [_set(own, name, _moved(vars(stand_in)[name], own)) for name in sorted(_methods(stand_in) - _MAKES)]
+    return [*undo, _set(own, "__init__", make)]
+
+
+def _arguments(
+    construct: Callable[..., None], stand_in: type, made: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Any]:
+    """Of what a student's constructor was given what the stand-in's asks for: by name, or else in its order."""
+    accepted = list(inspect.signature(stand_in).parameters.values())
+    wanted = [p.name for p in accepted if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    given = list(args)
+    try:
+        bound = inspect.signature(construct).bind(made, *args, **kwargs)
+        bound.apply_defaults()
+        named = {**bound.arguments, **kwargs}
+    except (TypeError, ValueError):
+        named = kwargs
+    if all(name in named for name in wanted):
+        return [named[name] for name in wanted]
+    return given[: len(wanted)]
+
+
+def _parts_of(part: Any) -> dict[str, Any]:
+    """What an object has: parameters and modules by their names, and plain attributes."""
+    found = {name: value for name, value in vars(part).items() if not name.startswith("_") and name != "training"}
+    return found | dict(part.named_parameters(recurse=False)) | dict(part.named_children())
+
+
+def _give(made: Any, name: str, value: Any) -> None:
+    """Set an attribute; a property of the student's own class does not get between."""
+    try:
+        setattr(made, name, value)
+    except AttributeError:
+        made.__dict__[name] = value
 
 
 def _function_becomes(own: types.FunctionType, stand_in: Callable[..., Any]) -> Undo:

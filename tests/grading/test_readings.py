@@ -7,9 +7,9 @@ import pytest
 
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.course.assignment import load_assignment
+from autograder.grading.readings import better, worth_telling
 from autograder.grading.samples import Sample, write_sample
 from autograder.intake.submissions import Submission
-from autograder.grading.readings import better, worth_telling
 from autograder.report.readings import SECOND_BROKE
 from tests.conftest import ROOT
 
@@ -52,7 +52,8 @@ CLAMPED = "deltas.clamp(min=0)"
 ZERO = {
     "awaited at the top": ["async def zero(): return 0.0", "LOW = await zero()\ndef low(): return LOW"],
     "put in by a closure": [
-        "def make(value):\n    def put(new):\n        nonlocal value\n        value = new\n    return lambda: value, put",
+        "def make(value):\n    def put(new):\n        nonlocal value\n        value = new\n"
+        "    return lambda: value, put",
         "low, put = make(7.0)\nput(0.0)",
     ],
     "put into what a function keeps": [
@@ -65,7 +66,7 @@ ZERO = {
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ZERO)
 def test_what_a_slice_does_not_do_costs_nothing(slots, tmp_path, way):
-    """The second reading is asked where something did not load, and where a call left out may have changed something."""
+    """The second reading is asked where something did not load, and where a call was left out that may matter."""
     assignment = load_assignment("ps7", ROOT)
     sample = Sample("ada", "bounds by a global", changes=((CLAMPED, "deltas.clamp(min=low())"),))
     path = write_sample(assignment, sample, tmp_path, assignment.release)

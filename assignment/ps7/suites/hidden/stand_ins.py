@@ -17,7 +17,9 @@ STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 class DetectorBackboneWithFPN(nn.Module):
     """Feature maps that halve from level to level."""
 
-    def __init__(self, out_channels: int) -> None:
+    IDLE = ("backbone", "fpn_params")
+
+    def __init__(self, out_channels: int, *_: object, **__: object) -> None:
         nn.Module.__init__(self)
         self.out_channels = out_channels
         steps = [(3, 4), (out_channels, 2), (out_channels, 1)]  # channels that come in, stride
@@ -32,7 +34,7 @@ class DetectorBackboneWithFPN(nn.Module):
         """Strides of the levels."""
         return dict(STRIDES)
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, images: torch.Tensor, *_: object, **__: object) -> dict[str, torch.Tensor]:
         """Maps `(B, out_channels, H / s, W / s)` of images `(B, 3, H, W)`."""
         feats, above = {}, images
         for level, module in self.to_level.items():
@@ -43,7 +45,9 @@ class DetectorBackboneWithFPN(nn.Module):
 class FCOSPredictionNetwork(nn.Module):
     """Predictions from one hidden layer that all three share."""
 
-    def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int]) -> None:
+    IDLE = ("stem_cls", "stem_box", "pred_cls", "pred_box", "pred_ctr")
+
+    def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int], *_: object, **__: object) -> None:
         nn.Module.__init__(self)
         self.hidden = _step(in_channels, 2 * in_channels, 1)
         self.widths = (num_classes, 4, 1)
@@ -55,7 +59,7 @@ class FCOSPredictionNetwork(nn.Module):
         self.all_at_once.bias = nn.Parameter(start)
         self.all_at_once.weight = nn.Parameter(0.3 * self.all_at_once.weight.detach())
 
-    def forward(self, feats: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    def forward(self, feats: dict[str, torch.Tensor], *_: object, **__: object) -> list[dict[str, torch.Tensor]]:
         """Predict `(B, cells, channels)` of each kind for features `(B, C, H, W)`."""
         made: list[dict[str, torch.Tensor]] = [{}, {}, {}]
         for level, features in feats.items():

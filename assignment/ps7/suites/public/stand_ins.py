@@ -12,8 +12,10 @@ from torch.nn import functional as F
 class DetectorBackboneWithFPN(nn.Module):
     """Feature maps of the right shapes: the images, pooled."""
 
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
+    IDLE = ("backbone", "fpn_params")
+
+    def __init__(self, out_channels: int, *_: object, **__: object) -> None:
+        nn.Module.__init__(self)
         self.out_channels = out_channels
         self.scale = nn.Parameter(torch.ones(1))
         self.backbone, self.fpn_params = nn.Sequential(), nn.ModuleDict()  # a detector may freeze them, say
@@ -23,7 +25,7 @@ class DetectorBackboneWithFPN(nn.Module):
         """Strides of the levels."""
         return {"p3": 8, "p4": 16, "p5": 32}
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, images: torch.Tensor, *_: object, **__: object) -> dict[str, torch.Tensor]:
         """Pool images `(B, 3, H, W)` to one `(B, out_channels, H / s, W / s)` a level."""
         feats = {}
         for level, stride in self.fpn_strides.items():
@@ -35,8 +37,10 @@ class DetectorBackboneWithFPN(nn.Module):
 class FCOSPredictionNetwork(nn.Module):
     """Predictions of the right shapes: waves over the cells."""
 
-    def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int]) -> None:
-        super().__init__()
+    IDLE = ("stem_cls", "stem_box", "pred_cls", "pred_box", "pred_ctr", "in_channels", "stem_channels")
+
+    def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int], *_: object, **__: object) -> None:
+        nn.Module.__init__(self)
         self.in_channels, self.stem_channels = in_channels, list(stem_channels)
         self.cls_offset = nn.Parameter(torch.full((num_classes,), -1.0))
         self.box_offset = nn.Parameter(torch.full((4,), 2.0))
@@ -44,7 +48,7 @@ class FCOSPredictionNetwork(nn.Module):
         self.stem_cls, self.stem_box = nn.Sequential(), nn.Sequential()  # as above; these take no part, either
         self.pred_cls, self.pred_box, self.pred_ctr = (nn.Conv2d(1, width, 1) for width in (num_classes, 4, 1))
 
-    def forward(self, feats: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    def forward(self, feats: dict[str, torch.Tensor], *_: object, **__: object) -> list[dict[str, torch.Tensor]]:
         """Predict `(B, cells, channels)` of each kind for features `(B, C, H, W)`."""
         kinds = [(self.cls_offset, 3.0, 0.37), (self.box_offset, 2.5, 0.53), (self.ctr_offset, 2.0, 0.71)]
         made: list[dict[str, torch.Tensor]] = [{}, {}, {}]
