@@ -5,7 +5,6 @@ that are so but for a common factor. A loss that is wrong for random boxes is no
 """
 
 import functools
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
 from ps7_helpers import fcos_match_locations_to_gt
 from suites.hidden.draws import drawn_once
+from suites.public.networks_made import given_to_network
 from suites.public.test_7_1i_losses import LOSSES, close, losses_of
 from suites.scenes import random_boxes, striped_images
 
@@ -183,17 +183,16 @@ def test_images_without_objects(student: Student, solution: Student, rng: torch.
 def test_the_networks_get_the_arguments(student: Student) -> None:
     """FCOS makes its two networks, as `backbone` and `pred_net`, with the numbers that it is given."""
     module = student.new("FCOS", 7, 12, [10, 9])
-    channels = module.get("backbone.out_channels")
-    classes = module.parameters().get("pred_net.cls_offset")
+    (channels,) = given_to_network(module, "backbone") or [module.get("backbone.out_channels")]
     if channels != 12:
         raise CheckFailed(f"The backbone got {channels} channels, not fpn_channels.", public_text="Wrong fpn_channels.")
-    if classes is None:
+    made = given_to_network(module, "pred_net")
+    if made is None:
         text = "The prediction network is not in `self.pred_net`."
         raise CheckFailed(text, "The text asks for the names `self.backbone` and `self.pred_net`.", text)
-    given: dict[str, tuple[Any, Any]] = {"num_classes": (len(classes), 7)}
-    given["in_channels"] = (module.get("pred_net.in_channels"), 12)
-    given["stem_channels"] = (module.get("pred_net.stem_channels"), [10, 9])
-    for name, (got, expected) in given.items():
+    for name, got, expected in zip(
+        ("num_classes", "in_channels", "stem_channels"), made, (7, 12, [10, 9]), strict=True
+    ):
         if got != expected:
             text = f"`self.pred_net` was made with another {name}."
             raise CheckFailed(text, "`in_channels` of the prediction network is `fpn_channels` of the pyramid.", text)

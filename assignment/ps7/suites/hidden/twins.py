@@ -15,7 +15,14 @@ from autograder.checks.compare import expect_close, expect_levels, expect_shape,
 from autograder.checks.student import Student
 from suites.detections import Detections, expect_detections, expect_three
 from suites.hidden.elsewhere import quietly, refuse
-from suites.hidden.test_7_1i_inference import clear_predictions, detect, locations_of, right_detections
+from suites.hidden.test_7_1i_inference import (
+    Parts,
+    are_of_locations,
+    clear_predictions,
+    detect,
+    locations_of,
+    right_detections,
+)
 from suites.public.test_7_1d import SHAPES, STRIDES
 from suites.public.test_7_1f import STRIDE
 from suites.public.test_7_1i_inference import CLASSES, NEW, SIZE, expect_alike
@@ -26,6 +33,7 @@ _DELTAS, _BOXES = "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locati
 _AT_RANDOM = "The answer is another each time it is asked for: nothing here is drawn at random."
 _DETECTOR = ("FCOS", 20, 16, [16])
 _ALIKE = "The answer is the same whatever is asked: it has to be computed from the arguments."
+_UNRELATED = "No box and no score is that of a location: what is found has to come from the predictions."
 
 # 7.1 (d)
 
@@ -191,7 +199,7 @@ def _scene(student: Student, rng: torch.Generator) -> tuple[torch.Tensor, torch.
 def detections_of_others(solution: Student, student: Student, rng: torch.Generator) -> None:
     """The detections in other predictions for the check's image."""
     with quietly():
-        got, right = _detections(solution, student, rng)
+        got, right, _ = _detections(solution, student, rng)
         expect_detections(got, right)
 
 
@@ -208,17 +216,20 @@ def something_found(solution: Student, student: Student, rng: torch.Generator) -
         one, other = (expect_three(_detections(solution, student, rng, which)[0]) for which in ("other", "still other"))
         if not len(one[0]) or (one[0].shape == other[0].shape and torch.allclose(one[0], other[0])):
             raise refuse(_ALIKE)
+        for found, which in ((one, "other"), (other, "still other")):
+            if not are_of_locations(found, solution, _detections(solution, student, rng, which)[2], SIZE):
+                raise refuse(_UNRELATED)
 
 
 def _detections(
     solution: Student, student: Student, rng: torch.Generator, which: str = "other"
-) -> tuple[Any, list[Detections]]:
-    """The student's detections in random predictions, and what is right; asked once for each `which`."""
+) -> tuple[Any, list[Detections], Parts]:
+    """The student's detections in random predictions, what is right, and the predictions; asked once a `which`."""
 
-    def ask() -> tuple[Any, list[Detections]]:
+    def ask() -> tuple[Any, list[Detections], Parts]:
         where = locations_of(*SIZE)
         parts = [where, *clear_predictions(where, SIZE, 0.5, 0.5, rng, CLASSES)]
         got = detect(student.new("FCOS", *NEW), torch.zeros(1, 3, *SIZE), parts, 0.5, 0.5)
-        return got, right_detections(solution, parts, SIZE, 0.5, 0.5)
+        return got, right_detections(solution, parts, SIZE, 0.5, 0.5), parts
 
     return student.once(f"{which} detections", ask)

@@ -16,7 +16,7 @@ class DetectorBackboneWithFPN(nn.Module):
 
     def __init__(self, out_channels: int, *_: object, **__: object) -> None:
         nn.Module.__init__(self)
-        self.out_channels = out_channels
+        self.out_channels, self.made_with = out_channels, [out_channels]
         self.scale = nn.Parameter(torch.ones(1))
         self.backbone, self.fpn_params = nn.Sequential(), nn.ModuleDict()  # a detector may freeze them, say
 
@@ -37,11 +37,11 @@ class DetectorBackboneWithFPN(nn.Module):
 class FCOSPredictionNetwork(nn.Module):
     """Predictions of the right shapes: waves over the cells."""
 
-    IDLE = ("stem_cls", "stem_box", "pred_cls", "pred_box", "pred_ctr", "in_channels", "stem_channels")
+    IDLE = ("stem_cls", "stem_box", "pred_cls", "pred_box", "pred_ctr")
 
     def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int], *_: object, **__: object) -> None:
         nn.Module.__init__(self)
-        self.in_channels, self.stem_channels = in_channels, list(stem_channels)
+        self.made_with = [num_classes, in_channels, list(stem_channels)]
         self.cls_offset = nn.Parameter(torch.full((num_classes,), -1.0))
         self.box_offset = nn.Parameter(torch.full((4,), 2.0))
         self.ctr_offset = nn.Parameter(torch.zeros(1))

@@ -10,6 +10,7 @@ from autograder.checks.compare import CheckFailed
 from autograder.checks.gpu import expect_right, expect_runs_on_gpu
 from autograder.checks.student import Handle, Student
 from suites.public.faults_of_losses import fault_of_loss
+from suites.public.networks_made import given_to_network
 from suites.scenes import fixed_boxes, other_batches, striped_images, varied_scene
 
 pytestmark = pytest.mark.exercise("7.1i-losses")
@@ -126,25 +127,25 @@ BATCHES = {
 def test_arguments_of_the_networks(student: Student) -> None:
     """FCOS makes its two networks, as `self.backbone` and `self.pred_net`, with the numbers that it is given."""
     module = student.new("FCOS", 7, 12, [10, 9])
-    weights = module.found()
+    made = {part: given_to_network(module, part) for part in ("backbone", "pred_net")}
     for part, name in (("backbone", "the feature pyramid"), ("pred_net", "the prediction network")):
-        if not any(weight.startswith(f"{part}.") for weight in weights):
+        if made[part] is None and not any(weight.startswith(f"{part}.") for weight in module.found()):
             said = f"There is no {name[4:]} in `self.{part}`."
             raise CheckFailed(said, "The text asks for the names `self.backbone` and `self.pred_net`.")
-    channels = module.get("backbone.out_channels")
+    (channels,) = made["backbone"] or [module.get("backbone.out_channels")]
     if channels != 12:
         raise CheckFailed(f"For fpn_channels = 12 the backbone got {channels}.", "`fpn_channels` is not handed on.")
-    classes = weights.get("pred_net.cls_offset")
-    if classes is not None and len(classes) != 7:
-        said = f"For num_classes = 7 the prediction network got {len(classes)}."
+    if made["pred_net"] is None:
+        return  # a network of the notebook's own, under another name
+    classes, *others = made["pred_net"]
+    if classes != 7:
+        said = f"For num_classes = 7 the prediction network got {classes}."
         advice = (
             "What stands where the number of classes belongs? The order is: num_classes, in_channels, stem_channels."
         )
         raise CheckFailed(said, advice)
-    if classes is None:
-        return  # a network of the notebook's own, under another name
-    for name, expected, source in (("in_channels", 12, "fpn_channels"), ("stem_channels", [10, 9], "stem_channels")):
-        got = module.get(f"pred_net.{name}")
+    asked = (("in_channels", 12, "fpn_channels"), ("stem_channels", [10, 9], "stem_channels"))
+    for got, (name, expected, source) in zip(others, asked, strict=True):
         if got != expected:
             said = f"For {source} = {expected} the prediction network was made with another `{name}`."
             raise CheckFailed(said, f"`{name}` of the prediction network is `{source}`, as it was given.")
