@@ -210,15 +210,24 @@ class SuitePlugin:
         left = self._seconds
         self.heard, self._made = {}, {}
         asked = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
-        items = sorted(asked, key=lambda item: needed and not blank(item).points)
-        for item, following in zip(items, [*items[1:], None], strict=True):
-            self._outcome = blank(item)
-            if needed and results and not self._outcome.points and all(r.status == "passed" for r in results):
+        todo, explaining = list(asked), list[pytest.Item]()
+        if needed:
+            explaining = [item for item in asked if not blank(item).points]
+            todo = [item for item in asked if item not in explaining]
+        while todo or explaining:
+            failed = any(result.status != "passed" for result in results)
+            public = bool(todo) and is_public(todo[0])
+            if explaining and failed and not public:  # those that explain come before hidden ones, where they can
+                self._forget_what_was_asked(results)
+                todo, explaining = [*explaining, *todo], []
+            elif not todo:
                 break
+            item = todo.pop(0)
+            self._outcome = blank(item)
             self._listen(self._outcome.name)
             started, used = time.perf_counter(), time.process_time()
             self._left = left
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=next(iter(todo or explaining), None))
             self._left = None
             left = left and max(left - (time.process_time() - used), _LEAST)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
@@ -233,6 +242,15 @@ class SuitePlugin:
             known.let_go()
         order = {blank(item).name: place for place, item in enumerate(asked)}
         return sorted(results, key=lambda result: order[result.name])
+
+    def _forget_what_was_asked(self, results: list[CheckResult]) -> None:
+        """Where hidden checks have asked already, go on in a process that has not heard them.
+
+        What a public check says is the student's to read, and the code could say there what it was asked. Where it may
+        have left a note, that check says no more than its status.
+        """
+        if isinstance(self.student, BaseStudent) and not all(result.public for result in results):
+            self._guarded = self.student.afresh() or self._guarded
 
     def _listen(self, name: str) -> None:
         if self._listens and isinstance(self.student, BaseStudent):

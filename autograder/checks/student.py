@@ -191,6 +191,10 @@ class BaseStudent:
         """Perform an operation."""
         raise NotImplementedError
 
+    def afresh(self) -> bool:
+        """Go on in a new process, where there is one; gives whether the code may have left itself a note anyway."""
+        return False
+
     def _hear(self, operation: str, answer: Any) -> None:
         """Keep an answer for who listens, as long as all of them are not too large."""
         if self.heard is None:

@@ -14,7 +14,7 @@ from autograder.grading.map_score import Asked, measure, not_possible, scored
 from autograder.grading.newer_python import hold_back, newer_notes
 from autograder.grading.readings import check_exercise, checks_of, read_again
 from autograder.grading.released import released_texts
-from autograder.parsing.budget import reading_budget
+from autograder.parsing.budget import SubmissionBudget
 from autograder.parsing.cells import Cell, handed_in_with, parsed, sources_of
 from autograder.parsing.excerpt import shown_code
 from autograder.parsing.slicing import Slice, forget, make_slice
@@ -57,9 +57,9 @@ def grade_notebook(
     sources: list[str] = []
     cells: list[Cell] = []
     slices: dict[str, Slice] = {}
-    version = ""
+    version, budget = "", SubmissionBudget()
     try:
-        with reading_budget():
+        with budget.reading():
             sources = sources_of(data, suffix, assignment.limits.code_kilobytes)
             cells = parsed(sources)
             slices = {e.id: slice_of(assignment, e, cells) for e in assignment.exercises if e.id not in skip}
@@ -75,12 +75,15 @@ def grade_notebook(
         if report.problem:
             report.exercises.append(_nothing_to_grade(exercise, plugin, report.problem))
         else:
-            result = _grade_exercise(assignment, exercise, plugin, cells, slices[exercise.id], report, host, charging)
+            result = _grade_exercise(
+                assignment, exercise, plugin, cells, slices[exercise.id], report, host, charging, budget
+            )
             report.exercises.append(result)
     if not report.problem:
         read_again(assignment, plugin, report, slices, sources, host, charging)
         for result in report.exercises:
-            hold_back(result, slices[result.id])
+            with contextlib.suppress(SubmissionError), budget.reading():  # else nothing is said of newer Pythons
+                hold_back(result, slices[result.id])
     if assignment.map is not None and assignment.map.id not in skip:
         if report.problem:
             _add_figure(assignment, report, not_possible(assignment.map, asked, report.problem))
@@ -120,6 +123,7 @@ def _grade_exercise(
     report: Report,
     host: Host,
     charging: Charging | None,
+    budget: SubmissionBudget,
 ) -> ExerciseResult:
     """The first reading: what the exercise leans on, and nothing else."""
     result = check_exercise(
@@ -132,7 +136,7 @@ def _grade_exercise(
     )
     others = frozenset(assignment.wanted) - set(exercise.names)
     if result.status != "passed":
-        with contextlib.suppress(SubmissionError), reading_budget():  # the verdict stands without it
+        with contextlib.suppress(SubmissionError), budget.reading():  # the verdict stands without it
             result.code = shown_code(piece, cells, others, {(c.cell, c.line) for c in result.checks if c.cell})
     return result
 

@@ -157,7 +157,7 @@ def _run_checks(
 ) -> list[CheckResult]:
     """The checks of an exercise; whatever happens, the student's process is ended."""
     try:
-        guarded = student.guard(bound.guarded)
+        guarded = student.told_less(bound.guarded)
         return plugin.run(exercise.id, student, seed, guarded=guarded, ours=bound.ours, needed=True)
     finally:
         student.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from autograder.runtime.errors import SubmissionError
 
 READ_SECONDS = 30.0  # of our own computing; a notebook of this assignment takes less than one
 READ_MEGABYTES = 2048  # on top of what the process has; a notebook of this assignment takes some tens
+_LEAST = 0.001  # where nothing is left: a limit all the same
 _AGAIN = "Keep what the exercises need and hand it in again."
 
 
@@ -44,6 +46,23 @@ def reading_budget(seconds: float | None = None, megabytes: int | None = None) -
         raise SubmissionError(f"{what} a head that refers to itself? {_AGAIN}") from error
     except RecursionError as error:
         raise SubmissionError(f"Something in this file is nested too deeply to be read. {_AGAIN}") from error
+
+
+class SubmissionBudget:
+    """Seconds of our own for all that is read of one submission, however often it is looked at."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._left = READ_SECONDS if seconds is None else seconds
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """As `reading_budget`, with what is left of the seconds."""
+        begun = time.process_time()
+        try:
+            with reading_budget(max(self._left, _LEAST)):
+                yield
+        finally:
+            self._left -= time.process_time() - begun
 
 
 @contextlib.contextmanager

@@ -81,8 +81,7 @@ def _bounded(parts: Iterable[Code], places: set[tuple[int, int]]) -> list[Code]:
             inside = [index for index in here if 0 <= index < len(lines)]
             start = max(0, min(inside, default=0) - lines_left // 2)
             lines = [*lines[start : start + lines_left], _CUT]
-        while lines and sum(map(len, lines)) + len(lines) > left:
-            lines = [*lines[: len(lines) * 3 // 4], _CUT] if len(lines) > 3 else []
+        lines = _fitting(lines, left)
         if not lines:
             break
         kept.append(Code(part.cell, part.line + start, "\n".join(lines)))
@@ -91,3 +90,13 @@ def _bounded(parts: Iterable[Code], places: set[tuple[int, int]]) -> list[Code]:
         if lines_left <= 0 or lines[-1] == _CUT:
             break
     return kept
+
+
+def _fitting(lines: list[str], characters: int) -> list[str]:
+    """Of some lines the first that fit, and a word where that is not all; [] where not even the first does."""
+    if sum(map(len, lines)) + len(lines) <= characters:
+        return lines
+    left, kept = characters - len(_CUT) - 1, 0
+    while kept < len(lines) and (left := left - len(lines[kept]) - 1) >= 0:
+        kept += 1
+    return [*lines[:kept], _CUT] if kept else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from autograder.checks.student import BaseStudent
@@ -89,6 +90,21 @@ class SandboxedStudent(BaseStudent):
     def guard(self, guarded: bool) -> bool:
         """Whether what the student reads has to be guarded, where that is known of the stand-ins of this run."""
         return guarded
+
+    def afresh(self) -> bool:
+        """End the worker: its scratch folders go with it, and the next has heard nothing."""
+        self.close()
+        return False
+
+    def is_own(self, cell: int, line: int) -> bool:
+        """Whether a place that an error names is in the code that was loaded: numbers may tell something else."""
+        texts = [(s.cell, s.line, s.source) for s in self._piece.statements]
+        texts += [(number, 1, source) for number, source in self._piece.whole_cells]
+        return any(own == cell and 0 <= line - first <= source.count("\n") for own, first, source in texts)
+
+    def told_less(self, guarded: bool) -> bool:
+        """Whether what the student reads of its messages has to be guarded."""
+        return self.guard(guarded)
 
     def close(self) -> None:
         """End the worker, if there is one."""
@@ -193,7 +209,7 @@ class SandboxedStudent(BaseStudent):
                 wire.send(line, {"id": number, **told}, found)
                 reply, out = wire.receive(line, meter.wait, most)
             meter.settle()
-            return _answered(reply, out, number, self._limits)
+            return _answered(reply, out, number, self._limits, self.is_own)
         except wire.WireTooLarge as error:
             self._end()
             whose = "your notebook" if message["op"] in ("load", "run") else "what your code gave"
@@ -243,7 +259,9 @@ def _stopped(what: str, clock: float, seconds: float) -> str:
     return f"Stopped after {clock:.0f} s: {what} had not finished. Does it wait for something (`input`, `sleep`)?"
 
 
-def _answered(reply: dict[str, Any], tensors: list[Any], number: str, limits: Limits) -> Any:
+def _answered(
+    reply: dict[str, Any], tensors: list[Any], number: str, limits: Limits, is_own: Callable[[int, int], bool]
+) -> Any:
     """The value of an answer that may be forged.
 
     Raises:
@@ -255,19 +273,19 @@ def _answered(reply: dict[str, Any], tensors: list[Any], number: str, limits: Li
     if _NUMBER_BYTES * sum(tensor.numel() for tensor in tensors) > limits.message_megabytes * 2**20:
         raise wire.WireError("an answer of too many numbers")
     if set(reply) == {"id", "error"} and isinstance(reply["error"], dict) and not tensors:
-        raise _student_error(reply["error"], limits)
+        raise _student_error(reply["error"], limits, is_own)
     if set(reply) != {"id", "value"}:
         raise wire.WireError("an answer that is not of the agreed form")
     return unpack(reply["value"], tensors)
 
 
-def _student_error(fields: dict[str, Any], limits: Limits) -> StudentError:
-    """Rebuild an error that a worker sent; every field may be forged."""
+def _student_error(fields: dict[str, Any], limits: Limits, is_own: Callable[[int, int], bool]) -> StudentError:
+    """Rebuild an error that a worker sent; every field may be forged, and a place that is none says nothing."""
     status = fields.get("status")
     place = fields.get("place")
     where = None
-    if isinstance(place, list) and len(place) == 3 and all(type(n) is int and 0 <= n < 10**6 for n in place[:2]):
-        where = Place(place[0], place[1], wire.shorten(place[2], 200))
+    if isinstance(place, list) and len(place) == 3 and all(type(n) is int for n in place[:2]):
+        where = Place(place[0], place[1], wire.shorten(place[2], 200)) if is_own(place[0], place[1]) else None
     status = status if isinstance(status, str) and status in _STATUSES else "error"
     return StudentError(
         status,

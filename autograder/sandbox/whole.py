@@ -26,7 +26,7 @@ class WholeNotebook:
 
     Args:
         assignment: Limits, given globals.
-        cells: Number and source of each code cell, as they stand in the file.
+        cells: Number and source of each code cell, as they stand in the file; kept under that name.
         host: The sandbox; no other worker may be in it.
 
     Attributes:
@@ -38,23 +38,25 @@ class WholeNotebook:
         cpu: CPU seconds that the worker has used when last looked at.
         guarded: Whether an exercise of it was guarded: what the notebook has started may have looked into its process,
             and whatever comes later is guarded, too.
+        asked: Whether an exercise of it has been asked: later ones share files with it, where it may have left a note
+            of what hidden checks ask.
     """
 
     def __init__(self, assignment: Assignment, cells: list[tuple[int, str]], host: Host) -> None:
-        self.assignment, self._cells, self.host = assignment, cells, host
+        self.assignment, self.cells, self.host = assignment, cells, host
         self.problems: list[str] = []
         self.runs = self.broke = 0
         self.spent = 0.0
         self.worker: Connection | None = None
         self.cpu = 0.0
-        self.guarded = False
+        self.guarded = self.asked = False
 
     def request(self) -> dict[str, Any]:
         """What `run_notebook` asks for."""
         limits = self.assignment.limits
         still = self.assignment.suites / "public" / "standing_still.py"
         return {
-            "cells": [list(cell) for cell in self._cells],
+            "cells": [list(cell) for cell in self.cells],
             "given": self.assignment.globals,
             "wanted": list(self.assignment.wanted),
             "still": still.read_text(encoding="utf-8") if still.is_file() else "",
@@ -96,8 +98,22 @@ class BranchedStudent(SandboxedStudent):
         self._whole.guarded = self._whole.guarded or guarded
         return self._whole.guarded
 
+    def told_less(self, guarded: bool) -> bool:
+        """See `SandboxedStudent.told_less`: not for the first exercise of a notebook."""
+        return self.guard(guarded) or self._whole.asked
+
+    def is_own(self, cell: int, line: int) -> bool:
+        """See `SandboxedStudent.is_own`: every cell was run."""
+        return any(number == cell and 0 < line <= source.count("\n") + 1 for number, source in self._whole.cells)
+
+    def afresh(self) -> bool:
+        """A process of its own again, but with the files that the last one left."""
+        self.close()
+        return True
+
     def close(self) -> None:
         """Let the exercise's process leave; where it does not, the worker ends."""
+        self._whole.asked = True
         if self._connection is None:
             self._leave_companion()
             return

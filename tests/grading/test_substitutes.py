@@ -16,8 +16,9 @@ from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
 from autograder.grading.engine import grade_notebook
-from autograder.grading.samples import solved
+from autograder.grading.samples import Sample, solved, write_sample
 from autograder.grading.substitutes import load_solution, stand_ins
+from autograder.intake.submissions import Submission
 from autograder.report.blank import blank_report
 from autograder.runtime.errors import KitError
 from autograder.sandbox.host import Host
@@ -72,7 +73,7 @@ def test_no_line_of_the_solution_is_sent(assignment):
     seen = 0
     for bound in every_stand_in(assignment):
         for sent in bound.sent:
-            assert set(sent) == {"names", "code"}
+            assert {"names", "code"} <= set(sent) <= {"names", "code", "own"}
             assert not statements(sent["code"]) & secret
             seen += 1
     assert seen > 50
@@ -98,7 +99,12 @@ def test_what_is_asked_for_is_earlier_and_a_function(assignment):
 def test_what_lost_points_is_canned_or_asked_of_the_solution(assignment):
     """A constructor is replaced where student code runs; losses and inference are the solution's, out of its reach."""
     exercise = assignment.exercise("7.1j")
-    ways = {lost: list(stand_ins(assignment, exercise, earlier(assignment, exercise, lost))) for lost in SETS}
+    ways = {
+        lost: [
+            way for way in stand_ins(assignment, exercise, earlier(assignment, exercise, lost)) if not way.where_stopped
+        ]
+        for lost in SETS
+    }
     assert [way.ours for way in ways[()]] == [frozenset()]
     assert [way.ours for way in ways[("7.1i-losses",)]] == [{"FCOS.forward"}, frozenset()]
     assert [way.ours for way in ways[("7.1i-inference",)]] == [{"FCOS.inference"}, frozenset()]
@@ -107,10 +113,53 @@ def test_what_lost_points_is_canned_or_asked_of_the_solution(assignment):
     assert ["DetectorBackboneWithFPN", "FCOSPredictionNetwork", "FCOS.__init__"] in names
 
 
+def test_what_earned_everything_stays_where_the_code_was_stopped(assignment):
+    """First the functions alone, then networks that are made as the student's classes make them; nothing that lost."""
+    exercise = assignment.exercise("7.1i-losses")
+
+    def ways(*lost: str) -> list[tuple[bool, bool]]:
+        found = [w for w in stand_ins(assignment, exercise, earlier(assignment, exercise, lost)) if w.where_stopped]
+        return [(way.asked is None, any(sent.get("own") for sent in way.sent)) for way in found]
+
+    assert ways() == [(True, False), (True, True)]
+    assert ways("7.1d") == ways("7.1f", "7.1d") == [(False, True)]
+    assert ways("7.1b") == ways("7.1c") == [(True, False)]
+    assert ways("7.1c", "7.1f") == []
+
+
+OPTIONS = {  # what a right notebook may add, and where the detector leans on it
+    "an option of the head": [
+        ("in_channels: int, stem_channels: List[int])", "in_channels: int, stem_channels: List[int], prior=0.01)"),
+        ("(num_classes, fpn_channels, stem_channels)", "(num_classes, fpn_channels, stem_channels, prior=0.02)"),
+    ],
+    "an option of the locations": [
+        ('    device: str = "cpu",\n) -> TensorDict:', '    device: str = "cpu",\n    part=0.5,\n) -> TensorDict:'),
+        ("dtype=images.dtype, device=images.device\n", "dtype=images.dtype, device=images.device, part=0.5\n"),
+    ],
+    "how many layers the head has": [
+        ("self._normalizer = 150", "self._normalizer = 150\n        assert len(self.pred_net.stem_cls) > 1"),
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", OPTIONS)
+def test_what_the_detector_finds_in_parts_of_its_own_costs_nothing(assignment, slots, tmp_path, what):
+    """Right code may give its networks and functions more than was asked for, and use it."""
+    sample = Sample("ada", what, changes=tuple(OPTIONS[what]))
+    path = write_sample(assignment, sample, tmp_path, assignment.release)
+    slot = slots.get()
+    try:
+        report = slot.grade(Submission("ada", "ada", path), 3)
+    finally:
+        slots.put(slot)
+    assert [(e.id, e.earned) for e in report.exercises if e.earned < e.max_points] == []
+
+
 def test_of_the_hidden_stand_ins_no_more_goes_than_is_bound(assignment):
     """For inference the constructor alone: its page is not guarded, and code tells there what it finds beside it."""
     exercise = assignment.exercise("7.1i-inference")
-    (first, _) = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
+    first, *_ = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
     assert not first.guarded
     (sent,) = [sent for sent in first.sent if sent["names"] == ["FCOS.__init__"]]
     tree = ast.parse(sent["code"])
@@ -119,7 +168,7 @@ def test_of_the_hidden_stand_ins_no_more_goes_than_is_bound(assignment):
         "__init__",
     }
     exercise = assignment.exercise("7.1j")
-    (first, _) = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
+    first, *_ = stand_ins(assignment, exercise, earlier(assignment, exercise, ("7.1i-losses",)))
     assert any("def _step" in sent["code"] for sent in first.sent)
 
 

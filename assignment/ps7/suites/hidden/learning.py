@@ -64,9 +64,10 @@ def with_weights_of(solution: Student, module: Handle) -> Handle:
     """The solution's detector with the weights of a student's, whatever the two networks are called there."""
     weights = module.parameters() | module.buffers()
     ours = solution.shallow(*NEW)
-    for name in [*ours.parameters(), *ours.buffers()]:
+    for name, own in (ours.parameters() | ours.buffers()).items():
         tail = "." + name.partition(".")[2]  # the name within its network
-        found = next((tensor for other, tensor in weights.items() if f".{other}".endswith(tail)), None)
+        alike = (t for other, t in weights.items() if f".{other}".endswith(tail) and t.shape == own.shape)
+        found = next(alike, None)
         if found is not None:
             ours.load({name: found})
     return ours
