@@ -16,7 +16,7 @@ from autograder.checks.compare import CheckFailed
 from autograder.checks.student import Handle, Student
 from autograder.runtime.errors import StudentError
 from suites.hidden.elsewhere import quietly, refuse
-from suites.hidden.nudges import Pairs, changes, pretended, seen, unseen, visible
+from suites.hidden.nudges import WAYS, Pairs, changes, most, one_of, pretended, seen, times, unseen, visible
 from suites.public.network_faults import features, layers, three
 from suites.public.test_7_1c import FEEDS
 
@@ -90,30 +90,33 @@ class Trial:
         """What a layer does."""
         weight = self._weights[name]
         try:
-            shown, hidden = (self._changed({name: to}) for to in self._two(weight))
+            shown = self._changed({name: seen(weight, self._pairs, self._rng)})
+            hidden = most(*(self._changed({name: unseen(weight, self._pairs, self._rng, k)}) for k in WAYS))
         finally:
             self._module.load({name: weight})
         shown = {key: much for key, much in visible(shown).items() if key in self._follow}
         return Layer(pretended(hidden, shown), {int(key[0]) for key in shown})
 
-    def _two(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return seen(weight, self._rng), unseen(weight, self._pairs, self._rng)
-
     def _changed(self, weights: Tensors) -> dict[str, float]:
         self._module.load(weights)
         return changes(self._before, self._predicted(self._maps))
 
-    def rows(self, cells: dict[str, tuple[int, int]], *, visibly: bool) -> dict[str, list[int]]:
-        """Rows of each prediction, by "kind/level", that change with a cell of each of some levels."""
+    def rows(self, cells: dict[str, tuple[int, int]], sign: float, *, visibly: bool) -> dict[str, list[int]]:
+        """Rows of each prediction, by "kind/level", that change with a cell of each of some levels.
+
+        Args:
+            cells: Row and column of a cell, by level.
+            sign: Which way, and how far, what no layer sees of a cell changes.
+            visibly: Whether what layers see of it changes, too.
+        """
         maps = {level: feature.clone() for level, feature in self._maps.items()}
         for level, (i, j) in cells.items():
+            first, second = self._deaf.among(_CHANNELS)
+            more = sign * times(self._rng) * (1 + torch.rand(len(first), generator=self._rng))
+            maps[level][0, first, i, j] += 2 * more
+            maps[level][0, second, i, j] -= more
             if visibly:
                 maps[level][0, :, i, j] += 1 + torch.rand(_CHANNELS, generator=self._rng)
-            else:
-                first, second = self._deaf.among(_CHANNELS)
-                less = 1 + torch.rand(len(first), generator=self._rng)
-                maps[level][0, first, i, j] += 2 * less
-                maps[level][0, second, i, j] -= less
         found = {}
         for key, after in self._predicted(maps).items():
             before = self._before[key]
@@ -193,10 +196,10 @@ def rows_follow_cells(_: Student, student: Student, rng: torch.Generator) -> Non
         sizes = {level: tuple(feature.shape[2:]) for level, feature in features(1).items() if level != "p5"}
         cells = {level: tuple(int(torch.randint(n, (), generator=rng)) for n in size) for level, size in sizes.items()}
         wanted = {level: [cells[level][0] * sizes[level][1] + cells[level][1]] for level in cells}
-        found = tried.rows(cells, visibly=True)  # type: ignore[arg-type]
-        hidden = tried.rows(cells, visibly=False)  # type: ignore[arg-type]
+        found = tried.rows(cells, one_of(rng), visibly=True)  # type: ignore[arg-type]
+        hidden = [tried.rows(cells, sign, visibly=False) for sign in WAYS]  # type: ignore[arg-type]
         for kind, level in itertools.product(range(3), cells):
-            if found[f"{kind}/{level}"] != wanted[level] or hidden[f"{kind}/{level}"]:
+            if found[f"{kind}/{level}"] != wanted[level] or any(rows[f"{kind}/{level}"] for rows in hidden):
                 raise refuse(_IDLE)
 
 

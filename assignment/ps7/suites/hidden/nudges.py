@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import torch
 
+WAYS = (1.0, -1.0, 9.0, -9.0)  # like the change in what is to show, and far beyond it
 _VISIBLE = 1e-3  # of the largest number: rounding is far below, a change of weights that shows far above
+_STEEP = 1e3  # a layer's result grows with its weight, and a product of several with a power of it
 _SMALL = 0.02  # of what a change that must show does: as large a change that must not, and does, is not below
 
 
@@ -42,19 +44,48 @@ class Pairs:
         return tensor
 
 
-def unseen(weight: torch.Tensor, read: Pairs, rng: torch.Generator) -> torch.Tensor:
-    """A weight `(C_out, C_in, k, k)` changed so that it gives the same for what it reads, in every pair of channels."""
+def unseen(weight: torch.Tensor, read: Pairs, rng: torch.Generator, sign: float) -> torch.Tensor:
+    """A weight `(C_out, C_in, k, k)` changed so that it gives the same for what it reads, in every pair of channels.
+
+    By how much nobody knows, and it is to be asked for in all of `WAYS`: no sum or mean of the weights tells what is to
+    show, and what hardly shows one way, since it rises steeply with them, shows another way.
+
+    Args:
+        weight: The weight.
+        read: Pairs of the channels that it reads.
+        rng: What the change is drawn from.
+        sign: Above 0 for up, below for down; by how much it is multiplied.
+    """
     first, second = read.among(weight.shape[1])
-    change = _size(weight) * (0.5 + torch.rand(weight[:, first].shape, generator=rng))
+    change = sign * times(rng) * _size(weight) * (0.5 + torch.rand(weight[:, first].shape, generator=rng))
     changed = weight.clone()
     changed[:, first] += 2 * change
     changed[:, second] -= change
     return changed
 
 
-def seen(weight: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A weight changed as much so that it gives something else: every number of it is another."""
-    return weight + _size(weight) * (0.5 + torch.rand(weight.shape, generator=rng))
+def seen(weight: torch.Tensor, read: Pairs, rng: torch.Generator) -> torch.Tensor:
+    """A weight changed like that, and by something that shows besides: every number of it is another."""
+    there = unseen(weight, read, rng, one_of(rng))
+    return there + _size(weight) * (0.5 + torch.rand(weight.shape, generator=rng))
+
+
+def times(rng: torch.Generator) -> float:
+    """From one to eight."""
+    return 1.0 + 7.0 * float(torch.rand((), generator=rng))
+
+
+def one_of(rng: torch.Generator) -> float:
+    """1 or -1."""
+    return 1.0 if float(torch.rand((), generator=rng)) < 0.5 else -1.0
+
+
+def most(*changed: dict[str, float]) -> dict[str, float]:
+    """The largest change of each tensor; NaN is larger than any."""
+    found = dict(changed[0])
+    for other in changed[1:]:
+        found = {name: amount if not amount <= found[name] else found[name] for name, amount in other.items()}
+    return found
 
 
 def changes(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -68,8 +99,8 @@ def changes(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def visible(changed: dict[str, float]) -> dict[str, float]:
-    """Those that are more than rounding; NaN is not."""
-    return {name: much for name, much in changed.items() if much > _VISIBLE}
+    """Those that are more than rounding, and no more than what a layer makes of a weight; NaN is neither."""
+    return {name: amount for name, amount in changed.items() if _VISIBLE < amount < _STEEP}
 
 
 def pretended(hidden: dict[str, float], shown: dict[str, float]) -> bool:

@@ -16,7 +16,7 @@ from autograder.checks.compare import CheckFailed, expect_levels, expect_shape
 from autograder.checks.student import Handle, Student
 from autograder.runtime.errors import StudentError
 from suites.hidden.elsewhere import quietly, refuse
-from suites.hidden.nudges import Pairs, changes, pretended, seen, unseen, visible
+from suites.hidden.nudges import WAYS, Pairs, changes, most, pretended, seen, unseen, visible
 from suites.hidden.our_backbone import our_backbone
 from suites.public.test_7_1b import CHANNELS, IN_CHANNELS, REACHES, STRIDES, made, pyramid_weights
 
@@ -117,15 +117,21 @@ class _Trial:
         """See what each convolution does."""
         shown = {name: self._shown(name) for name in self._read}
         least = {level: min((s[level] for s in shown.values() if level in s), default=0.0) for level in STRIDES}
-        cannot = {name: unseen(self._weights[name], pairs, self._rng) for name, pairs in self._read.items()}
         idle: set[str] = set()
-        if pretended(self._changed(cannot), {level: much for level, much in least.items() if much}):  # all at once
-            idle = {name for name in cannot if pretended(self._changed({name: cannot[name]}), shown[name])}
+        if pretended(self._hidden(*self._read), {level: much for level, much in least.items() if much}):  # all at once
+            idle = {name for name in self._read if pretended(self._hidden(name), shown[name])}
         idle = {name for name in idle if not self._slides(name)}
         return Runs({name: set(much) for name, much in shown.items()}, idle)
 
+    def _hidden(self, *names: str) -> dict[str, float]:
+        """By how much levels change at most where some weights change so that nothing can."""
+        ways = [
+            {name: unseen(self._weights[name], self._read[name], self._rng, sign) for name in names} for sign in WAYS
+        ]
+        return most(*map(self._changed, ways))
+
     def _shown(self, name: str) -> dict[str, float]:
-        much = visible(self._changed({name: seen(self._weights[name], self._rng)}))
+        much = visible(self._changed({name: seen(self._weights[name], self._read[name], self._rng)}))
         return {level: amount for level, amount in much.items() if level in self._follow}
 
     def _changed(self, weights: Tensors) -> dict[str, float]:
