@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import time
 import zipfile
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from autograder.course.assignment import Assignment
 from autograder.grading import engine
 from autograder.intake.found import found_in_zip
 from autograder.parsing import budget, cells
-from autograder.parsing.budget import memory_limit, reading_budget
+from autograder.parsing.budget import SubmissionBudget, memory_limit, reading_budget
 from autograder.parsing.cells import KNOWN_LENGTH, MAX_CELLS, MAX_STATEMENTS, all_cells, read_notebook
 from autograder.parsing.excerpt import MAX_CHARACTERS, shown_code
 from autograder.parsing.exported_script import without_odd_head
@@ -116,6 +117,23 @@ def test_the_stack_has_an_end_which_is_the_students():
     """What is nested more deeply than Python's stack is no error of ours."""
     with pytest.raises(SubmissionError, match="nested too deeply"), reading_budget():
         raise RecursionError
+
+
+def test_all_that_is_read_of_a_submission_has_one_end():
+    """However often it is looked at: what one look has used the next one lacks."""
+    budget = SubmissionBudget(seconds=0.3)
+
+    def burn(seconds: float) -> None:
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    with budget.reading():
+        burn(0.2)
+    with pytest.raises(SubmissionError, match="to find out what this notebook defines"), budget.reading():
+        burn(5.0)
+    with pytest.raises(SubmissionError), budget.reading():
+        burn(5.0)
 
 
 NAMES = "def FCOS(): return a0\n"

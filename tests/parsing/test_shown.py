@@ -81,6 +81,16 @@ def test_kept_code_is_bounded(source):
     assert 0 < sum(len(text) for _, _, text in shown(cells(source), "f")) <= MAX_CHARACTERS + 100
 
 
+@pytest.mark.parametrize("room", [0, 1, 399, 400, 401, 800, 1200, 1232, 1600])
+def test_what_hardly_fits_is_cut_and_comes_to_an_end(room):
+    """Long lines at the end of what a page holds: as many as fit."""
+    wide = "    x = '" + "y" * 380 + "'\n"
+    first = "def f(x):\n" + wide * ((MAX_CHARACTERS - room) // len(wide)) + "    return BIG\n"
+    pieces = shown(cells("BIG = (\n" + wide.replace("x = ", "") * 12 + ")\n" + first), "f")
+    assert pieces[0][2].startswith("def f(x)")
+    assert sum(len(text) + 1 for _, _, text in pieces) <= MAX_CHARACTERS
+
+
 def expected() -> torch.Tensor:
     """Four points."""
     return torch.tensor([[4.0, 4.0], [12.0, 4.0], [4.0, 12.0], [12.0, 12.0]])

@@ -426,3 +426,15 @@ def test_a_kind_that_does_not_exist_is_no_way_out_of_the_sandbox(assignment, kin
     """What is asked for wrongly is refused: it must not come to running the code without a sandbox."""
     with pytest.raises(ValueError, match="there is no sandbox"):
         Host(assignment, kind)
+
+
+@pytest.mark.parametrize(("line", "known"), [(3, True), (5, False), (3011, False)])
+def test_a_place_that_is_none_of_the_code_is_not_told(student, line, known):
+    """Code may run other code under its cell's name: the number of a line could tell whatever it likes."""
+    made = student(
+        "import sys\ndef f():\n    name = sys._getframe().f_code.co_filename\n"
+        f"    exec(compile('\\n' * ({line} - 1) + 'raise ValueError', name, 'exec'), {{}})"
+    )
+    error = failure(made)
+    assert (error.place.line if error.place else None) == (line if known else None)
+    assert (f"line {line}" in error.public_text) == known
