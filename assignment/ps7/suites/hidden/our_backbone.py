@@ -80,9 +80,11 @@ class OurBackbone:
             found: Tensors = self._ours(train)(images)
         return found
 
-    def first_gradient(self, images: torch.Tensor, of_maps: dict[str, torch.Tensor | None]) -> torch.Tensor | None:
-        """The gradient of the first weight in training mode, given those of the maps."""
-        ours = self._ours(train=True)
+    def first_gradient(
+        self, images: torch.Tensor, of_maps: dict[str, torch.Tensor | None], *, train: bool = True
+    ) -> torch.Tensor | None:
+        """The gradient of the first weight in training or in evaluation mode, given those of the maps."""
+        ours = self._ours(train)
         ours.zero_grad()
         maps = ours(images)
         torch.autograd.backward([maps[source] for source in of_maps], list(of_maps.values()))

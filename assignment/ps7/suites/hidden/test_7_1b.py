@@ -7,6 +7,7 @@ that is not used) are not charged here again.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
@@ -29,22 +30,24 @@ class Way:
     """How a pyramid is made.
 
     Attributes:
-        how: The way of enlarging, for `F.interpolate`.
+        how: The ways of enlarging, for `F.interpolate`: c5 to c4, and c4 to c3.
         after: Whether outputs are handed down, in place of sums.
         alone: Maps that nothing is added to, "c4" say.
         lost: Maps whose place the enlarged one takes.
         short: Maps of which the lateral part alone is handed down, not the sum.
         skipped: Maps that are not handed down: the one before them is, in their place.
         bare: Maps whose level leaves without its output convolution.
+        padding: What the output convolutions pad with, for `F.pad`.
     """
 
-    how: dict[str, object]
+    how: tuple[dict[str, object], dict[str, object]]
     after: bool = False
     alone: frozenset[str] = field(default_factory=frozenset)
     lost: frozenset[str] = field(default_factory=frozenset)
     short: frozenset[str] = field(default_factory=frozenset)
     skipped: frozenset[str] = field(default_factory=frozenset)
     bare: frozenset[str] = field(default_factory=frozenset)
+    padding: str = "constant"
 
 
 MODES: tuple[dict[str, object], ...] = (
@@ -52,7 +55,13 @@ MODES: tuple[dict[str, object], ...] = (
     {"mode": "bilinear", "align_corners": False},
     {"mode": "bilinear", "align_corners": True},
 )
-FAULTS: tuple[dict[str, frozenset[str]], ...] = (
+CUBIC: tuple[dict[str, object], ...] = (
+    {"mode": "bicubic", "align_corners": False},
+    {"mode": "bicubic", "align_corners": True},
+    {"mode": "bicubic", "align_corners": False, "antialias": True},
+)
+PADDINGS = ("replicate", "reflect", "circular")  # the text asks for the size alone
+FAULTS: tuple[dict[str, Any], ...] = (
     {},
     *({name: frozenset({source})} for name in ("alone", "lost") for source in ("c3", "c4")),
     *({name: frozenset({"c4"})} for name in ("short", "skipped")),
@@ -62,8 +71,20 @@ FAULTS: tuple[dict[str, frozenset[str]], ...] = (
 
 def ways() -> Iterator[Way]:
     """The right ones, the commonest first, then those with a fault that other checks are about."""
-    for fault, how, after in itertools.product(FAULTS, MODES, (False, True)):
-        yield Way(how, after, **fault)
+    yield from right_ways()
+    for fault, how, after in itertools.product(FAULTS[1:], MODES, (False, True)):
+        yield Way((how, how), after, **fault)
+
+
+def right_ways() -> Iterator[Way]:
+    """Sums or outputs handed down, in any way of enlarging for either step, padded with anything."""
+    for how, after in itertools.product(MODES, (False, True)):
+        yield Way((how, how), after)
+    for first, second, after in itertools.product((*MODES, *CUBIC), (*MODES, *CUBIC), (False, True)):
+        if first is not second or first in CUBIC:
+            yield Way((first, second), after)
+    for padding, how, after in itertools.product(PADDINGS, MODES, (False, True)):
+        yield Way((how, how), after, padding=padding)
 
 
 @pytest.mark.points(3)
@@ -125,7 +146,7 @@ def _way_of(student: Student, rng: torch.Generator, size: tuple[int, int]) -> Wa
         rights.append(usual_pyramid(maps, weights, way))
         if _close(got, rights[-1]):
             return way
-    rights = rights[: 2 * len(MODES)]
+    rights = rights[: len(list(right_ways()))]
     wrong = [level for level in STRIDES if not any(_close_on(got, right, level) for right in rights)]
     return ", ".join(wrong) or "The levels together"
 
@@ -153,9 +174,11 @@ def usual_pyramid(maps: dict[str, torch.Tensor], known: dict[str, torch.Tensor],
     for source in ("c5", "c4", "c3"):
         total = lateral = F.conv2d(maps[source], known[source])
         if coarser is not None and source not in way.alone:
-            enlarged = F.interpolate(coarser, size=total.shape[-2:], **way.how)  # type: ignore[arg-type]
+            how = way.how[source == "c3"]
+            enlarged = F.interpolate(coarser, size=total.shape[-2:], **how)  # type: ignore[arg-type]
             total = enlarged if source in way.lost else total + enlarged
-        out = total if source in way.bare else F.conv2d(total, known["output"], padding=1)
+        padded = F.pad(total, (1, 1, 1, 1), mode=way.padding)
+        out = total if source in way.bare else F.conv2d(padded, known["output"])
         levels[LEVEL_OF[source]] = out
         if source not in way.skipped:
             coarser = lateral if source in way.short else out if way.after else total

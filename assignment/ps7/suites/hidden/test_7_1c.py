@@ -63,14 +63,22 @@ def test_predictions_stay(student: Student, solution: Student, rng: torch.Genera
             expect_close(new[level], expect_tensor(old[level], what), name, rtol=1e-3, atol=1e-6)
 
 
+def _biases_of(parameters: dict[str, torch.Tensor], weights: list[str]) -> list[torch.Tensor | None]:
+    """The biases of a stem's convolutions: beside their weights, or in layers of the student's own by their order."""
+    stem = weights[0].partition(".")[0] if weights else ""
+    found = [p for name, p in parameters.items() if name.partition(".")[0] == stem and p.dim() == 1]
+    if [len(bias) for bias in found] == [len(parameters[name]) for name in weights]:
+        return list(found)
+    return [parameters.get(name.removesuffix("weight") + "bias") for name in weights]
+
+
 def expected(parameters: dict[str, torch.Tensor], feature: torch.Tensor) -> list[torch.Tensor]:
     """The three predictions for one level, by plain convolutions with the student's own weights."""
     hidden = {}
     for stem in ("stem_cls", "stem_box"):
         value = feature
         weights = [n for n, p in parameters.items() if n.startswith(f"{stem}.") and p.dim() == 4]
-        for name in weights:
-            bias = parameters.get(name.removesuffix("weight") + "bias")
+        for name, bias in zip(weights, _biases_of(parameters, weights), strict=True):
             value = F.relu(_convolved(value, parameters[name], bias, name))
         if stem == "stem_cls" and not weights:
             raise CheckFailed("stem_cls has no convolution.", public_text="stem_cls has no convolution.")
