@@ -1,6 +1,7 @@
 """An IPython shell that runs a notebook's cells as Colab does, where nobody watches and nothing can be installed.
 
-Real magics are real. What a grader cannot do (shell lines, installing, other languages) does nothing and is noted;
+Real magics are real. Of shell lines what they do to files is done (`shell_files.py`); what a grader cannot do (the rest
+of them, installing, other languages) does nothing and is noted;
 an unknown cell magic runs its body as Python. Tracebacks show the student's own cells and lines, whichever magic
 a line was run by.
 """
@@ -19,12 +20,14 @@ from IPython.utils.text import SList
 from traitlets.config import Config
 
 from autograder.runtime.absent import AbsentError
+from autograder.runtime.shell_files import run_shell
 
 # They install, show or start something that is not here, or wait for somebody.
 _IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "pylab", "gui", "tensorboard", "debug", "pdb"}
 _IDLE_LINES |= {"system", "sx", "notebook", "save", "history", "hist", "killbgscripts", "load", "edit", "man", "shell"}
 _IDLE_CELLS = {"bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "debug", "python2", "pypy", "shell"}
 _IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "bigquery", "sql", "R", "cuda"}
+_SHELLS = {"bash", "sh", "shell", "system", "sx"}
 _MOST_NOTES, _LONGEST_NOTE = 100, 120  # lines, characters
 _OWN_PROCESS = {"python", "python3"}  # IPython runs their body by itself: nothing of it is left in the notebook
 
@@ -112,7 +115,8 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
         """Run a cell magic; one that is not known runs its body, other languages do nothing."""
         if magic_name in _IDLE_CELLS:
-            return self._skip(f"%%{magic_name} {line}")
+            is_done = magic_name in _SHELLS and not run_shell(cell)
+            return None if is_done else self._skip(f"%%{magic_name} {line}")
         known = self.find_cell_magic(magic_name) is not None
         if not known:
             self._skip(f"%%{magic_name} {line}")
@@ -123,8 +127,9 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         return super().run_cell_magic(magic_name, line, cell)
 
     def system(self, cmd: str) -> None:
-        """A shell line: does nothing."""
-        self._skip(f"!{cmd}")
+        """A shell line: does what it does to files, and nothing else."""
+        if run_shell(self.var_expand(cmd, depth=1)):
+            self._skip(f"!{cmd}")
         self.user_ns["_exit_code"] = 0
 
     system_piped = system_raw = system

@@ -91,6 +91,7 @@ def launch(assignment: Assignment, descriptor: int) -> Launch:
         args += ["--ro-bind", str(PACKAGE / name), f"{KIT}/autograder/{name}"]
     for package in shipped(assignment):
         args += ["--ro-bind", str(package), f"{KIT}/{package.name}"]
+    args += ["--symlink", "/tmp", "/content"]  # where Colab's notebooks are, and write modules of their own
     args += ["--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]
     for name, value in environment(KIT, "/tmp").items():
         args += ["--setenv", name, value]

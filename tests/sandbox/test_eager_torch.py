@@ -103,3 +103,10 @@ def test_a_compiled_module_keeps_its_names(student, source):
     net.load({"head.layer.weight": torch.ones(2, 4), "head.layer.bias": torch.zeros(2)})
     assert torch.allclose(net(X)["y"], X.sum(dim=1, keepdim=True).expand(3, 2))
     assert torch.allclose(net.gradients(X)["head.layer.bias"], torch.tensor([3.0, 3.0]))
+
+
+def test_what_has_no_source_is_not_scripted(student):
+    """A network that stands in for a student's own has no text in the sandbox: it stays as it is."""
+    module = "class N(nn.Module):\\n    def forward(self, x):\\n        return 2 * x + 1"
+    source = f"made = {{}}\nexec('{module}', globals(), made)\ndef f(x):\n    return torch.jit.script(made['N']())(x)"
+    assert torch.equal(student(source, "f").call("f", X), 2 * X + 1)

@@ -2,7 +2,8 @@
 
 `torch.compile` gives back what it was given, whatever backend or mode it is asked for; a module so "compiled" has its
 parameters under the names that the student gave them. `torch.autocast` changes no precision: on the CPU, too, it would,
-and a right network would differ from the reference by more than a check allows.
+and a right network would differ from the reference by more than a check allows. `torch.jit.script` gives back what has
+no source: what stands in for a student's network has none here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def run_eagerly() -> None:
     for name in ("reset", "cudagraph_mark_step_begin", "set_stance"):
         if hasattr(torch.compiler, name):
             setattr(torch.compiler, name, _Nothing)
+    torch.jit.script = _scripted_where_it_can_be(torch.jit.script)
     _without_the_compiler(torch.utils.checkpoint.checkpoint)
     _full_precision(torch.amp.autocast_mode.autocast)
 
@@ -33,6 +35,17 @@ def _compile(model: Any = None, *_: Any, **__: Any) -> Any:
     if isinstance(model, torch.nn.Module):
         model.__dict__["_orig_mod"] = model  # where a compiled module keeps the one that it was made of
     return model
+
+
+def _scripted_where_it_can_be(script: Any) -> Any:
+    @functools.wraps(script)
+    def scripted(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return script(obj, *args, **kwargs)
+        except OSError:  # there is no source
+            return obj
+
+    return scripted
 
 
 def _compile_in_place(self: Any, *_: Any, **__: Any) -> None:

@@ -51,7 +51,7 @@ def _shared(theirs: Handle, ours: Handle, images: torch.Tensor) -> float:
     found = every = 0
     for image in images:
         (boxes, classes, _), (known, kinds, _) = (
-            expect_three(module(image[None], None, *THRESHOLDS)) for module in (theirs, ours)
+            expect_three(module(image[None], None, **THRESHOLDS)) for module in (theirs, ours)
         )
         every += len(known)
         if len(boxes) and len(known):
@@ -103,8 +103,7 @@ def _inferred(solution: Student, trained: Handle, theirs: Handle, image: torch.T
     maps = trained.call("backbone", image)
     shapes = {level: list(features.shape) for level, features in maps.items()}
     locations = solution.call("get_fpn_location_coords", shapes, trained.get("backbone.fpn_strides"))
-    thresholds = dict(zip(("test_score_thresh", "test_nms_thresh"), THRESHOLDS, strict=True))
-    return theirs.call("inference", image, locations, *trained.call("pred_net", maps), **thresholds)
+    return theirs.call("inference", image, locations, *trained.call("pred_net", maps), **THRESHOLDS)
 
 
 def detected_by_ours(

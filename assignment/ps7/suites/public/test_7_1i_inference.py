@@ -139,9 +139,9 @@ def test_forward_hands_on(student: Student, stored: dict[str, torch.Tensor]) -> 
     """In evaluation mode the detector itself gives the detections of an image, with the thresholds it was given."""
     module = student.new("FCOS", 4, 8, [8])
     module.eval()
-    module(striped_images(1, *SIZE), None, 0.5, 0.5)
+    module(striped_images(1, *SIZE), None, test_score_thresh=0.5, test_nms_thresh=0.5)
     for score, nms in ((0.5, 0.5), (0.7, 0.2)):
-        got = module(striped_images(1, 96, 160), None, score, nms)
+        got = module(striped_images(1, 96, 160), None, test_score_thresh=score, test_nms_thresh=nms)
         other = (0.7, 0.2) if score == 0.5 else (0.5, 0.5)
         right, wrong = (answer(stored, f"forward-{a}-{b}/right") for a, b in ((score, nms), other))
         last_pixel = torch.minimum(right[0], torch.tensor([159.0, 95.0, 159.0, 95.0])), *right[1:]

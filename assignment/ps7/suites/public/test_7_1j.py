@@ -20,7 +20,7 @@ PICTURES, SIZE = 3, 64
 FORTY = ((16, 0.003), (12, 0.003), (12, 0.003))
 ATTEMPTS = (FORTY, FORTY, (*FORTY, (60, 0.0015), (80, 0.001)))
 ENOUGH = 0.7
-THRESHOLDS = (0.2, 0.5)  # of the score, of NMS
+THRESHOLDS = {"test_score_thresh": 0.2, "test_nms_thresh": 0.5}
 
 
 @pytest.mark.points(10)
@@ -93,7 +93,7 @@ Detect = Callable[[torch.Tensor], object]  # one image `(1, 3, H, W)` -> boxes, 
 def learned_enough(module: Handle, images: torch.Tensor, boxes: torch.Tensor) -> Judged:
     """Whether a detector finds what is in the pictures; and objects found, objects there, detections claimed."""
     module.eval()
-    return finds_enough(lambda image: module(image, None, *THRESHOLDS), images, boxes)
+    return finds_enough(lambda image: module(image, None, **THRESHOLDS), images, boxes)
 
 
 def finds_enough(detect: Detect, images: torch.Tensor, boxes: torch.Tensor) -> Judged:
