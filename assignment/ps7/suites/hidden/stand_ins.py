@@ -17,7 +17,7 @@ STRIDES = {"p3": 8, "p4": 16, "p5": 32}
 class DetectorBackboneWithFPN(nn.Module):
     """Feature maps that halve from level to level."""
 
-    IDLE = ("backbone", "fpn_params")
+    IDLE = frozenset(["fpn_params", "backbone"])  # what is left to a class of the student's own
 
     def __init__(self, out_channels: int, *_: object, **__: object) -> None:
         nn.Module.__init__(self)
@@ -45,7 +45,7 @@ class DetectorBackboneWithFPN(nn.Module):
 class FCOSPredictionNetwork(nn.Module):
     """Predictions from one hidden layer that all three share."""
 
-    IDLE = ("stem_cls", "stem_box", "pred_cls", "pred_box", "pred_ctr")
+    IDLE = frozenset(["stem_box", "stem_cls", "pred_ctr", "pred_box", "pred_cls"])
 
     def __init__(self, num_classes: int, in_channels: int, stem_channels: list[int], *_: object, **__: object) -> None:
         nn.Module.__init__(self)
