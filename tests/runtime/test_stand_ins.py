@@ -190,3 +190,80 @@ def test_an_absent_name_is_bound_and_taken_away():
     assert space["helper"](1) == ("stand-in", 1, 2)
     unbind(undo)
     assert "helper" not in space
+
+
+MORE = """
+class Counting:
+    def parts(self):
+        return len(list(self.children()))
+
+class Net(Counting, nn.Module):
+    LEVELS = ("p3", "p4")
+
+    def __init__(self, width, *, extra=1, **options):
+        nn.Module.__init__(self)
+        self.wide, self.layer, self.options = width, nn.Linear(width, extra), options
+
+    @classmethod
+    def usual(cls, **options):
+        return cls(4, **options)
+
+    @property
+    def width(self):
+        return self.wide
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+OPTIONS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    IDLE = ("layer",)
+
+    def __init__(self, width, *_, **__):
+        nn.Module.__init__(self)
+        self.width, self.layer = width, nn.Identity()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x, *_, **__):
+        return self.weight.sum() + x
+"""
+
+
+def test_what_a_class_adds_stays_by_its_name():
+    """Constants, methods and bases that only add to it are where the notebook looks for them; objects are canned."""
+    own, stand_ins = _module(OWN, MORE), _module(OPTIONS)
+    mine, bases = own.Net, own.Net.__bases__
+    undo = bind(vars(own), stand_ins, ["Net"])
+    assert own.Net is mine and own.Net.LEVELS == ("p3", "p4")
+    made = own.Net.usual(extra=3)
+    assert isinstance(made, stand_ins.Net) and made.width == 4 and made.parts() == 1
+    assert isinstance(made.layer, nn.Identity) and made(torch.tensor(1.0), verbose=True).item() == 5.0
+    unbind(undo)
+    assert own.Net is mine and mine.__bases__ == bases and own.Net.usual().layer.out_features == 1
+
+
+def test_objects_of_the_student_s_own_making_do_what_the_stand_in_does():
+    """They have what their own constructor gives them, and what the stand-in's methods use; then all is as before."""
+    own, stand_ins = _module(OWN, MORE), _module(OPTIONS)
+    held = dict(vars(own.Net))
+    undo = bind(vars(own), stand_ins, ["Net"], own=True)
+    made = own.Net.usual(extra=3, colour="red")
+    assert made.options == {"colour": "red"} and made.layer.out_features == 3 and made.width == 4
+    assert sorted(name for name, _ in made.named_parameters()) == ["layer.bias", "layer.weight", "weight"]
+    assert made(torch.tensor(1.0)).item() == 5.0
+    unbind(undo)
+    assert dict(vars(own.Net)) == held and own.Net.usual()(torch.ones(4)).shape == (1,)
+
+
+def test_an_own_constructor_may_ask_for_its_arguments_by_other_means():
+    """What the stand-in needs is taken from them by name, wherever it stands, or else in its order."""
+    for head, arguments in (("self, *, config='c', width", {"width": 4}), ("self, wide, config='c'", {"wide": 4})):
+        text = f"class Net(nn.Module):\n    def __init__({head}):\n        super().__init__()\n"
+        own, stand_ins = _module(OWN, text), _module(OPTIONS)
+        undo = bind(vars(own), stand_ins, ["Net"], own=True)
+        made = own.Net(**arguments) if "width" in arguments else own.Net(4)
+        assert made(torch.tensor(1.0)).item() == 5.0
+        unbind(undo)
