@@ -158,6 +158,10 @@ class Preloader:
             return
         home = self._home
         members = home.members(*self._children)
+        if _has_ended(self._child):  # what it has started may keep its socket open, and has nobody left to answer for
+            for pid in set(members) - set(self._children):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
         with home.still() if len(members) > MANY else contextlib.nullcontext():
             members = home.members(*self._children)
             passed = over_limit(members, self._caps, home.scratch, self._beside, self._account, home.rights_to_look)
@@ -214,6 +218,14 @@ def _close_all_but(connection: int) -> None:
 def _make_home(kind: str, **arguments: Any) -> Home:
     kinds: dict[str, type[Home]] = {"alone": Alone, "apart": Apart, "open": Home}
     return kinds[kind](**arguments)
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a process is there no more but for its end, which is left for whoever asks how it was."""
+    try:
+        return bool(child) and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 def _end_of(child: int, *, patient: bool) -> tuple[str, int]:
