@@ -443,6 +443,7 @@ def test_a_place_that_is_none_of_the_code_is_not_told(student, line, known):
 def test_what_outlives_the_worker_holds_nothing_up(student):
     """A child of its own keeps the line open and never answers: the call is over when the worker is."""
     made = student(
-        "import os, time\ndef f():\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(9)\n    os._exit(3)"
+        "import os, time\ndef f():\n    if os.fork() == 0:\n"
+        "        os.setsid()\n        time.sleep(600)\n    os._exit(3)"
     )
     assert "ended by itself (exit 3)" in failure(made).message
