@@ -13,5 +13,7 @@ def test_what_is_written_into_a_copy_stays_there():
     one, other = Copies(stored), Copies(stored)
     one["a"] += 3
     assert one["a"].tolist() == [3, 3] and other["a"].tolist() == stored["a"].tolist() == [0, 0]
+    one["own"] = torch.ones(1)
+    del one["own"]
     assert dict(one).keys() == stored.keys() and len(one) == 2 and "b" in one and "c" not in one
     assert [name for name, tensor in other.items() if bool(tensor.any())] == ["b"]
