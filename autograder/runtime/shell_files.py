@@ -14,7 +14,6 @@ from pathlib import Path
 
 _HEREDOC = re.compile(r"\s*cat\b(?P<rest>.*)<<-?\s*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)(?P<more>.*)")
 _INTO = re.compile(r"\s*(?P<how>>>?)\s*(?P<path>[^\s<>|&;]+)\s*")
-_MOST = 100  # commands in a cell
 
 
 def run_shell(text: str) -> list[str]:
@@ -69,7 +68,7 @@ def _line(line: str) -> bool:
             return False
         else:
             commands[-1].append(word)
-    wanted = [command for command in commands if command][:_MOST]
+    wanted = [command for command in commands if command]
     return bool(wanted) and all(_command(command[0], command[1:]) for command in wanted)
 
 
