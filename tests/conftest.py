@@ -17,6 +17,7 @@ from autograder.course.assignment import Assignment, load_assignment
 from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
+from tests.support import as_found
 
 gc.disable()  # what imports make stays: until all tests are collected there is no garbage worth looking for
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads of torch's own would wait for one another
@@ -83,6 +84,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, line in report.user_properties:
             if name == "line":
                 terminalreporter.write_line(str(line))
+
+
+def _put_back() -> Iterator[None]:
+    """What is changed in the process is put back: other fixtures of the same scope begin after this one."""
+    before = as_found.as_found()
+    yield
+    assert as_found.not_put_back(before) == []
+
+
+_put_back_by_a_file = pytest.fixture(_put_back, scope="module", autouse=True)
+_put_back_by_a_test = pytest.fixture(_put_back, autouse=True)
 
 
 @pytest.fixture(autouse=True)

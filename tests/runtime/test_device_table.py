@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -150,10 +153,18 @@ def _within(device: torch.device) -> torch.Tensor:
         return torch.zeros(3)
 
 
+def torch_s_own() -> list[Any]:
+    """Torch's table of its functions. Its import would forbid this whole process to set torch's backends, and more."""
+    flags = patch.object(torch.backends, "disable_global_flags", lambda: None)
+    with flags, patch.object(sys, "path", [*sys.path]), patch.dict(os.environ):
+        from torch.testing._internal.common_methods_invocations import op_db
+
+    return list(op_db)
+
+
 def samples() -> Iterator[Sample]:
     """Torch's own samples of every function, a few of each, and ours."""
-    from torch.testing._internal.common_methods_invocations import op_db
-
+    op_db = torch_s_own()
     for op in op_db:
         dtype = torch.float32 if torch.float32 in op.dtypes else min(op.dtypes, key=str, default=torch.float32)
         seen: list[tuple[bool, ...]] = []

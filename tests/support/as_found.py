@@ -1,0 +1,34 @@
+"""What a test may change in its process and has to put back, so that no later test depends on who came before it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+
+# By what a reader calls it.
+SETTINGS: dict[str, Callable[[], object]] = {
+    "whether torch's backends may be set (torch.backends.flags_frozen)": torch.backends.flags_frozen,
+    "TF32 in convolutions": lambda: torch.backends.cudnn.allow_tf32,
+    "TF32 in matrix products": lambda: torch.backends.cuda.matmul.allow_tf32,
+    "torch's default dtype": torch.get_default_dtype,
+    "torch's default device": torch.get_default_device,
+    "torch's threads": torch.get_num_threads,
+    "whether torch records gradients": torch.is_grad_enabled,
+    "whether torch is deterministic": torch.are_deterministic_algorithms_enabled,
+    "the working folder": os.getcwd,
+    "sys.path": lambda: list(sys.path),
+    "the environment": lambda: {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+}
+
+
+def as_found() -> dict[str, object]:
+    """All of them, as they are now."""
+    return {name: read() for name, read in SETTINGS.items()}
+
+
+def not_put_back(before: dict[str, object]) -> list[str]:
+    """A line for each that is not what it was."""
+    return [f"{name}: {before[name]!r} before, {now!r} now" for name, now in as_found().items() if now != before[name]]
