@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import json
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -192,7 +192,7 @@ class _Answered(torch.autograd.Function):
 
 def _plain(value: Any, mode: PretendGpu | None) -> Any:
     """An argument as it is asked with: a device means what it does in the mode."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {
             key: _device(item, mode) if key == "device" and isinstance(item, str) else _plain(item, mode)
             for key, item in value.items()
@@ -213,7 +213,7 @@ def _replaced(value: Any, rest: Any) -> Any:
     """A value with the next of other tensors in the place of each of its own."""
     if isinstance(value, torch.Tensor):
         return next(rest)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _replaced(item, rest) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)([_replaced(item, rest) for item in value])

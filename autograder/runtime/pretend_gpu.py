@@ -15,7 +15,7 @@ changes its device is a copy, as it would be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -329,6 +329,6 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
             found.append(item)
         elif isinstance(item, (list, tuple)):
             rest += item[::-1]
-        elif isinstance(item, dict):
+        elif isinstance(item, Mapping):
             rest += list(item.values())[::-1]
     return found

@@ -1,14 +1,15 @@
 """The values that cross between a suite and a student's code, and how they are taken apart.
 
-Only None, bool, int, float, str, list, tuple, dict, tensors, arrays and tables (`plain_data.py`), and (towards the
-student) dtypes and devices cross. `pack` turns a value into a JSON tree and a flat list of plain tensors; `unpack`
-rebuilds it. Both sides of the wire use this module, and so does the unsandboxed student, so a value is the same thing
-everywhere. Objects of the student's classes never get through: what comes out is rebuilt from bytes.
+Only None, bool, int, float, str, list, tuple, dict, what is like a dict, tensors, arrays and tables (`plain_data.py`),
+and (towards the student) dtypes and devices cross. `pack` turns a value into a JSON tree and a flat list of plain
+tensors; `unpack` rebuilds it. Both sides of the wire use this module, and so does the unsandboxed student, so a value
+is the same thing everywhere. Objects of the student's classes never get through: what comes out is rebuilt from bytes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -172,6 +173,8 @@ class _Packer:
             return {"t": "tuple", "v": [self.tree(item, depth + 1) for item in tuple.__iter__(value)]}
         if isinstance(value, dict):
             return {"t": "dict", "v": [self._item(k, v, depth) for k, v in dict.items(value)]}
+        if isinstance(value, Mapping):
+            return {"t": "dict", "v": self._items(value, depth)}
         if isinstance(value, torch.dtype) and value in _NAMES:
             return {"t": "dtype", "v": _NAMES[value]}
         if isinstance(value, torch.device):
@@ -189,6 +192,16 @@ class _Packer:
         kind, parts = found
         tree = self.tree(parts, depth + 1)
         return tree if kind == "number" else {"t": kind, "v": tree}
+
+    def _items(self, mapping: Mapping[Any, Any], depth: int) -> list[list[Tree]]:
+        """Of a class that is like a dict, whose methods may be anybody's: one item at a time, so that it has an end."""
+        try:
+            return [self._item(key, mapping[key], depth) for key in mapping]
+        except ValueRefused:
+            raise
+        except Exception as error:
+            kind = type(mapping).__name__[:80]
+            raise ValueRefused(f"a `{kind}` that does not give its items ({type(error).__name__})") from error
 
     def _item(self, key: object, value: object, depth: int) -> list[Tree]:
         tree = self.tree(key, depth + 1)

@@ -8,6 +8,7 @@ of `OPERATIONS`; arguments and results are values (see `values.py`).
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -311,7 +312,7 @@ def _made_shallow(make: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
 def _all_tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         value = list(value.values())
     return [t for item in value for t in _all_tensors(item)] if isinstance(value, (list, tuple)) else []
 

@@ -1,7 +1,7 @@
 """A training loop for anything that takes a batch and gives a dictionary of losses."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -266,7 +266,7 @@ class _Run:
 
 def _require_losses(losses: object) -> None:
     """A dictionary of scalar tensors, or an error that says what came instead."""
-    if not (isinstance(losses, dict) and losses and all(map(_is_scalar, losses.values()))):
+    if not (isinstance(losses, Mapping) and losses and all(map(_is_scalar, losses.values()))):
         raise TypeError(
             'Expected the detector to return a dictionary of scalar losses, {"loss_cls": tensor(0.5), ...}, '
             f"got {_described(losses)}. In training mode, forward() has to return the losses, each summed up."
@@ -280,7 +280,7 @@ def _is_scalar(value: object) -> bool:
 
 def _described(losses: object) -> str:
     """What a detector returned, in a few words."""
-    if isinstance(losses, dict):
+    if isinstance(losses, Mapping):
         shapes = {k: tuple(v.shape) for k, v in losses.items() if isinstance(v, Tensor)}
         return f"a dictionary of {len(losses)} entries, tensors of shapes {shapes}"
     return f"a {type(losses).__name__}"

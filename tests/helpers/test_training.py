@@ -1,6 +1,7 @@
 """The training loop, with a detector that is a few numbers: what it does, prints, plots and refuses."""
 
 import re
+from collections import UserDict
 
 import pytest
 import torch
@@ -134,6 +135,12 @@ def test_a_detector_without_losses(figures, result, got):
     """What is not a dictionary of scalar losses is refused, and what came instead is named."""
     with pytest.raises(TypeError, match=rf"dictionary of scalar losses.*{got}.*forward"):
         train_detector(Broken(result), loader())
+
+
+def test_what_is_like_a_dictionary_will_do(figures):
+    """Losses may come in any mapping: nothing is asked of it that a dictionary alone can do."""
+    history = train_detector(Broken(lambda w: UserDict(loss_cls=w**2)), loader(), max_iters=3)
+    assert len(history) == 3
 
 
 def test_an_empty_loader(figures):

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import json
 import math
 
@@ -129,6 +130,48 @@ def test_subclasses_of_containers_become_plain():
     pair = collections.namedtuple("pair", "a b")
     arrived = copied(collections.OrderedDict(p3=pair(1, 2)))
     assert type(arrived) is dict and type(arrived["p3"]) is tuple and arrived == {"p3": (1, 2)}
+
+
+class _Answers(collections.abc.Mapping):
+    """What is like a dict, and gives the items that a function gives."""
+
+    def __init__(self, keys, get):
+        self._keys, self._get = keys, get
+
+    def __getitem__(self, key):
+        return self._get(key)
+
+    def __iter__(self):
+        return iter(self._keys())
+
+    def __len__(self):
+        return 2
+
+
+@pytest.mark.parametrize(
+    "value", [collections.UserDict(p3=1, p4=2), _Answers(lambda: ["p3", "p4"], {"p3": 1, "p4": 2}.get)]
+)
+def test_what_is_like_a_dict_arrives_as_one(value):
+    """Whoever asks it for its items gets what its class has for them."""
+    assert type(copied([value])[0]) is dict and copied([value]) == [{"p3": 1, "p4": 2}]
+
+
+def _stops(key):
+    raise KeyError(key)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (_Answers(lambda: ["p3"], _stops), "`_Answers` that does not give its items .KeyError"),
+        (_Answers(lambda: [("p3",)], lambda key: 1), "keys are not strings"),
+        (_Answers(lambda: itertools.count(), lambda key: 1), "more than 200000 parts"),
+    ],
+)
+def test_what_is_like_a_dict_and_is_none_is_refused(value, said):
+    """Its own error is told by its kind, its keys are held to what a dict's are, and one without end has one."""
+    with pytest.raises(ValueRefused, match=said):
+        pack(value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 # By what a reader calls it.
 SETTINGS: dict[str, Callable[[], object]] = {
-    "whether torch's backends may be set (torch.backends.flags_frozen)": torch.backends.flags_frozen,
+    "whether torch's backends are frozen": torch.backends.flags_frozen,
     "TF32 in convolutions": lambda: torch.backends.cudnn.allow_tf32,
     "TF32 in matrix products": lambda: torch.backends.cuda.matmul.allow_tf32,
     "torch's default dtype": torch.get_default_dtype,
@@ -19,16 +19,20 @@ SETTINGS: dict[str, Callable[[], object]] = {
     "whether torch records gradients": torch.is_grad_enabled,
     "whether torch is deterministic": torch.are_deterministic_algorithms_enabled,
     "the working folder": os.getcwd,
-    "sys.path": lambda: list(sys.path),
-    "the environment": lambda: {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
 }
+# What pytest and torch set when they come to it.
+THEIRS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
 
 
 def as_found() -> dict[str, object]:
-    """All of them, as they are now."""
-    return {name: read() for name, read in SETTINGS.items()}
+    """All of them as they are now, with a line for each variable of the environment and each entry of `sys.path`."""
+    found = {name: read() for name, read in SETTINGS.items()}
+    found |= {f"sys.path, {path}": True for path in sys.path}
+    return found | {f"${name}": value for name, value in os.environ.items() if name not in THEIRS}
 
 
 def not_put_back(before: dict[str, object]) -> list[str]:
     """A line for each that is not what it was."""
-    return [f"{name}: {before[name]!r} before, {now!r} now" for name, now in as_found().items() if now != before[name]]
+    now = as_found()
+    names = [name for name in before | now if before.get(name) != now.get(name)]
+    return [f"{name}: {before.get(name)!r} before, {now.get(name)!r} now" for name in names]

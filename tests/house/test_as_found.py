@@ -1,0 +1,37 @@
+"""What a test leaves changed in its process is found; each kind is changed here, and put back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.support.as_found import as_found, not_put_back
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda patch: patch.setenv("FCOSKIT_MADE_UP", "1"), "$FCOSKIT_MADE_UP: None before, '1' now"),
+        (lambda patch: patch.delenv("PATH"), "$PATH: "),
+        (lambda patch: patch.syspath_prepend("/made/up"), "sys.path, /made/up: None before, True now"),
+        (lambda patch: patch.chdir("/"), "the working folder: "),
+        (lambda patch: patch.setattr(torch.backends.cudnn, "allow_tf32", False), "TF32 in convolutions: True before"),
+    ],
+    ids=["variable", "variable gone", "path", "folder", "torch"],
+)
+def test_what_was_changed_is_told_and_no_more(change, said):
+    """One line for what a test changed, none before it and none after it was put back."""
+    before = as_found()
+    with pytest.MonkeyPatch.context() as patch:
+        change(patch)
+        (line,) = not_put_back(before)
+        assert line.startswith(said)
+    assert not_put_back(before) == []
+
+
+def test_what_torch_s_own_tests_do_at_their_import_is_told(monkeypatch):
+    """Torch's backends were frozen by the import of its tests, for all that came later in the same process."""
+    before = as_found()
+    monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", False)
+    assert not_put_back(before) == ["whether torch's backends are frozen: False before, True now"]
+    monkeypatch.undo()
