@@ -98,8 +98,11 @@ _put_back_by_a_test = pytest.fixture(_put_back, autouse=True)
 
 
 @pytest.fixture(autouse=True)
-def _no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test does not run in a notebook, whatever other tests of the same process have imported."""
+def _no_notebook(_put_back_by_a_test: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test does not run in a notebook, whatever other tests of the same process have imported.
+
+    It asks for the guard above, since what `monkeypatch` changes is put back before that looks.
+    """
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
 
 

@@ -24,7 +24,7 @@ from autograder.checks.copies import Copies
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import module_at
-from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, unfit
+from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, name_of, unfit
 from autograder.runtime.cpu_limit import cpu_limit
 
 _LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
@@ -193,6 +193,7 @@ class SuitePlugin:
         ours: frozenset[str] = frozenset(),
         only: str = "",
         needed: bool = False,
+        plainly: bool = False,
     ) -> list[CheckResult]:
         """Run the checks of one exercise.
 
@@ -204,12 +205,13 @@ class SuitePlugin:
             ours: Methods that checks are to ask the solution for.
             only: Name of a check; the others are left out.
             needed: Leave out the checks that are worth nothing where all others pass: they are there to explain.
+            plainly: Call the checks without pytest's report on each, which takes longer than most of them.
         """
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
         results: list[CheckResult] = []
         left = self._seconds
         self.heard, self._made = {}, {}
-        asked = [item for item in self._items.get(exercise, []) if only in ("", blank(item).name)]
+        asked = [item for item in self._items.get(exercise, []) if only in ("", name_of(item))]
         todo, explaining = list(asked), list[pytest.Item]()
         if needed:
             explaining = [item for item in asked if not blank(item).points]
@@ -227,7 +229,10 @@ class SuitePlugin:
             self._listen(self._outcome.name)
             started, used = time.perf_counter(), time.process_time()
             self._left = left
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=next(iter(todo or explaining), None))
+            if plainly:
+                self._call(item)
+            else:
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=next(iter(todo or explaining), None))
             self._left = None
             left = left and max(left - (time.process_time() - used), _LEAST)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):
@@ -240,7 +245,7 @@ class SuitePlugin:
         self._outcome = self.student = None
         if isinstance(known := self._solutions.get(exercise), LocalStudent):
             known.let_go()
-        order = {blank(item).name: place for place, item in enumerate(asked)}
+        order = {name_of(item): place for place, item in enumerate(asked)}
         return sorted(results, key=lambda result: order[result.name])
 
     def _forget_what_was_asked(self, results: list[CheckResult]) -> None:
@@ -273,6 +278,10 @@ class SuitePlugin:
             return make()
         finally:
             self._numbers.set_state(here)
+
+    def numbers_made(self) -> frozenset[tuple[str, str, bytes]]:
+        """From which random numbers on the last `run` made what its checks share: with the seed, all that it drew."""
+        return frozenset((key, name, state.numpy().tobytes()) for key, (name, state) in self._made.items())
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -310,7 +319,7 @@ class SuitePlugin:
             heard: Takes what the code answers, and may end the check by `EndedEarly`: then it has no status.
             alone: What it shares with other checks is made from its own numbers: for another seed than that of `run`.
         """
-        item = next(item for item in self._items[exercise] if blank(item).name == name)
+        item = next(item for item in self._items[exercise] if name_of(item) == name)
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
         self._outcome = blank(item)
         student.heard, student.making = heard, None if alone else functools.partial(self._same_numbers, name)
@@ -320,7 +329,7 @@ class SuitePlugin:
         return outcome
 
     def _call(self, item: pytest.Item) -> None:
-        """Run a check without pytest's report on it, which takes longer than most checks: it runs once for each fault.
+        """Run a check without pytest's report on it.
 
         A check that asks for fixtures of its suite's own is pytest's, as ever.
         """
@@ -341,11 +350,13 @@ class SuitePlugin:
         assert self._outcome is not None
         try:
             wanted = inspect.signature(item.obj).parameters
-            item.obj(**{name: parameters[name] if name in parameters else known[name]() for name in wanted})
+            with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+                item.obj(**{name: parameters[name] if name in parameters else known[name]() for name in wanted})
         except EndedEarly:
             return
         except BaseException as error:
-            judge(self._outcome, error)
+            self._error = error
+            judge(self._outcome, error, self._guarded)
         else:
             self._outcome.status, self._outcome.message = "passed", ""
 
@@ -354,7 +365,7 @@ class SuitePlugin:
     ) -> tuple[list[CheckResult], dict[str, list[Heard]]]:
         """The same for all checks of an exercise; nothing that `run` has left is lost."""
         before = self.heard, self._made
-        outcomes, heard = self.run(exercise, student, seed), self.heard
+        outcomes, heard = self.run(exercise, student, seed, plainly=True), self.heard
         student.heard = student.making = None
         self.heard, self._made = before
         return outcomes, heard
@@ -362,4 +373,4 @@ class SuitePlugin:
     def secret(self, exercise: str) -> set[str]:
         """Names of the checks of an exercise whose inputs nobody can know: hidden ones that draw random numbers."""
         items = self._items.get(exercise, [])
-        return {blank(i).name for i in items if not is_public(i) and "rng" in getattr(i, "fixturenames", ())}
+        return {name_of(i) for i in items if not is_public(i) and "rng" in getattr(i, "fixturenames", ())}

@@ -126,13 +126,18 @@ def blank(item: pytest.Item) -> CheckResult:
         sentence = f"{sentence.removesuffix('.')} (`{case}`)."
     return CheckResult(
         exercise=exercise_of(item),
-        name=item.name.removeprefix("test_"),
+        name=name_of(item),
         sentence=sentence,
         points=float(points.args[0]) if points else 0.0,
         status="",
         public=public,
         message=str(hint.args[0]) if hint and not public else "",
     )
+
+
+def name_of(item: pytest.Item) -> str:
+    """What a check is called in results: without pytest's `test_`."""
+    return item.name.removeprefix("test_")
 
 
 def exercise_of(item: Any) -> str:

@@ -15,6 +15,7 @@ of it is done in the grading process, with answers that student code gave before
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from autograder.checks.result import CheckResult, ExerciseResult
@@ -26,7 +27,9 @@ from autograder.grading.faults import FaultBook, KnownFault
 
 _MOST = 2  # faults at once
 _MEASURED = re.compile(r"(?<![\w.])-?\d+(\.\d+)?(?! x )")  # a number of its own: neither of "p3" nor of "1 x 1"
+_KEPT = 8  # faults whose answers to all checks are kept for the next submission with the same seed
 Answers = dict[str, list[Heard]]
+_Run = tuple[dict[str, CheckResult], Answers]
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class _Case:
     heard: Answers
     secret: set[str]
     random: bool  # whether it makes modules of its own, whose weights start at random: public checks differ each time
-    runs: dict[KnownFault, tuple[dict[str, CheckResult], Answers]] = field(default_factory=dict)
+    made: object  # with the seed, all that decides about the random numbers of its checks
+    runs: dict[KnownFault, _Run] = field(default_factory=dict)
 
     def is_fixed(self, name: str) -> bool:
         """Whether a check asks everybody for the same."""
@@ -78,10 +82,12 @@ class Charging:
 
     def __init__(self, book: FaultBook, plugin: SuitePlugin) -> None:
         self._book, self._plugin = book, plugin
-        # Of checks whose inputs are the same for everybody: how faults begin to answer, since most differ at once, and
-        # what comes of them.
-        self._begins: dict[tuple[str, str, KnownFault], list[Heard]] = {}
+        # How faults begin to answer a check, since most differ at once, with the status where it came to its end. What
+        # everybody is asked alike has the seed None; the rest is forgotten with its seed.
+        self._begins: dict[tuple[int | None, object, str, str, KnownFault], tuple[list[Heard], str]] = {}
         self._outcomes: dict[tuple[str, str, KnownFault], CheckResult | None] = {}
+        self._runs: OrderedDict[tuple[str, KnownFault], _Run] = OrderedDict()
+        self._seed: int | None = None
 
     def charge(self, result: ExerciseResult, heard: Answers, seed: int) -> None:
         """Note for each failing check of an exercise the faults that explain it, and what each would cost by default.
@@ -94,9 +100,11 @@ class Charging:
         failing = {c.name: c for c in result.checks if c.status == "failed" and heard.get(c.name)}
         if not failing or result.status == "grader_error":
             return
+        self._forget_but_for(seed)
         made = any(operation == "new" for answers in heard.values() for operation, _ in answers)
         random = made and not self._book.assignment.exercise(result.id).canned
-        case = _Case(result.id, seed, failing, heard, self._plugin.secret(result.id), random)
+        secret, drawn = self._plugin.secret(result.id), self._plugin.numbers_made()
+        case = _Case(result.id, seed, failing, heard, secret, random, drawn)
         found = self._found(case)
         unexplained = {c.name for c in result.checks if c.status != "passed"} - _explained(found)
         for match in found if not unexplained else [m for m in found if m.secret]:
@@ -107,6 +115,13 @@ class Charging:
             _name(failing, match)
         if not any(check.diagnosis for check in failing.values()):
             self._name_by_words(case)
+
+    def _forget_but_for(self, seed: int) -> None:
+        """Let what was drawn from another seed go."""
+        if seed != self._seed:
+            self._begins = {key: known for key, known in self._begins.items() if key[0] is None}
+            self._runs.clear()
+            self._seed = seed
 
     def _name_by_words(self, case: _Case) -> None:
         """Name a fault that says of one check just what the student's code does, but do not charge it for that.
@@ -186,16 +201,20 @@ class Charging:
         if fault in case.runs:
             outcomes, answers = case.runs[fault]
             return outcomes[name].status == "failed" and answered_alike(got, answers[name])
-        key = (case.exercise, name, fault)
-        if key in self._begins and not begins_alike(got, self._begins[key]):
-            return False
+        drawn = (None, None) if case.is_fixed(name) else (case.seed, case.made)
+        key = (*drawn, case.exercise, name, fault)
+        if key in self._begins:
+            known, status = self._begins[key]
+            if not begins_alike(got, known):
+                return False
+            if status:
+                return status == "failed" and answered_alike(got, known)
         trial = Trial(got)
         outcome = self._once(case, fault, name, trial)
         if outcome is None:
             return False
-        if case.is_fixed(name):
-            self._begins[key] = list(trial)
-        return not trial.differs and outcome.status == "failed" and answered_alike(got, trial)
+        self._begins[key] = list(trial), outcome.status
+        return outcome.status == "failed" and answered_alike(got, trial)
 
     def _outcome(self, case: _Case, fault: KnownFault, name: str) -> CheckResult | None:
         """What one check, run to its end, comes to with a fault."""
@@ -253,14 +272,20 @@ class Charging:
         student.let_go()
         return not answered_alike(other, case.runs[fault][1][name])
 
-    def _run(self, case: _Case, fault: KnownFault) -> tuple[dict[str, CheckResult], Answers] | None:
+    def _run(self, case: _Case, fault: KnownFault) -> _Run | None:
         if fault not in case.runs:
-            student = self._book.student(case.exercise, fault)
-            if student is None:
-                return None
-            outcomes, answers = self._plugin.all_again(case.exercise, student, case.seed)
-            student.let_go()
-            case.runs[fault] = {outcome.name: outcome for outcome in outcomes}, answers
+            key = case.exercise, fault
+            if key not in self._runs:
+                student = self._book.student(case.exercise, fault)
+                if student is None:
+                    return None
+                outcomes, answers = self._plugin.all_again(case.exercise, student, case.seed)
+                student.let_go()
+                self._runs[key] = {outcome.name: outcome for outcome in outcomes}, answers
+            self._runs.move_to_end(key)
+            case.runs[fault] = self._runs[key]
+            while len(self._runs) > _KEPT:
+                self._runs.popitem(last=False)
         return case.runs[fault]
 
     def _dearest(self, case: _Case, match: Match) -> dict[str, float]:

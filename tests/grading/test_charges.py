@@ -77,6 +77,34 @@ def _results():
     return found
 
 
+def test_what_is_kept_of_other_submissions_changes_nothing():
+    """One that has charged many submissions, of one seed and of another, comes to what one that has met none does."""
+    assignment, threads = load_assignment("ps7", ROOT), torch.get_num_threads()
+    torch.set_num_threads(1)
+    exercise, told = assignment.exercise("7.1d"), {}
+
+    def charged(charging, plugin, changes, seed):
+        with contextlib.redirect_stdout(io.StringIO()):
+            checks = plugin.run(exercise.id, load_solution(assignment, exercise, changes=changes), seed)
+        result = ExerciseResult(exercise.id, exercise.title, exercise.points, checks)
+        charging.charge(result, plugin.heard, seed)
+        return [(check.name, check.status, check.faults, check.diagnosis) for check in result.checks], result.dearest
+
+    def serve(plugin):
+        book = FaultBook(assignment)
+        old = Charging(book, plugin)
+        for seed in (3, 3, 4, 3):
+            for name, changes in CASES.items():
+                known, new = charged(old, plugin, changes, seed), charged(Charging(book, plugin), plugin, changes, seed)
+                told.setdefault(name, []).append((known, new))
+
+    plugin = SuitePlugin(assignment.reference, serve, lambda _: load_solution(assignment, exercise), listen=True)
+    collect([assignment.suites / part / "test_7_1d.py" for part in ("public", "hidden")], plugin)
+    torch.set_num_threads(threads)
+    assert [name for name, pairs in told.items() if any(known != new for known, new in pairs)] == []
+    assert told["swapped"][0][0][1] and told["two at once"][3][0][1]
+
+
 def worth(result):
     """Points of the checks that did not pass."""
     return sum(check.lost for check in result.checks)
