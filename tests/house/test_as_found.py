@@ -12,7 +12,7 @@ from tests.support.as_found import as_found, not_put_back
     ("change", "said"),
     [
         (lambda patch: patch.setenv("FCOSKIT_MADE_UP", "1"), "$FCOSKIT_MADE_UP: None before, '1' now"),
-        (lambda patch: patch.delenv("PATH"), "$PATH: "),
+        (lambda patch: patch.delenv("HOME"), "$HOME: "),
         (lambda patch: patch.syspath_prepend("/made/up"), "sys.path, /made/up: None before, True now"),
         (lambda patch: patch.chdir("/"), "the working folder: "),
         (lambda patch: patch.setattr(torch.backends.cudnn, "allow_tf32", False), "TF32 in convolutions: True before"),

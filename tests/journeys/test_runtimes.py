@@ -175,8 +175,7 @@ def run(machine: Machine, notebook: Any, colab: bool, kept: Path) -> Ran:
     for cell in notebook.cells:
         cell.metadata["tags"] = ["raises-exception"]  # and the next one is run all the same, as a student would
     with pytest.MonkeyPatch.context() as monkeypatch:
-        # Whoever starts a kernel gets the folder of its Python into `PATH`.
-        for name, value in {"PATH": os.environ["PATH"], **machine.environment}.items():
+        for name, value in machine.environment.items():
             monkeypatch.setenv(name, value)
         execute_notebook(notebook, machine.folder, timeout=600)
     (made,) = machine.folder.glob("*.zip")

@@ -20,8 +20,8 @@ SETTINGS: dict[str, Callable[[], object]] = {
     "whether torch is deterministic": torch.are_deterministic_algorithms_enabled,
     "the working folder": os.getcwd,
 }
-# What pytest and torch set when they come to it.
-THEIRS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
+# What pytest, torch, and Jupyter, where it starts a kernel, set when they come to it.
+THEIRS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PATH"}
 
 
 def as_found() -> dict[str, object]:
