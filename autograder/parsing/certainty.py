@@ -10,12 +10,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from autograder.parsing.cells import Cell
-from autograder.parsing.inert import CALLS, ODD, keeps_something, shown
+from autograder.parsing.inert import CALLS, ODD, shown
 from autograder.parsing.installed import installed, named_packages
-from autograder.parsing.links import Links
+from autograder.parsing.leaning import Cut, alike_is_changeable, leads_to, normal, remembers
 from autograder.parsing.magics import name_of
 from autograder.parsing.newer_python import lacking
 from autograder.parsing.statements import STAR, Statement, statements_of
@@ -54,36 +53,9 @@ _QUIET_PACKAGES = {"matplotlib", "pylab", "seaborn", "warnings", "pandas", "PIL"
 _WORD = re.compile(r"\b[^\W\d]\w*")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A slice as it was cut, and what it was cut from.
-
-    Attributes:
-        cells: The notebook.
-        notebook: Its statements and their connections.
-        kept: Indices of the statements in the slice.
-        names: Every name that the wanted ones lean on.
-        wanted: The names asked for.
-        lost: Names among them that only statements bind which are not run.
-        absent: Wanted names that nothing in the slice binds.
-        given: Names that the loader binds itself.
-        released: From `texts_of`, of the released notebook.
-    """
-
-    cells: tuple[Cell, ...]
-    notebook: Links
-    kept: frozenset[int]
-    names: frozenset[str]
-    wanted: tuple[str, ...]
-    lost: tuple[str, ...]
-    absent: tuple[str, ...]
-    given: frozenset[str]
-    released: frozenset[str]
-
-
 def texts_of(cells: Iterable[Cell]) -> frozenset[str]:
     """The statements of a notebook as texts, to know them by in another one."""
-    return frozenset(_normal(statement.source) for cell in cells for statement in statements_of(cell))
+    return frozenset(normal(statement.source) for cell in cells for statement in statements_of(cell))
 
 
 def doubt_of(cut: Cut) -> str:
@@ -106,10 +78,11 @@ def _doubts(cut: Cut) -> Iterator[str]:
         yield f"nothing that grading runs defines `{name}`"
     yield from _of_unread_cells(cut)
     yield from _of_deleted_names(cut)
-    for index in own:
-        statement = cut.notebook.statements[index]
-        if why := _why(cut, index, statement):
-            yield f"code cell {statement.cell} {why}"
+    for reason in (_why, _why_by_own_code):
+        for index in own:
+            statement = cut.notebook.statements[index]
+            if why := reason(cut, index, statement):
+                yield f"code cell {statement.cell} {why}"
 
 
 def _own(cut: Cut) -> list[int]:
@@ -117,13 +90,9 @@ def _own(cut: Cut) -> list[int]:
     key = ("own", cut.released)
     if key not in cut.notebook.told:
         statements = enumerate(cut.notebook.statements)
-        cut.notebook.told[key] = [i for i, s in statements if _normal(s.source) not in cut.released]
+        cut.notebook.told[key] = [i for i, s in statements if normal(s.source) not in cut.released]
     own: list[int] = cut.notebook.told[key]
     return own
-
-
-def _normal(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip().split("\n"))
 
 
 def _of_the_notebook(cut: Cut, own: list[int]) -> Iterator[str]:
@@ -246,50 +215,13 @@ def _why(cut: Cut, index: int, statement: Statement) -> str:
         return "has a star import, which grading left out"
     if statement.package:
         return ""
-    same = cut.notebook.same
     odd = {name for name in statement.reaches if name.startswith(ODD) and name[1:] not in cut.notebook.imported}
-    near = odd | {n for n in statement.reaches if any(_changeable(cut, other) for other in same.get(n, {n}))}
-    near |= {n for n in statement.reaches if n.startswith(CALLS) and _remembers(cut, n.removeprefix(CALLS))}
+    near = odd | {name for name in statement.reaches if alike_is_changeable(cut, name)}
+    near |= {name for name in statement.reaches if name.startswith(CALLS) and remembers(cut, name.removeprefix(CALLS))}
     return shown(statement.source, near) if near else ""
 
 
-def _remembers(cut: Cut, name: str) -> bool:
-    """Whether calling something may change what the wanted names find: it keeps what they lean on, or leads there."""
-    for index in cut.notebook.providers.get(name, []):
-        statement = cut.notebook.statements[index]
-        if name not in statement.binds or statement.package or _normal(statement.source) in cut.released:
-            continue
-        if statement.defines:
-            leads = not statement.is_class and any(_changeable(cut, other) for other in statement.later)
-            if name in cut.names and (leads or _keeps(cut, index)):
-                return True
-        elif index in cut.kept or any(_leads_there(cut, other) for other in statement.now):
-            return True
-    return False
-
-
-def _leads_there(cut: Cut, name: str) -> bool:
-    """Whether what is made with the help of a name may lead to what the wanted ones lean on; a class makes objects."""
-    binders = [i for i in cut.notebook.providers.get(name, []) if name in cut.notebook.statements[i].binds]
-    if binders and all(cut.notebook.statements[index].is_class for index in binders):
-        return name in cut.names and any(_keeps(cut, index) for index in binders)
-    return _changeable(cut, name)
-
-
-def _keeps(cut: Cut, index: int) -> bool:
-    key = ("keeps", index)
-    if key not in cut.notebook.told:
-        cut.notebook.told[key] = keeps_something(cut.notebook.statements[index].source)
-    return bool(cut.notebook.told[key])
-
-
-def _changeable(cut: Cut, name: str) -> bool:
-    """Whether the wanted names lean on an object that can be changed: no number, text, function or library."""
-    if name not in cut.names or name in cut.notebook.imported or name in cut.given:
-        return False
-    binders = [cut.notebook.statements[i] for i in cut.notebook.providers.get(name, [])]
-    return not all(
-        (s.defines and not s.is_class) or s.constant or _normal(s.source) in cut.released
-        for s in binders
-        if name in s.binds
-    )
+def _why_by_own_code(cut: Cut, index: int, statement: Statement) -> str:
+    """The same of what is done without a word of it: by an operator, a loop, a `print`."""
+    name = "" if index in cut.kept or statement.package else leads_to(cut, statement)
+    return f"has a statement that leads to `{name}`, which grading did not run" if name else ""

@@ -107,7 +107,7 @@ def patched(node: ast.AST) -> set[str]:
         elif isinstance(part, ast.Call):
             found |= _given_and_changed(part)
     if not isinstance(node, _DEFINITIONS):
-        found |= _through_loops(node, found)
+        found |= through_loops(node, found)
     return found - {""}
 
 
@@ -155,7 +155,7 @@ def _mutated_by(call: ast.Call) -> set[tuple[str, str]]:
     return {(root, root)} if is_made_to or name.startswith(("merge_from_", "set_", "add_", "register_")) else set()
 
 
-def _through_loops(node: ast.AST, found: set[str]) -> set[str]:
+def through_loops(node: ast.AST, found: set[str]) -> set[str]:
     """What a loop's or a `with`'s own variable stands for: `for layer in LAYERS: layer.bias = None` changes LAYERS."""
     more: set[str] = set()
     for part in running(node):
@@ -189,7 +189,7 @@ def touched(node: ast.AST) -> frozenset[tuple[str, str]]:
     for part in running(node):
         if isinstance(part, ast.Call):
             found |= _mutated_by(part)
-    loops = _through_loops(node, {name for _, name in found})
+    loops = through_loops(node, {name for _, name in found})
     return frozenset(found | {("", name) for name in loops})
 
 
@@ -251,19 +251,20 @@ def aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
         return
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     bound = sorted({name for target in targets for name in names_bound(target)})
-    others = _same_as(node.value) | (set(bound) if len(targets) > 1 else set())  # A = B = []
+    others = same_as(node.value) | (set(bound) if len(targets) > 1 else set())  # A = B = []
     yield from ((name, other) for name in bound for other in sorted(others) if other != name)
 
 
-def _same_as(value: ast.expr) -> set[str]:
+def same_as(value: ast.expr) -> set[str]:
+    """Names whose object, or a part or a view of it, an expression gives."""
     if isinstance(value, ast.Name):
         return {value.id}
     if isinstance(value, (ast.Attribute, ast.Subscript)):
-        return _same_as(value.value)
+        return same_as(value.value)
     if isinstance(value, ast.Call):
         is_view = isinstance(value.func, ast.Attribute) and value.func.attr in _VIEWS
-        return _same_as(value.func) if is_view else set()
+        return same_as(value.func) if is_view else set()
     if isinstance(value, (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp, ast.NamedExpr, ast.Starred)):
         parts = [part for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr)]
-        return {name for part in parts for name in _same_as(part)}
+        return {name for part in parts for name in same_as(part)}
     return set()

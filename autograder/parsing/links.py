@@ -6,6 +6,7 @@ that is made from it; what is done to a library (`torch.Tensor.rows = f`) belong
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class Links:
         imported: Names that only imports bind.
         packages: By name that an import binds, the package that it comes from.
         same: By name, all names that may be the same object, itself among them.
+        alike: The same, with more that is only guessed: a loop's variable and what it goes through, a class and what it
+            is made from. Names of libraries are not in it.
         told: What was found out of this notebook, for who asks again for another exercise.
     """
 
@@ -40,6 +43,7 @@ class Links:
     imported: frozenset[str] = frozenset()
     packages: dict[str, str] = field(default_factory=dict)
     same: dict[str, set[str]] = field(default_factory=dict)
+    alike: dict[str, set[str]] = field(default_factory=dict)
     told: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -55,8 +59,9 @@ def link(statements: list[Statement], heavy: set[int], partial: set[int], graded
     packages = {name: s.package for s in statements if s.package for name in s.binds}
     others = {name for s in statements if not s.package for name in s.binds}
     imported = frozenset(packages.keys() - others)
-    same = _groups(statements)
-    links = Links(statements, heavy, partial, imported=imported, packages=packages, same=same)
+    same = _groups(pair for s in statements for pair in s.aliases)
+    alike = _groups(p for s in statements for p in (*s.aliases, *s.alike) if imported.isdisjoint(p))
+    links = Links(statements, heavy, partial, imported=imported, packages=packages, same=same, alike=alike)
     setters = _setters(statements, graded)
     hooks = _hooking(statements)
     for index, statement in enumerate(statements):
@@ -133,14 +138,13 @@ def _hooking(statements: list[Statement]) -> dict[str, set[str]]:
     return hooks
 
 
-def _groups(statements: list[Statement]) -> dict[str, set[str]]:
+def _groups(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     """By name: all names that may be the same object, itself among them."""
     groups: dict[str, set[str]] = {}
-    for statement in statements:
-        for one, other in statement.aliases:
-            first, second = groups.setdefault(one, {one}), groups.setdefault(other, {other})
-            if first is not second:
-                first |= second
-                for name in second:
-                    groups[name] = first
+    for one, other in pairs:
+        first, second = groups.setdefault(one, {one}), groups.setdefault(other, {other})
+        if first is not second:
+            first |= second
+            for name in second:
+                groups[name] = first
     return groups

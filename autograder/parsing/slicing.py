@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.parsing.cells import KNOWN_LENGTH, Cell
-from autograder.parsing.certainty import Cut, doubt_of
+from autograder.parsing.certainty import doubt_of
+from autograder.parsing.leaning import Cut
 from autograder.parsing.links import Links, link
 from autograder.parsing.newer_python import needed_for
 from autograder.parsing.statements import STAR, Statement, statements_of

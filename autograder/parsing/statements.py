@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from autograder.parsing.cells import KNOWN_LENGTH, Cell
 from autograder.parsing.effects import aliases, changed_by, names_bound, names_in, patched, running, touched
-from autograder.parsing.inert import constant, reached
+from autograder.parsing.inert import alike, constant, reached
 from autograder.parsing.named_by_text import Named, by_text, named_at_once
 
 # What symtable calls their scopes: with angle brackets in some versions of Python, without in others.
@@ -51,6 +51,7 @@ class Statement:
         touches: Names whose object it may change, each with the name that the call which may do so begins with.
         sets: Names that functions in it bind (`global N`) or whose objects they change, when called.
         aliases: Pairs of names that may be one object after it.
+        alike: More such pairs, where that is only guessed; see `inert.py`.
         package: The package that an import takes something from; "" for other statements.
         dynamic: It may bind names that do not stand in it: `globals().update(config)`.
         by_text: It reaches names that do not stand in it: `globals()["clip_" + kind]`.
@@ -74,6 +75,7 @@ class Statement:
     touches: frozenset[tuple[str, str]] = frozenset()
     sets: frozenset[str] = frozenset()
     aliases: tuple[tuple[str, str], ...] = ()
+    alike: tuple[tuple[str, str], ...] = ()
     package: str = ""
     dynamic: bool = False
     by_text: bool = False
@@ -178,6 +180,7 @@ def describe(cell: int, line: int, source: str, node: ast.stmt) -> Statement:
         touches=touched(node),
         sets=frozenset(sets | (changed_by(parts) & later)) if later else frozenset(sets),
         aliases=tuple(aliases(node)),
+        alike=tuple(alike(node)),
         dynamic=named.dynamic,
         by_text=by_text(source),
         trains="backward" in source and _trains(parts),
