@@ -129,7 +129,7 @@ DOUBTFUL = {
     ),
     "an own object asked for its truth, inside another": (
         [
-            "class C: x = 0\nclass D:\n    def __bool__(self): K.x = 1",
+            "class C: x = 0\nclass D:\n    def __bool__(self): put(K)",
             "K = C()\nd = D()",
             "not d",
             "def f(): return K.x",
@@ -141,8 +141,14 @@ DOUBTFUL = {
         "leads to `K`",
     ),
     "enlarged through another name": (["K = []", "parts = K\nparts += [1]", F], "grading did not run"),
-    "multiplied through a loop's name": (["K = show()", "for x in (K, 1):\n    x *= 2", F], "grading did not run"),
-    "multiplied through a part of it": (["K = show()", "a, b = K\na *= 2", F], "grading did not run"),
+    "multiplied through a loop's name": (
+        ["import torch\nK = torch.ones(2)", "for x in (K, 1):\n    x *= 2", F],
+        "grading did not run",
+    ),
+    "multiplied through a part of it": (
+        ["import torch\nK = torch.ones(2)", "a, b = K\na *= 2", F],
+        "grading did not run",
+    ),
     "a part that a pattern caught": (
         ["K = {'a': {}}", "match K:\n    case {'a': dict() as part}:\n        part['b'] = 1", F],
         "sets `part['b']`",
