@@ -227,6 +227,7 @@ class SuitePlugin:
             item = todo.pop(0)
             self._outcome = blank(item)
             self._listen(self._outcome.name)
+            _tell_given(student, item)
             started, used = time.perf_counter(), time.process_time()
             self._left = left
             if plainly:
@@ -322,6 +323,7 @@ class SuitePlugin:
         item = next(item for item in self._items[exercise] if name_of(item) == name)
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
         self._outcome = blank(item)
+        _tell_given(student, item)
         student.heard, student.making = heard, None if alone else functools.partial(self._same_numbers, name)
         self._call(item)
         outcome, student.heard, student.making = self._outcome, None, None
@@ -374,3 +376,9 @@ class SuitePlugin:
         """Names of the checks of an exercise whose inputs nobody can know: hidden ones that draw random numbers."""
         items = self._items.get(exercise, [])
         return {name_of(i) for i in items if not is_public(i) and "rng" in getattr(i, "fixturenames", ())}
+
+
+def _tell_given(student: Student, item: pytest.Item) -> None:
+    """Tell a student by which attributes a suite asks for parameters: its `GIVEN_ATTRIBUTES`, which the text has."""
+    if isinstance(student, BaseStudent):
+        student.given = tuple(getattr(getattr(item, "module", None), "GIVEN_ATTRIBUTES", ()))

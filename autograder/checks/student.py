@@ -64,6 +64,10 @@ class Handle:
         """By which `do` knows it."""
         return self._number
 
+    @property
+    def _given(self) -> list[str]:
+        return list(getattr(self._student, "given", ()))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module's forward pass."""
         return self._run("use", args=list(args), kwargs=kwargs)
@@ -99,7 +103,9 @@ class Handle:
 
     def parameters(self, skip: str = "") -> dict[str, torch.Tensor]:
         """Copies of the parameters, by name; without those whose names begin with `skip`."""
-        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip)
+        tensors: dict[str, torch.Tensor] = self._student.do(
+            "tensors", handle=self._number, skip=skip, given=self._given
+        )
         return tensors
 
     def found(self, skip: str = "") -> dict[str, torch.Tensor]:
@@ -110,7 +116,9 @@ class Handle:
 
     def buffers(self, skip: str = "") -> dict[str, torch.Tensor]:
         """Copies of the buffers, by name; without those whose names begin with `skip`."""
-        tensors: dict[str, torch.Tensor] = self._student.do("tensors", handle=self._number, skip=skip, buffers=True)
+        tensors: dict[str, torch.Tensor] = self._student.do(
+            "tensors", handle=self._number, skip=skip, buffers=True, given=self._given
+        )
         return tensors
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -132,7 +140,7 @@ class Handle:
 
         Of the parameters whose names begin with `first_of`, if given, the first one alone.
         """
-        arguments = {"args": list(args), "kwargs": kwargs, "of": list(of), "first_of": first_of}
+        arguments = {"args": list(args), "kwargs": kwargs, "of": list(of), "first_of": first_of, "given": self._given}
         grads: dict[str, torch.Tensor | None] = self._run("gradients", **arguments)
         return grads
 
@@ -170,6 +178,9 @@ class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 
     heard: list[Heard] | None = None  # what the code answered since somebody put a list here; None: nobody listens
+    given: tuple[
+        str, ...
+    ] = ()  # attributes that the text has: of a parameter's several names one that begins so counts
     making: Callable[[str, Callable[[], Any]], Any] | None = None  # makes what `once` keeps, in place of `once` itself
 
     def __init__(self) -> None:

@@ -71,7 +71,13 @@ _PUTTING = frozenset(["__setitem__", "index_put", "index_put_", "_index_put_impl
 _COPYING = frozenset(["copy_", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided_scatter"])
 BY_THE_FIRST = _PICKING | _PUTTING | _COPYING
 # Make a tensor of data.
-OF_DATA = frozenset(["tensor", "as_tensor", "asarray"])
+OF_DATA = frozenset(
+    [
+        *("tensor", "as_tensor", "asarray"),
+        *("sparse_coo_tensor", "sparse_csr_tensor", "sparse_csc_tensor", "sparse_bsr_tensor", "sparse_bsc_tensor"),
+        "sparse_compressed_tensor",
+    ]
+)
 
 
 def may_cross(name: str) -> bool:

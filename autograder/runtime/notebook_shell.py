@@ -20,7 +20,7 @@ from IPython.utils.text import SList
 from traitlets.config import Config
 
 from autograder.runtime.absent import AbsentError
-from autograder.runtime.shell_files import run_shell
+from autograder.runtime.shell_files import run_shell, shell_output
 
 # They install, show or start something that is not here, or wait for somebody.
 _IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "pylab", "gui", "tensorboard", "debug", "pdb"}
@@ -135,9 +135,11 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     system_piped = system_raw = system
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
-        """A shell line whose output is wanted: gives none."""
-        self._skip(f"!{cmd}")
-        return SList([]) if split else ""
+        """A shell line whose output is wanted: that of few is known here, and others give none."""
+        said = shell_output(self.var_expand(cmd, depth=depth + 1))
+        if said is None:
+            self._skip(f"!{cmd}")
+        return SList(said or []) if split else "\n".join(said or [])
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
         """Run a statement of a cell; one that uses a package which is not here costs itself and not the rest."""

@@ -128,7 +128,7 @@ class PretendGpu(TorchFunctionMode):
             return self._attribute(func, args, kwargs)
         if name in _OF_THE_FORM:
             return func(*args, **kwargs)
-        if name in ("numpy", "__array__", "__dlpack__") and self.place(args[0]) == GPU:
+        if name in ("numpy", "__array__") and self.place(args[0]) == GPU:
             raise DeviceMismatch("can't convert a tensor on the GPU to numpy: call .cpu() first")
         if name in _ANSWERED:
             answered, answer = self._answered(name, args, kwargs)

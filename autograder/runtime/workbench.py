@@ -8,7 +8,7 @@ of `OPERATIONS`; arguments and results are values (see `values.py`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -184,16 +184,18 @@ class Workbench:
             value = getattr(value, part)
         return value
 
-    def _tensors(self, handle: int, skip: str, buffers: bool = False) -> dict[str, torch.Tensor]:
+    def _tensors(
+        self, handle: int, skip: str, buffers: bool = False, given: tuple[str, ...] | list[str] = ()
+    ) -> dict[str, torch.Tensor]:
         """Parameters, or buffers, but for those whose names begin with `skip` (a large backbone, say)."""
-        module = self.objects[handle]
-        named = module.named_buffers() if buffers else module.named_parameters()
-        return {name: tensor for name, tensor in named if not (skip and name.startswith(skip))}
+        named = _by_name(self.objects[handle], given, buffers=buffers)
+        return {name: tensor for name, tensor in named.items() if not (skip and name.startswith(skip))}
 
     def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
         module = self.objects[handle]
         with torch.no_grad():
-            places = dict(module.named_parameters()) | dict(module.named_buffers())
+            places = dict(module.named_parameters(remove_duplicate=False))
+            places |= dict(module.named_buffers(remove_duplicate=False))
             for name, tensor in tensors.items():
                 places[name].copy_(tensor)
 
@@ -211,6 +213,7 @@ class Workbench:
         of: list[str | int],
         first_of: str,
         train: bool | None = None,
+        given: tuple[str, ...] | list[str] = (),
     ) -> dict[str, Any]:
         """Gradients of the sum of the floating outputs (those under the keys `of`, if any are given).
 
@@ -224,7 +227,7 @@ class Workbench:
         total = sum(t.sum() for t in _floating(outputs) if t.requires_grad)
         if isinstance(total, torch.Tensor):
             total.backward()  # type: ignore[no-untyped-call]
-        gradients = {name: p.grad for name, p in module.named_parameters()}
+        gradients = {name: p.grad for name, p in _by_name(module, given).items()}
         for name in [name for name in gradients if first_of and name.startswith(first_of)][1:]:
             del gradients[name]
         return gradients
@@ -307,6 +310,23 @@ def _made_shallow(make: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         raise
     except Exception:  # a right solution may name a layer that only the full network has
         return make(*args, **kwargs)
+
+
+def _by_name(module: torch.nn.Module, given: Sequence[str], *, buffers: bool = False) -> dict[str, torch.Tensor]:
+    """A module's parameters, or buffers, each once.
+
+    Torch calls one that is registered twice by the name that came first. Here a name that begins with one of the
+    attributes in `given` comes before others: the text has them, and a right solution may register more.
+    """
+    all_named = module.named_buffers if buffers else module.named_parameters
+    names: dict[int, str] = {}
+    tensors: dict[int, torch.Tensor] = {}
+    for name, tensor in all_named(remove_duplicate=False):
+        known = names.setdefault(id(tensor), name)
+        tensors[id(tensor)] = tensor
+        if known.partition(".")[0] not in given and name.partition(".")[0] in given:
+            names[id(tensor)] = name
+    return {name: tensors[number] for number, name in names.items()}
 
 
 def _all_tensors(value: Any) -> list[torch.Tensor]:

@@ -129,7 +129,7 @@ DOUBTFUL = {
     ),
     "an own object asked for its truth, inside another": (
         [
-            "class C: x = 0\nclass D:\n    def __bool__(self): put(K)",
+            "class C: x = 0\nclass D:\n    def __bool__(self): return K.x > 0",
             "K = C()\nd = D()",
             "not d",
             "def f(): return K.x",

@@ -37,6 +37,10 @@ FINE = {
     "to-another-tensor": lambda x: x + torch.ones(3, 4).to(x),
     "to-a-device-and-a-dtype": lambda x: x + torch.ones(3, 4, dtype=torch.int64).to(x.device, torch.float32, True),
     "the-type-of-another": lambda x: x + torch.ones(3, 4, dtype=torch.int64).type_as(x),
+    "by-dlpack": lambda x: torch.from_dlpack(x) + x,
+    "sparse-of-its-values": lambda x: torch.sparse_coo_tensor(
+        torch.arange(4, device=x.device)[None], x[0], check_invariants=True
+    ),
     "to-a-dtype": lambda x: x.to(torch.float64) + torch.ones(4, dtype=torch.float64, device=x.device),
     "scalars-of-the-cpu": lambda x: torch.where(x > 0, x, torch.tensor(0.0)) * torch.tensor(2.0),
     "the-gpu-indexed-by-the-cpu": lambda x: x[torch.tensor([2, 0])],

@@ -418,3 +418,39 @@ def test_nonsense_about_arguments_is_no_answer(answer):
     with pytest.raises(StudentError, match="did not say which arguments"):
         made.writes_into(1)
     assert made.given_to("inner", 1) == []
+
+
+TWICE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = [nn.Linear(2, 2), nn.Linear(2, 1)]
+        self.every = nn.ModuleList(layers)
+        self.register_buffer("seen", layers[0].weight.detach())
+        self.first, self.last = layers
+        self.register_buffer("first_seen", self.seen)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+"""
+
+
+def test_a_weight_that_is_registered_twice_goes_by_the_name_of_the_text():
+    """By the name that came first, as torch has it, where the text has none; once it is, it can be loaded by either."""
+    module = types.ModuleType("twice")
+    exec(TWICE, module.__dict__)
+    student = LocalStudent(module.__dict__)
+    made = student.new("Net")
+    plain = {f"every.{n}.{kind}" for n in (0, 1) for kind in ("weight", "bias")}
+    assert set(made.parameters()) == plain and set(made.buffers()) == {"seen"}
+    student.given = ("first", "first_seen")
+    told = {"first.weight", "first.bias", "every.1.weight", "every.1.bias"}
+    assert set(made.parameters()) == set(made.gradients(torch.ones(2))) == told
+    assert set(made.parameters(skip="every.")) == {"first.weight", "first.bias"}
+    assert set(made.buffers()) == {"first_seen"}
+    for name in ("first.weight", "every.0.weight"):
+        made.load({name: torch.full((2, 2), float(len(name)))})
+        assert made.parameters()["first.weight"].unique().tolist() == [len(name)]

@@ -188,4 +188,6 @@ def _refused(what: str) -> CheckFailed:
 
 
 def _ending(gradients: Gradients, tail: str) -> torch.Tensor | None:
-    return next((gradient for name, gradient in gradients.items() if name.endswith(tail)), None)
+    """Of the parameters with such a name the gradient of the one that takes part."""
+    found = [gradient for name, gradient in gradients.items() if name.endswith(tail) and gradient is not None]
+    return next((gradient for gradient in found if bool((gradient != 0).any())), next(iter(found), None))

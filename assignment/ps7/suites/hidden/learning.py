@@ -61,13 +61,16 @@ def _shared(theirs: Handle, ours: Handle, images: torch.Tensor) -> float:
 
 
 def with_weights_of(solution: Student, module: Handle) -> Handle:
-    """The solution's detector with the weights of a student's, whatever the two networks are called there."""
+    """The solution's detector with the weights of a student's, whatever the two networks are called there.
+
+    Of several networks alike, a spare one say, those count that have the names of the text.
+    """
     weights = module.parameters() | module.buffers()
     ours = solution.shallow(*NEW)
     for name, own in (ours.parameters() | ours.buffers()).items():
         tail = "." + name.partition(".")[2]  # the name within its network
         alike = (t for other, t in weights.items() if f".{other}".endswith(tail) and t.shape == own.shape)
-        found = next(alike, None)
+        found = weights[name] if name in weights and weights[name].shape == own.shape else next(alike, None)
         if found is not None:
             ours.load({name: found})
     return ours

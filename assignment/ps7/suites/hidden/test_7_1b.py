@@ -17,9 +17,12 @@ from autograder.checks.compare import CheckFailed, expect_close, expect_levels, 
 from autograder.checks.student import Student
 from suites.hidden.our_backbone import our_backbone
 from suites.hidden.pyramid_runs import levels_are_made
+from suites.public import test_7_1b as public
 from suites.public.test_7_1b import CHANNELS, IN_CHANNELS, STRIDES, made, pyramid_weights
 
 pytestmark = pytest.mark.exercise("7.1b")
+
+GIVEN_ATTRIBUTES = public.GIVEN_ATTRIBUTES
 
 LEVEL_OF = {"c3": "p3", "c4": "p4", "c5": "p5"}
 SQUARE, WIDE = (64, 64), (64, 96)

@@ -8,9 +8,12 @@ from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape, expect_tensor
 from autograder.checks.student import Student
 from suites.hidden.network_runs import predictions_are_made
+from suites.public import test_7_1c as public
 from suites.public.network_faults import KINDS, features, layers, three
 
 pytestmark = pytest.mark.exercise("7.1c")
+
+GIVEN_ATTRIBUTES = public.GIVEN_ATTRIBUTES
 
 
 @pytest.mark.points(1)

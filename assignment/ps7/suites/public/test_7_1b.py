@@ -25,6 +25,7 @@ from suites.public.pyramid_faults import (
 
 pytestmark = pytest.mark.exercise("7.1b")
 
+GIVEN_ATTRIBUTES = ("backbone", "fpn_params")
 CHANNELS = 24
 IN_CHANNELS = {"c3": 64, "c4": 160, "c5": 400}
 STRIDES = {"p3": 8, "p4": 16, "p5": 32}
