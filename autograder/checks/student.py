@@ -123,7 +123,7 @@ class Handle:
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Overwrite parameters and buffers by name."""
-        self._student.do("load", handle=self._number, tensors=tensors)
+        self._student.do("load", handle=self._number, tensors=tensors, given=self._given)
 
     def train(self, mode: bool = True) -> None:
         """Set training mode, when the module runs next."""

@@ -8,7 +8,7 @@ of `OPERATIONS`; arguments and results are values (see `values.py`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from autograder.runtime.errors import StudentError
 from autograder.runtime.explaining import explain, message_of, missing_name
 from autograder.runtime.notebook_device import default_device, moved
 from autograder.runtime.shallow_backbone import shallow_models
+from autograder.runtime.weight_names import as_usual, by_name
 from autograder.runtime.workbench_gpu import OnGpu, Reload, examined_there, moved_by_its_own
 
 OPERATIONS = (
@@ -188,16 +189,18 @@ class Workbench:
         self, handle: int, skip: str, buffers: bool = False, given: tuple[str, ...] | list[str] = ()
     ) -> dict[str, torch.Tensor]:
         """Parameters, or buffers, but for those whose names begin with `skip` (a large backbone, say)."""
-        named = _by_name(self.objects[handle], given, buffers=buffers)
-        return {name: tensor for name, tensor in named.items() if not (skip and name.startswith(skip))}
+        module = self.objects[handle]
+        named = module.named_buffers if buffers else module.named_parameters
+        found = {name: as_usual(name, t) for name, t in by_name(named(remove_duplicate=False), given).items()}
+        return {name: tensor for name, tensor in found.items() if not (skip and name.startswith(skip))}
 
-    def _load(self, handle: int, tensors: dict[str, torch.Tensor]) -> None:
+    def _load(self, handle: int, tensors: dict[str, torch.Tensor], given: tuple[str, ...] | list[str] = ()) -> None:
         module = self.objects[handle]
         with torch.no_grad():
             places = dict(module.named_parameters(remove_duplicate=False))
-            places |= dict(module.named_buffers(remove_duplicate=False))
+            places |= by_name(places.items(), given) | dict(module.named_buffers(remove_duplicate=False))
             for name, tensor in tensors.items():
-                places[name].copy_(tensor)
+                as_usual(name, places[name]).copy_(tensor)
 
     def _weights(self, handle: int, content: torch.Tensor, safetensors: bool, made: str) -> None:
         load_weights(self.objects[handle], content, safetensors, made)
@@ -227,7 +230,8 @@ class Workbench:
         total = sum(t.sum() for t in _floating(outputs) if t.requires_grad)
         if isinstance(total, torch.Tensor):
             total.backward()  # type: ignore[no-untyped-call]
-        gradients = {name: p.grad for name, p in _by_name(module, given).items()}
+        parameters = by_name(module.named_parameters(remove_duplicate=False), given)
+        gradients = {n: None if p.grad is None else as_usual(n, p.grad) for n, p in parameters.items()}
         for name in [name for name in gradients if first_of and name.startswith(first_of)][1:]:
             del gradients[name]
         return gradients
@@ -310,23 +314,6 @@ def _made_shallow(make: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         raise
     except Exception:  # a right solution may name a layer that only the full network has
         return make(*args, **kwargs)
-
-
-def _by_name(module: torch.nn.Module, given: Sequence[str], *, buffers: bool = False) -> dict[str, torch.Tensor]:
-    """A module's parameters, or buffers, each once.
-
-    Torch calls one that is registered twice by the name that came first. Here a name that begins with one of the
-    attributes in `given` comes before others: the text has them, and a right solution may register more.
-    """
-    all_named = module.named_buffers if buffers else module.named_parameters
-    names: dict[int, str] = {}
-    tensors: dict[int, torch.Tensor] = {}
-    for name, tensor in all_named(remove_duplicate=False):
-        known = names.setdefault(id(tensor), name)
-        tensors[id(tensor)] = tensor
-        if known.partition(".")[0] not in given and name.partition(".")[0] in given:
-            names[id(tensor)] = name
-    return {name: tensors[number] for number, name in names.items()}
 
 
 def _all_tensors(value: Any) -> list[torch.Tensor]:
