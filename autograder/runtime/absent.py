@@ -5,6 +5,7 @@ Notebooks import more than they use, and Colab has hundreds of packages.
 
 from __future__ import annotations
 
+import ast
 import importlib.abc
 import importlib.machinery
 import sys
@@ -21,7 +22,15 @@ _SHARED = ("google", "mpl_toolkits")  # packages of several homes: one may be he
 
 
 class AbsentError(ImportError):
-    """Code uses a package that is not there."""
+    """Code uses a package that is not there.
+
+    Attributes:
+        used: What of it, with the package's name first.
+    """
+
+    def __init__(self, message: str, used: str) -> None:
+        super().__init__(message)
+        self.used = used
 
 
 class AbsentName:
@@ -50,7 +59,8 @@ class AbsentName:
         if self._path.startswith(_IDLE):
             return None
         package = self._path.partition(".")[0]
-        raise AbsentError(f"`{self._path}` is used, but the package {package} is not here, where the code is graded")
+        said = f"`{self._path}` is used, but the package {package} is not here, where the code is graded"
+        raise AbsentError(said, self._path)
 
     __call__ = __iter__ = __len__ = __bool__ = __enter__ = __next__ = __contains__ = __setitem__ = _used
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __matmul__ = _used
@@ -69,6 +79,45 @@ class AbsentModule(types.ModuleType):
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         return AbsentName(f"{self.__name__}.{name}")
+
+
+def without_absent_decorators(source: str, namespace: dict[str, Any]) -> ast.Module | None:
+    """A function or class without the decorators that come from packages which are not there; None for anything else.
+
+    Most such decorators, those of registries and loggers say, give back what they were given.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    if len(tree.body) != 1 or not isinstance(tree.body[0], kinds):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, kinds):
+            node.decorator_list = [d for d in node.decorator_list if not _is_absent(namespace.get(_root_of(d)))]
+    return tree
+
+
+def stand_for_targets(source: str, namespace: dict[str, Any], used: str) -> None:
+    """Let the names that an assignment would have bound stand for what is not there, where they stand for nothing."""
+    try:
+        (node,) = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    for name in [target.id for target in targets if isinstance(target, ast.Name)]:
+        namespace.setdefault(name, AbsentName(f"{used}(...)"))
+
+
+def _is_absent(value: object) -> bool:
+    return type(value) in (AbsentName, AbsentModule)
+
+
+def _root_of(node: ast.expr) -> str:
+    while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 class AbsentFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

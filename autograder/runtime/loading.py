@@ -3,6 +3,7 @@
 from __future__ import annotations
 import __future__
 
+import ast
 import builtins
 import contextlib
 import linecache
@@ -15,7 +16,14 @@ from typing import Any
 
 import torch
 
-from autograder.runtime.absent import MOST_STUBS, AbsentFinder, missing_module
+from autograder.runtime.absent import (
+    MOST_STUBS,
+    AbsentError,
+    AbsentFinder,
+    missing_module,
+    stand_for_targets,
+    without_absent_decorators,
+)
 from autograder.runtime.asking import Ask, asking_module
 from autograder.runtime.errors import Place, StudentError
 from autograder.runtime.explaining import explain
@@ -176,10 +184,15 @@ def _run(
         if not package or any(bound in namespace for bound in binds):
             break
         absent.stand_for(package)
+    if isinstance(error, AbsentError):
+        if (rest := without_absent_decorators(padded, namespace)) is not None:
+            error = _once(namespace, name, rest, flags)
+        else:
+            stand_for_targets(padded, namespace, error.used)
     return None if error is None else explain(error)
 
 
-def _once(namespace: dict[str, Any], name: str, padded: str, flags: int) -> BaseException | None:
+def _once(namespace: dict[str, Any], name: str, padded: str | ast.Module, flags: int) -> BaseException | None:
     """Run a piece of a cell; what it raised, if anything."""
     try:
         with warnings.catch_warnings():

@@ -5,7 +5,13 @@ import typing
 
 import pytest
 
-from autograder.runtime.absent import AbsentError, AbsentFinder, missing_module
+from autograder.runtime.absent import (
+    AbsentError,
+    AbsentFinder,
+    missing_module,
+    stand_for_targets,
+    without_absent_decorators,
+)
 
 PACKAGE = "package_that_nobody_has"
 
@@ -51,6 +57,55 @@ def test_a_class_cannot_derive_from_it(absent):
     """To derive a class from it is to use it."""
     with pytest.raises(AbsentError, match="is not here"):
         exec(f"import {PACKAGE} as p\nclass A(p.Base):\n    pass", {})
+
+
+REGISTERED = f"""
+from {PACKAGE}.registry import Registry
+from {PACKAGE} import log
+MODELS = Registry("models")
+"""
+DECORATED = """
+@MODELS.register_module()
+@log.catch
+class Net:
+    @log.catch(reraise=True)
+    @staticmethod
+    def two():
+        return 2
+
+    @property
+    def three(self):
+        return 3
+"""
+
+
+def test_decorators_of_what_is_not_there_are_left_out(absent):
+    """Above a class, above its methods, and those of objects that such a package makes; others stay."""
+    namespace = {}
+    exec(REGISTERED.rpartition("MODELS")[0], namespace)
+    with pytest.raises(AbsentError) as caught:
+        exec('MODELS = Registry("models")', namespace)
+    stand_for_targets('MODELS = Registry("models")', namespace, caught.value.used)
+    with pytest.raises(AbsentError, match=r"registry\.Registry\(\.\.\.\)\.register_module` is used"):
+        exec(DECORATED, namespace)
+    exec(compile(without_absent_decorators(DECORATED, namespace), "cell", "exec"), namespace)
+    assert namespace["Net"].two() == 2 and namespace["Net"]().three == 3
+
+
+@pytest.mark.parametrize("text", ["x = 3", "MODELS.build()", "def f(: pass", "def f(): pass\ndef g(): pass"])
+def test_what_is_no_single_definition_has_no_decorators(text):
+    """Then nothing is run a second time."""
+    assert without_absent_decorators(text, {}) is None
+
+
+def test_names_that_are_bound_already_are_not_taken(absent):
+    """An assignment that failed takes no name from what stood there before; what is none binds nothing."""
+    namespace = {"a": 1}
+    for text in ("a = b = p.f()", "c, d = p.f()", "e += p.f()", "g = ("):
+        stand_for_targets(text, namespace, "p.f")
+    assert set(namespace) == {"a", "b"} and namespace["a"] == 1
+    with pytest.raises(AbsentError, match=r"`p\.f"):
+        namespace["b"]()
 
 
 def test_annotations_may_name_it(absent):
