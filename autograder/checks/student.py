@@ -178,9 +178,7 @@ class BaseStudent:
     """`call` and `new` on top of `do`, the same for every kind of student."""
 
     heard: list[Heard] | None = None  # what the code answered since somebody put a list here; None: nobody listens
-    given: tuple[
-        str, ...
-    ] = ()  # attributes that the text has: of a parameter's several names one that begins so counts
+    given: tuple[str, ...] = ()  # attributes that the text has, by which parameters go first: `weight_names.py`
     making: Callable[[str, Callable[[], Any]], Any] | None = None  # makes what `once` keeps, in place of `once` itself
 
     def __init__(self) -> None:

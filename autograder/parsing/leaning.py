@@ -13,6 +13,7 @@ from autograder.parsing.inert import keeps_something
 from autograder.parsing.links import Links
 from autograder.parsing.statements import Statement
 
+_MOST_HELD = 300  # names that are followed from one: where there are more, nobody looks further
 _CALLS_BACK = {"defaultdict"}  # of libraries: to read an item of such an object may change it
 
 
@@ -50,7 +51,13 @@ def normal(text: str) -> str:
 
 def alike_is_changeable(cut: Cut, name: str) -> bool:
     """Whether a name, or another that may be the same object, is one that the wanted names lean on and that changes."""
-    return any(changeable(cut, other) for other in cut.notebook.alike.get(name, {name}))
+    group = cut.notebook.alike.get(name, {name})
+    if len(group) == 1:
+        return changeable(cut, name)
+    key = ("alike", cut.wanted, id(group))  # groups live as long as the notebook
+    if key not in cut.notebook.told:
+        cut.notebook.told[key] = any(changeable(cut, other) for other in group)
+    return bool(cut.notebook.told[key])
 
 
 def leads_to(cut: Cut, statement: Statement) -> str:
@@ -61,35 +68,54 @@ def leads_to(cut: Cut, statement: Statement) -> str:
     """
     if statement.defines:
         return ""
-    found = {name for mentioned in statement.now for name in _held(cut, mentioned)}
-    return min((name for name in found if alike_is_changeable(cut, name)), default="")
+    for mentioned in sorted(statement.now):
+        held = _held(cut, mentioned)
+        if held is None:
+            return mentioned
+        if found := [name for name in held if alike_is_changeable(cut, name)]:
+            return min(found)
+    return ""
 
 
-def _held(cut: Cut, name: str) -> frozenset[str]:
-    """The objects that code of the student's own gets hold of where a name is mentioned."""
+def _held(cut: Cut, name: str) -> frozenset[str] | None:
+    """The objects that code of the student's own gets hold of where a name is mentioned; None where they are many."""
     key = ("held", name, cut.released)
     if key not in cut.notebook.told:
-        objects, seen, todo = set[str](), {name}, [name]
-        while todo:
-            here = todo.pop()
-            own = [s for s in _binders(cut, here) if not s.package and normal(s.source) not in cut.released]
-            plain = any(not s.defines for s in own) and not any(_made_by_own_code(cut, s) for s in own)
-            if here == name and plain:
-                break
-            if any(not s.defines or (s.is_class and keeps_something(s.source)) for s in own):
-                objects.add(here)
-            further = {other for s in own for other in s.now | s.later} | cut.notebook.alike.get(here, set())
-            todo += further - seen
-            seen |= further
-        cut.notebook.told[key] = frozenset(objects)
-    held: frozenset[str] = cut.notebook.told[key]
+        cut.notebook.told[key] = _followed(cut, name)
+    held: frozenset[str] | None = cut.notebook.told[key]
     return held
+
+
+def _followed(cut: Cut, name: str) -> frozenset[str] | None:
+    objects, seen, todo = set[str](), {name}, [name]
+    while todo:
+        here = todo.pop()
+        own = [s for s in _binders(cut, here) if not s.package and normal(s.source) not in cut.released]
+        plain = any(not s.defines for s in own) and not any(_made_by_own_code(cut, s) for s in own)
+        if here == name and plain:
+            break
+        if any(not s.defines or (s.is_class and keeps_something(s.source)) for s in own):
+            objects.add(here)
+        further = {other for s in own for other in s.now | s.later} | cut.notebook.alike.get(here, set())
+        todo += further - seen
+        seen |= further
+        if len(seen) > _MOST_HELD:
+            return None
+    return frozenset(objects)
 
 
 def _made_by_own_code(cut: Cut, statement: Statement) -> bool:
     """Whether an object that a statement binds may have methods of the student's own; a `defaultdict` calls one."""
-    own = (s for name in statement.now for s in _binders(cut, name) if s.defines and not s.package)
-    return bool(statement.calls & _CALLS_BACK) or any(normal(s.source) not in cut.released for s in own)
+    return bool(statement.calls & _CALLS_BACK) or any(_is_own_code(cut, name) for name in statement.now)
+
+
+def _is_own_code(cut: Cut, name: str) -> bool:
+    """Whether a name is that of a function or class of the student's own."""
+    key = ("own code", name, cut.released)
+    if key not in cut.notebook.told:
+        own = (s for s in _binders(cut, name) if s.defines and not s.package)
+        cut.notebook.told[key] = any(normal(s.source) not in cut.released for s in own)
+    return bool(cut.notebook.told[key])
 
 
 def _binders(cut: Cut, name: str) -> list[Statement]:
