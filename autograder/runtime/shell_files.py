@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _HEREDOC = re.compile(r"\s*cat\b(?P<rest>.*)<<-?\s*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)(?P<more>.*)")
+_QUOTED = re.compile(r"'[^']*'")
+_NOT_PLAIN = re.compile(r"[$`]|(?<!\S)\d>")  # a variable, another command's output, a stream by its number
 _INTO = re.compile(r"\s*(?P<how>>>?)\s*(?P<path>[^\s<>|&;]+)\s*")
 
 
@@ -69,6 +71,8 @@ def shell_output(line: str) -> list[str] | None:
 
 def _said(line: str) -> str | None:
     """Do a line's commands one after the other; gives what they print, None where one is not known or failed."""
+    if _NOT_PLAIN.search(_QUOTED.sub("", line)):
+        return None
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
         lexer.whitespace_split = True

@@ -45,8 +45,19 @@ def test_a_text_is_written_up_to_its_end(tmp_path, head):
             "echo $(date) | sort > y",
             "mkdir 'a",
         ),
-        *("git clone http://x/y", "mv a", "cat a.py", "cat < a <<EOF", "rm -rf /", "python -m http.server > y"),
         *(
+            "mkdir a && git clone http://x/y",
+            "mv a",
+            "cat a.py",
+            "cat < a <<EOF",
+            "rm -rf /",
+            "python -m http.server > y",
+        ),
+        *(
+            "echo $HOME > y",
+            'echo "`date`" > y',
+            "mkdir a 2> y",
+            "echo x 2>y 1>y",
             "sed -n s/a/b/p a",
             "sed -i s/a/b/w a",
             "printf %05.2f 3 > y",
@@ -80,6 +91,8 @@ LINES = [
     "mkdir lib && ls",
     "pwd > where.txt",
     "echo x > /dev/null",
+    "echo 2 > two.txt",
+    "echo 'costs $5 > $4' > cost.txt",
 ]
 
 
