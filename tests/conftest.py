@@ -17,7 +17,6 @@ from autograder.course.assignment import Assignment, load_assignment
 from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
 from autograder.sandbox import bwrap
-from tests.support import as_found
 
 gc.disable()  # what imports make stays: until all tests are collected there is no garbage worth looking for
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads of torch's own would wait for one another
@@ -88,6 +87,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _put_back() -> Iterator[None]:
     """What is changed in the process is put back: other fixtures of the same scope begin after this one."""
+    from tests.support import as_found  # it imports torch, which reads the number of threads from above when it does
+
     before = as_found.as_found()
     yield
     assert as_found.not_put_back(before) == []

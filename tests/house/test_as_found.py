@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
 from tests.support.as_found import as_found, not_put_back
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="a process by itself may use all cores")
+def test_a_worker_has_one_thread():
+    """Whoever imports torch before the conftest has said so gives each worker as many as there are cores."""
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize(

@@ -204,11 +204,11 @@ def test_an_endless_cell_costs_its_second_and_no_more(notebook):
 
 def test_what_stopped_and_what_did_nothing_is_told(notebook):
     """Staff read which cell stopped, which line did nothing and which package is not here."""
-    made = notebook("1 / 0", "!ls\nimport wandb\ndef f():\n    return 1")
+    made = notebook("1 / 0", "!nvidia-smi\nimport wandb\ndef f():\n    return 1")
     made.call("f")
     told = "\n".join(made.whole.problems)
     assert "Code cell 1 stopped: Your code raised ZeroDivisionError" in told
-    assert "Code cell 2: `!ls` does nothing here." in told and "imports wandb, which is not here" in told
+    assert "Code cell 2: `!nvidia-smi` does nothing here." in told and "imports wandb, which is not here" in told
 
 
 @pytest.mark.parametrize("top", ["", "%%time\n", "%%capture\n%%time\n", "\n\n"])
