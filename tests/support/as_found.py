@@ -20,19 +20,27 @@ SETTINGS: dict[str, Callable[[], object]] = {
     "whether torch is deterministic": torch.are_deterministic_algorithms_enabled,
     "the working folder": os.getcwd,
 }
-# What pytest, torch, and Jupyter, where it starts a kernel, set when they come to it.
-THEIRS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PATH"}
+# What pytest and Jupyter, where it starts a kernel, change themselves.
+THEIRS = {"PYTEST_CURRENT_TEST", "PATH"}
+OURS = (
+    "FCOSKIT_",
+    "PYTHON",
+)  # libraries add variables of theirs, and places of theirs to `sys.path`, when first imported
 
 
 def as_found() -> dict[str, object]:
     """All of them as they are now, with a line for each variable of the environment and each entry of `sys.path`."""
     found = {name: read() for name, read in SETTINGS.items()}
-    found |= {f"sys.path, {path}": True for path in sys.path}
+    found |= {f"sys.path, {path}": True for path in sys.path if "site-packages" not in path}
     return found | {f"${name}": value for name, value in os.environ.items() if name not in THEIRS}
 
 
 def not_put_back(before: dict[str, object]) -> list[str]:
     """A line for each that is not what it was."""
     now = as_found()
-    names = [name for name in before | now if before.get(name) != now.get(name)]
-    return [f"{name}: {before.get(name)!r} before, {now.get(name)!r} now" for name in names]
+    known = [name for name in now if name in before or not name.startswith("$") or name.startswith(_OF_OURS)]
+    changed = [name for name in dict.fromkeys([*before, *known]) if before.get(name) != now.get(name)]
+    return [f"{name}: {before.get(name)!r} before, {now.get(name)!r} now" for name in changed]
+
+
+_OF_OURS = tuple(f"${name}" for name in OURS)
