@@ -87,13 +87,12 @@ def _held(cut: Cut, name: str) -> frozenset[str] | None:
 
 
 def _followed(cut: Cut, name: str) -> frozenset[str] | None:
+    if _is_plain(cut, name):
+        return frozenset()
     objects, seen, todo = set[str](), {name}, [name]
     while todo:
         here = todo.pop()
-        own = [s for s in _binders(cut, here) if not s.package and normal(s.source) not in cut.released]
-        plain = any(not s.defines for s in own) and not any(_made_by_own_code(cut, s) for s in own)
-        if here == name and plain:
-            break
+        own = _own_binders(cut, here)
         if any(not s.defines or (s.is_class and keeps_something(s.source)) for s in own):
             objects.add(here)
         further = {other for s in own for other in s.now | s.later} | cut.notebook.alike.get(here, set())
@@ -102,6 +101,16 @@ def _followed(cut: Cut, name: str) -> frozenset[str] | None:
         if len(seen) > _MOST_HELD:
             return None
     return frozenset(objects)
+
+
+def _is_plain(cut: Cut, name: str) -> bool:
+    """Whether neither a name nor another that may be the same object is the student's own code, or made by it."""
+    group = cut.notebook.alike.get(name, {name})
+    key = ("plain", name if len(group) == 1 else id(group), cut.released)
+    if key not in cut.notebook.told:
+        own = (s for other in group for s in _own_binders(cut, other))
+        cut.notebook.told[key] = not any(s.defines or _made_by_own_code(cut, s) for s in own)
+    return bool(cut.notebook.told[key])
 
 
 def _made_by_own_code(cut: Cut, statement: Statement) -> bool:
@@ -113,9 +122,12 @@ def _is_own_code(cut: Cut, name: str) -> bool:
     """Whether a name is that of a function or class of the student's own."""
     key = ("own code", name, cut.released)
     if key not in cut.notebook.told:
-        own = (s for s in _binders(cut, name) if s.defines and not s.package)
-        cut.notebook.told[key] = any(normal(s.source) not in cut.released for s in own)
+        cut.notebook.told[key] = any(s.defines for s in _own_binders(cut, name))
     return bool(cut.notebook.told[key])
+
+
+def _own_binders(cut: Cut, name: str) -> list[Statement]:
+    return [s for s in _binders(cut, name) if not s.package and normal(s.source) not in cut.released]
 
 
 def _binders(cut: Cut, name: str) -> list[Statement]:

@@ -43,7 +43,6 @@ def test_what_a_library_adds_when_it_is_imported_is_its_own(monkeypatch):
     monkeypatch.setenv("A_LIBRARY_S_OWN", "/somewhere")
     monkeypatch.syspath_prepend("/lib/site-packages/setuptools/_vendor")
     assert not_put_back(before) == []
-    monkeypatch.undo()
 
 
 def test_what_torch_s_own_tests_do_at_their_import_is_told(monkeypatch):
@@ -51,4 +50,3 @@ def test_what_torch_s_own_tests_do_at_their_import_is_told(monkeypatch):
     before = as_found()
     monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", False)
     assert not_put_back(before) == ["whether torch's backends are frozen: False before, True now"]
-    monkeypatch.undo()

@@ -119,6 +119,19 @@ DOUBTFUL = {
         ["class C:\n    def __or__(self, x): self.x = x", "c = C()", "c | 3", "def f(): return c.x"],
         "leads to `c`",
     ),
+    "an operator of an own class, through another name": (
+        ["class C:\n    def __or__(self, x): self.x = x", "c = C()", "d = c\nd | 3", "def f(): return d.x"],
+        "leads to `c`",
+    ),
+    "an operator of an own class, out of a list": (
+        [
+            "class C:\n    def __or__(self, x): self.x = x",
+            "c = C()",
+            "many = [c]\nmany[0] | 3",
+            "def f(): return many[0].x",
+        ],
+        "leads to `c`",
+    ),
     "a `with` of an own class": (
         ["class C(dict):\n    def __enter__(self): self['a'] = 1", "c = C()", "with c:\n    pass", "def f(): return c"],
         "leads to `c`",
