@@ -53,7 +53,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 def pytest_configure() -> None:
     """Import torchvision as slots do, before a test imports it with all of torch's compiler."""
-    from autograder.runs import torchvision_alone  # noqa: F401
+    from autograder.runtime import torchvision_alone  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

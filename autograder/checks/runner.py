@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import inspect
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -21,12 +19,15 @@ import safetensors.torch
 import torch
 
 from autograder.checks.copies import Copies
+from autograder.checks.numbers import CheckNumbers
+from autograder.checks.plain_call import call_plainly
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, name_of, unfit
 from autograder.runtime.cpu_limit import cpu_limit
 
+_GIVEN = "GIVEN_ATTRIBUTES"  # what a suite's file calls them
 _LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
 
 Serve = Callable[["SuitePlugin"], None]
@@ -53,8 +54,7 @@ class SuitePlugin:
     ) -> None:
         self._reference = reference
         self._listens = listen
-        self._numbers = torch.Generator()  # the `rng` of the check that runs
-        self._made: dict[str, tuple[str, torch.Tensor]] = {}  # by key of `once`: in which check, from which numbers on
+        self._numbers = CheckNumbers()
         self.heard: dict[str, list[Heard]] = {}  # by check: what the code that was run last answered
         self._seconds = seconds
         self._serve = serve
@@ -160,10 +160,7 @@ class SuitePlugin:
 
     def _rng_of(self, item: pytest.Item) -> torch.Generator:
         """Random numbers that the student cannot foresee, the same again from the same seed."""
-        name = item.nodeid.rsplit("::", 1)[-1]
-        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        self._numbers = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return self._numbers
+        return self._numbers.of(item.nodeid.rsplit("::", 1)[-1], self.seed)
 
     @pytest.fixture(name="stored")
     def _stored_fixture(self, request: pytest.FixtureRequest) -> Mapping[str, torch.Tensor]:
@@ -182,6 +179,12 @@ class SuitePlugin:
     def checks(self) -> list[CheckResult]:
         """All checks that were collected, not run: their exercise, points and sentence."""
         return [blank(item) for items in self._items.values() for item in items]
+
+    def given_attributes(self) -> dict[str, Any]:
+        """By file of the suites the attributes by which its checks ask for parameters, as they stand there."""
+        modules = {item.path: getattr(item, "module", None) for items in self._items.values() for item in items}
+        given = {str(path): getattr(module, _GIVEN, None) for path, module in modules.items()}
+        return {path: names for path, names in given.items() if names is not None}
 
     def run(
         self,
@@ -210,7 +213,7 @@ class SuitePlugin:
         self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
         results: list[CheckResult] = []
         left = self._seconds
-        self.heard, self._made = {}, {}
+        self.heard, self._numbers.noted = {}, {}
         asked = [item for item in self._items.get(exercise, []) if only in ("", name_of(item))]
         todo, explaining = list(asked), list[pytest.Item]()
         if needed:
@@ -261,28 +264,11 @@ class SuitePlugin:
     def _listen(self, name: str) -> None:
         if self._listens and isinstance(self.student, BaseStudent):
             self.student.heard = self.heard[name] = []
-            self.student.making = functools.partial(self._note_numbers, name)
-
-    def _note_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
-        """Note from which random numbers on something is made that several checks share."""
-        self._made.setdefault(key, (name, self._numbers.get_state()))
-        return make()
-
-    def _same_numbers(self, name: str, key: str, make: Callable[[], object]) -> object:
-        """Make it from the same numbers, though the check that asked for it first does not run."""
-        first, start = self._made.get(key, (name, None))
-        if first == name or start is None:
-            return make()
-        here = self._numbers.get_state()
-        self._numbers.set_state(start)
-        try:
-            return make()
-        finally:
-            self._numbers.set_state(here)
+            self.student.making = functools.partial(self._numbers.note, name)
 
     def numbers_made(self) -> frozenset[tuple[str, str, bytes]]:
         """From which random numbers on the last `run` made what its checks share: with the seed, all that it drew."""
-        return frozenset((key, name, state.numpy().tobytes()) for key, (name, state) in self._made.items())
+        return self._numbers.made()
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -324,20 +310,16 @@ class SuitePlugin:
         self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
         self._outcome = blank(item)
         _tell_given(student, item)
-        student.heard, student.making = heard, None if alone else functools.partial(self._same_numbers, name)
+        student.heard, student.making = heard, None if alone else functools.partial(self._numbers.same, name)
         self._call(item)
         outcome, student.heard, student.making = self._outcome, None, None
         self._outcome = self.student = None
         return outcome
 
     def _call(self, item: pytest.Item) -> None:
-        """Run a check without pytest's report on it.
-
-        A check that asks for fixtures of its suite's own is pytest's, as ever.
-        """
-        given = getattr(item, "callspec", None)
-        parameters = given.params if given is not None else {}
-        known: dict[str, Callable[[], Any]] = {
+        """Run a check without pytest's report on it, but where it asks for fixtures of its suite's own."""
+        assert self._outcome is not None
+        given: dict[str, Callable[[], Any]] = {
             "student": lambda: self.student,
             "solution": lambda: self._solution_of(exercise_of(item)),
             "confirm": lambda: self._confirm_of(item),
@@ -346,30 +328,28 @@ class SuitePlugin:
             "rng": lambda: self._rng_of(item),
             "stored": lambda: self._stored_of(item),
         }
-        if not isinstance(item, pytest.Function) or not set(item.fixturenames) <= {*known, *parameters, "request"}:
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-            return
-        assert self._outcome is not None
         try:
-            wanted = inspect.signature(item.obj).parameters
             with cpu_limit(self._left) if self._left else contextlib.nullcontext():
-                item.obj(**{name: parameters[name] if name in parameters else known[name]() for name in wanted})
+                called = call_plainly(item, given)
         except EndedEarly:
             return
         except BaseException as error:
             self._error = error
             judge(self._outcome, error, self._guarded)
-        else:
+            return
+        if called:
             self._outcome.status, self._outcome.message = "passed", ""
+        else:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
 
     def all_again(
         self, exercise: str, student: BaseStudent, seed: int
     ) -> tuple[list[CheckResult], dict[str, list[Heard]]]:
         """The same for all checks of an exercise; nothing that `run` has left is lost."""
-        before = self.heard, self._made
+        before = self.heard, self._numbers.noted
         outcomes, heard = self.run(exercise, student, seed, plainly=True), self.heard
         student.heard = student.making = None
-        self.heard, self._made = before
+        self.heard, self._numbers.noted = before
         return outcomes, heard
 
     def secret(self, exercise: str) -> set[str]:
@@ -381,4 +361,4 @@ class SuitePlugin:
 def _tell_given(student: Student, item: pytest.Item) -> None:
     """Tell a student by which attributes a suite asks for parameters: its `GIVEN_ATTRIBUTES`, which the text has."""
     if isinstance(student, BaseStudent):
-        student.given = tuple(getattr(getattr(item, "module", None), "GIVEN_ATTRIBUTES", ()))
+        student.given = tuple(getattr(getattr(item, "module", None), _GIVEN, ()))

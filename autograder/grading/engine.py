@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import time
 
-from autograder.checks.result import CheckResult, ExerciseResult, Figure
+from autograder.checks.result import ExerciseResult, Figure
 from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.charges import Charging
@@ -19,7 +19,7 @@ from autograder.parsing.cells import Cell, handed_in_with, parsed, sources_of
 from autograder.parsing.excerpt import shown_code
 from autograder.parsing.slicing import Slice, forget, make_slice
 from autograder.report.model import UNREAD, Report
-from autograder.runtime.errors import KitError, SubmissionError
+from autograder.runtime.errors import SubmissionError
 from autograder.sandbox.client import SandboxedStudent
 from autograder.sandbox.host import Host
 
@@ -145,45 +145,6 @@ def slice_of(assignment: Assignment, exercise: Exercise, cells: list[Cell]) -> S
     """What of a notebook an exercise leans on; other exercises' functions are not run on the way."""
     released = released_texts(assignment)
     return make_slice(cells, exercise.names, assignment.not_run, assignment.globals, assignment.wanted, released)
-
-
-def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
-    """Hold the suites to the points that the assignment gives, and each check to its sentence and its hint.
-
-    Raises:
-        KitError: They do not add up, or a check does not say what it asks; for the TA.
-    """
-    for check in checks:
-        _refuse_silent(check)
-    by_exercise: dict[str, float] = {}
-    for check in checks:
-        by_exercise[check.exercise] = by_exercise.get(check.exercise, 0.0) + check.points
-    for exercise in assignment.exercises:
-        found = by_exercise.get(exercise.id, 0.0)
-        if abs(found - exercise.points) > 1e-9:
-            raise KitError(
-                f"The checks of {exercise.id} add up to {found:g} points, but {assignment.folder}/assignment.toml "
-                f"gives it {exercise.points:g}. A TA has to bring the two together."
-            )
-
-
-def _refuse_silent(check: CheckResult) -> None:
-    """A check that fails without a word helps nobody: each has a sentence, and a hidden one a hint.
-
-    Raises:
-        KitError: It has none.
-    """
-    place = f"The {'public' if check.public else 'hidden'} check test_{check.name} of {check.exercise}"
-    if check.sentence.startswith("test_"):
-        raise KitError(
-            f"{place} has no docstring. It is what students read of it: a TA has to write a sentence that says what is "
-            "checked."
-        )
-    if not check.public and not check.message:
-        raise KitError(
-            f"{place} has no hint. When it fails students read that alone: a TA has to mark it with "
-            '@pytest.mark.hint("..."), a sentence that gives no number away.'
-        )
 
 
 def _nothing_to_grade(exercise: Exercise, plugin: SuitePlugin, problem: str) -> ExerciseResult:

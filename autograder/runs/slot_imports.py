@@ -13,13 +13,12 @@ gc.disable()  # what imports make stays, and looking for garbage in it takes a t
 
 import torch  # noqa: I001
 
-from autograder.runs import torchvision_alone  # noqa: F401 (before anything else imports torchvision)
+from autograder.runtime import torchvision_alone  # noqa: F401 (before anything else imports torchvision)
 from autograder.checks import collecting  # noqa: F401
 from autograder.course import jupyter  # noqa: F401
-from autograder.grading import engine, faults, map_score, substitutes  # noqa: F401
+from autograder.grading import engine, faults, map_score, substitutes, suite_rules  # noqa: F401
 from autograder.sandbox import client, host, probe  # noqa: F401
 
 torch.set_num_threads(1)
-gc.enable()
-gc.collect()
 gc.freeze()  # slots share these pages as long as the collector leaves them alone
+gc.enable()

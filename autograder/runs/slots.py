@@ -218,7 +218,7 @@ def _serve(
         import torch
 
         torch.set_num_threads(1)
-        from autograder.runs import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
+        from autograder.runtime import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
         from autograder.checks.collecting import collect
         from autograder.checks.runner import SuitePlugin
         from autograder.course import jupyter  # noqa: F401 (reads the solution)
@@ -227,6 +227,7 @@ def _serve(
         from autograder.grading.faults import FaultBook
         from autograder.grading.substitutes import load_solution
 
+        gc.freeze()
         gc.enable()
         plugin = SuitePlugin(
             assignment.reference,
@@ -269,11 +270,12 @@ def _end_with_parent() -> None:
 def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any, charging: Any, host: Any) -> None:
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
     from autograder.course.rubric import read_rubric
-    from autograder.grading.engine import check_points
     from autograder.grading.map_score import Asked, expect_images
+    from autograder.grading.suite_rules import check_attributes, check_points
 
     try:
         check_points(assignment, plugin.checks())
+        check_attributes(assignment, plugin.given_attributes())
         read_rubric(assignment.folder)
         expect_images(assignment)
     except KitError as error:

@@ -82,7 +82,9 @@ class SandboxedStudent(BaseStudent):
             self._load()
         name = arguments.get("name")
         what = f"the call of `{name}`" if operation in ("call", "new", "method") else "a call of your module"
-        seconds = self._limits.train_seconds if operation == "minimise" else self._limits.call_seconds
+        seconds = self._limits.call_seconds
+        if operation == "minimise":
+            seconds, self._host.trains = self._limits.train_seconds, True
         if operation == "on_gpu":  # which runs the notebook's definitions anew
             seconds += self._limits.load_seconds
         return self._exchange({"op": operation, "value": tree}, tensors, seconds, what)

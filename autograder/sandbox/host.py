@@ -61,6 +61,7 @@ class Host:
     Attributes:
         charged: Seconds that the submission at hand has used, see `client.py`.
         died: The last sandbox ended by itself, not by `close`.
+        trains: Workers train: each gets torch's compiler, which optimizers import, from the preloader.
         lease: The user that the sandbox's code runs as, of the kind "uid" while there is a sandbox; else None.
     """
 
@@ -76,7 +77,7 @@ class Host:
         self._cgroup: Cgroup | None = None
         self._ready = False
         self.charged = 0.0
-        self.died = False
+        self.died = self.trains = False
 
     @property
     def pid(self) -> int | None:
@@ -126,7 +127,7 @@ class Host:
     def _spawn(self) -> Connection:
         read, write = os.pipe()
         try:
-            connection = Connection(self._forked(b"spawn", write))
+            connection = Connection(self._forked(b"trainer" if self.trains else b"spawn", write))
         except SandboxFailed:
             os.close(read)
             raise

@@ -97,7 +97,7 @@ def checks() -> list[CheckResult]:
 
 def test_points_add_up_to_what_the_notebook_says(assignment, checks):
     """The assignment's exercises are worth what the checks of both halves add up to."""
-    from autograder.grading.engine import check_points
+    from autograder.grading.suite_rules import check_points
 
     check_points(assignment, checks)
     assert [check.name for check in checks if not check.sentence.endswith(".")] == []
@@ -110,7 +110,7 @@ def test_every_hidden_check_has_a_hint(checks):
 
 def test_a_check_that_says_nothing_is_refused(assignment, checks):
     """No sentence, or no hint where numbers are hidden: told by the check's name, before anybody is graded."""
-    from autograder.grading.engine import check_points
+    from autograder.grading.suite_rules import check_points
 
     public = next(check for check in checks if check.public)
     hidden = next(check for check in checks if not check.public)

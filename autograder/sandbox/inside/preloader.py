@@ -4,6 +4,7 @@ Started as `python preloader.py <control fd> <settings>`, the settings in JSON (
 socket come these requests:
 
 - `spawn`, with two descriptors (the worker's socket, and where its output goes): fork a worker on them.
+- `trainer`, with the same: fork one that has torch's compiler, which optimizers import, without importing it itself.
 - `beside`, with the same: fork a companion, which is to the others as this process is: none can look into it.
 - `drop`: end the companion, and nothing else.
 - `usage`: how much CPU time the worker and all that it started have used so far, in seconds.
@@ -34,10 +35,13 @@ import sys
 import time
 from typing import Any
 
+from autograder.sandbox.inside import huge_pages
 from autograder.sandbox.inside.home import Alone, Apart, Home
 from autograder.sandbox.inside.limit_messages import ENDED
 from autograder.sandbox.inside.watch import LOOK_SECONDS, Account, Caps, over_limit, used
 
+COMPILER = "torch._dynamo"
+GATHER_AFTER = 64  # forks: only then what large pages save is more than it takes to make them
 MANY = 16  # processes, from which on they stand still while they are looked at
 MOST = (512, 64, 64)  # processes and threads, files in each scratch folder: how far a worker may move their numbers
 
@@ -54,7 +58,8 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from autograder.sandbox.inside import huge_pages, worker
+    from autograder.runtime import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
+    from autograder.sandbox.inside import worker
 
     for name in settings["modules"]:
         importlib.import_module(name)
@@ -63,10 +68,8 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
     home.settle()
     home.empty()
     preloader = Preloader(socket.socket(fileno=descriptor), home, Caps(**settings["caps"]), worker.main)
-    gc.enable()
-    gc.collect()
     gc.freeze()  # children share these pages as long as the collector leaves them alone
-    huge_pages.collapse()
+    gc.enable()
     preloader.serve()
 
 
@@ -89,6 +92,7 @@ class Preloader:
         self._passed = ""  # the limit that ended the worker
         self._peak = 0  # kB that the largest of its processes had
         self._next_look = 0.0
+        self._forks = 0
 
     def serve(self) -> None:
         """Answer until the other side hangs up; then nothing of the worker is left."""
@@ -98,7 +102,9 @@ class Preloader:
                 if not self._wait():
                     continue
                 request, descriptors, _, _ = socket.recv_fds(self._control, 16, 2)
-                if request in (b"spawn", b"beside") and len(descriptors) == 2:
+                if request == b"trainer":
+                    _import_for_all(COMPILER)
+                if request in (b"spawn", b"trainer", b"beside") and len(descriptors) == 2:
                     self._spawn(*descriptors, hidden=request == b"beside")
                 elif request == b"drop":
                     self._drop()
@@ -131,6 +137,7 @@ class Preloader:
         if not self._children:
             self._passed, self._peak, self._next_look = "", 0, time.monotonic() + LOOK_SECONDS
             self._counters, self._account = self._home.counters(), Account()
+        self._forks += 1
         child = os.fork()
         if child == 0:
             _become_worker(self._home, self._caps, self._run_worker, connection, output, hidden=hidden)
@@ -178,11 +185,27 @@ class Preloader:
         intact = self._home.condition() == self._start and not self._worn()
         reply = {"ended": ended, "intact": intact, "peak": peak}
         self._control.sendall(json.dumps(reply).encode())
+        self._gather()
+
+    def _gather(self) -> None:
+        """Have this process's memory in large pages, once that is worth it: while nobody waits for an answer."""
+        if self._forks >= GATHER_AFTER:
+            self._forks = -sys.maxsize
+            huge_pages.collapse()
 
     def _worn(self) -> bool:
         """Whether a worker has moved the kernel's counters so far that the next could read something from them."""
         risen = [now - before for now, before in zip(self._home.counters(), self._counters, strict=True)]
         return any(number > most for number, most in zip(risen, MOST, strict=False))
+
+
+def _import_for_all(name: str) -> None:
+    """Import a module that workers forked from now on have; again, it costs nothing."""
+    if name not in sys.modules:
+        gc.disable()
+        importlib.import_module(name)
+        gc.freeze()
+        gc.enable()
 
 
 def _become_worker(home: Home, caps: Caps, run_worker: Any, connection: int, output: int, *, hidden: bool) -> None:

@@ -38,6 +38,7 @@ _WHOLE = ("new", "detect")  # what may run a whole backbone
 def prepare() -> None:
     """What every worker would do first, done once before the first is forked. It runs no tensor operation."""
     torch.set_num_threads(1)
+    tempfile.gettempdir()  # which writes there to find it, and keeps what it has found
     # oneDNN would compile a kernel for each new shape, which takes longer than what checks compute with it.
     torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
     answer_weight_downloads()

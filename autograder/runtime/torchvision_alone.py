@@ -1,8 +1,8 @@
-"""torchvision for slots, imported without torch's compiler (`torch._dynamo`), which takes as long as all of the rest.
+"""torchvision imported without torch's compiler (`torch._dynamo`), which takes as long as all of the rest.
 
 One of its modules wants a function of the compiler's, to call it where regions are aligned on a GPU. Until then another
-in its place will do. Slots train nothing, so they do without; whoever needs the compiler later, an optimizer say,
-imports it as ever. Sandboxes have it from the start, since student code is trained there.
+in its place will do. Whoever needs the compiler later, an optimizer say, imports it as ever; a sandbox has it for its
+workers as soon as it is known that they train.
 """
 
 from __future__ import annotations
