@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,21 +34,27 @@ def _browser() -> Iterator[Any]:
 
 def many(count: int = 200) -> list[Report]:
     """So many students; one with a hostile name, one late."""
-    made = []
+    made, some = [], thirty()
     for number in range(count):
-        report = copy.deepcopy(thirty()[number % 30]) if number < 30 else copy.deepcopy(made[number % 30])
+        report = copy.deepcopy(some[number % 30])
         report.student = NASTY if number == 100 else f"Student {number:03d}"
         made.append(report)
     made[7].late_days, made[7].late_per_cent = 2.0, 20.0
     return made
 
 
+@functools.cache
+def page_of_many() -> str:
+    """The page of 200; it takes seconds to make."""
+    reports = many()
+    return class_page(summarise(reports), {r.student: "x" for r in reports}, reports)
+
+
 @pytest.fixture(name="page")
 def _page(browser, tmp_path) -> Iterator[Any]:
     """The page of the class, opened."""
-    reports = many()
     path = tmp_path / "class.html"
-    path.write_text(class_page(summarise(reports), {r.student: "x" for r in reports}, reports), "utf-8", "replace")
+    path.write_text(page_of_many(), "utf-8", "replace")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(path.as_uri())
     yield page

@@ -10,6 +10,7 @@ outcome once. To make it again from folders that `fcoskit grade` wrote, or to wr
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 import sys
@@ -47,9 +48,8 @@ def record(folders: list[Path]) -> None:
 
 def thirty(seed: int = 7) -> list[Report]:
     """Thirty reports: most graded, abler and less able students, and one of each that needs a human."""
-    stored = json.loads(STORED.read_text(encoding="utf-8"))
     rng = random.Random(seed)
-    reports = [_student(stored, name, rng) for name in NAMES.split()]
+    reports = [_student(name, rng) for name in NAMES.split()]
     _special(reports)
     return reports
 
@@ -66,12 +66,20 @@ def write(folder: Path, reports: list[Report]) -> None:
     (folder / "by-hand.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _student(stored: dict[str, Any], name: str, rng: random.Random) -> Report:
+@functools.cache
+def _stored() -> tuple[dict[str, Any], list[list[ExerciseResult]]]:
+    """What all reports have in common, and the outcomes of each exercise, the best first; not to be changed."""
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    outcomes = [list(map(ExerciseResult.from_json, of_one)) for of_one in stored["outcomes"].values()]
+    return stored["head"], [sorted(of_one, key=lambda exercise: -exercise.points) for of_one in outcomes]
+
+
+def _student(name: str, rng: random.Random) -> Report:
+    general, outcomes = _stored()
     able = rng.betavariate(3, 1.8)
     head = {"file": f"{name}.ipynb", "sha256": rng.randbytes(32).hex(), "suites": "0123456789abcdef"}
     exercises = []
-    for outcomes in stored["outcomes"].values():
-        ranked = sorted(map(ExerciseResult.from_json, outcomes), key=lambda exercise: -exercise.points)
+    for ranked in outcomes:
         weights = [{"failed": 4.0, "missing": 1.5}.get(exercise.status, 0.5) for exercise in ranked]
         place = 0 if rng.random() < able else rng.choices(range(len(ranked)), weights)[0]
         exercise = copy.deepcopy(ranked[place])
@@ -80,7 +88,7 @@ def _student(stored: dict[str, Any], name: str, rng: random.Random) -> Report:
         if exercise.peak_megabytes:
             exercise.peak_megabytes = round(exercise.peak_megabytes * rng.uniform(0.97, 1.1), 1)
         exercises.append(exercise)
-    report = Report(student=name, seed=rng.getrandbits(48), exercises=exercises, **head, **stored["head"])
+    report = Report(student=name, seed=rng.getrandbits(48), exercises=exercises, **head, **general)
     report.started = f"2026-03-{rng.randint(10, 12)}T12:00:00+00:00"
     report.seconds = round(sum(check.seconds for e in exercises for check in e.checks) + 0.5, 2)
     return report

@@ -58,7 +58,7 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from autograder.runtime import torchvision_alone  # noqa: F401, I001 (before anything else imports torchvision)
+    from autograder.runtime import torchvision_alone  # noqa: F401 (before anything else imports torchvision)
     from autograder.sandbox.inside import worker
 
     for name in settings["modules"]:
