@@ -15,6 +15,7 @@ import pytest
 from autograder.checks.collecting import collect
 from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.checks.runner import SuitePlugin
+from autograder.grading.cases import load_proof
 from autograder.grading.engine import grade_notebook
 from autograder.grading.samples import Sample, solved, write_sample
 from autograder.grading.substitutes import load_solution, stand_ins
@@ -154,6 +155,21 @@ def test_what_the_detector_finds_in_parts_of_its_own_costs_nothing(assignment, s
     finally:
         slots.put(slot)
     assert [(e.id, e.earned) for e in report.exercises if e.earned < e.max_points] == []
+
+
+def test_a_detector_made_by_a_base_class_is_not_charged_twice(assignment, slots, tmp_path):
+    """Its losses are wrong: (j) has the solution's, and our constructor in place of the one that it extends."""
+    case = next(c for c in load_proof(assignment) if c.sample.student == "right-constructor-in-a-base-class")
+    wrong = ('"loss_cls": loss_cls.sum() /', '"loss_cls": 0 * loss_cls.sum() /')
+    sample = dataclasses.replace(case.sample, changes=(*case.sample.changes, wrong))
+    path = write_sample(assignment, sample, tmp_path, assignment.release)
+    slot = slots.get()
+    try:
+        report = slot.grade(Submission("ada", "ada", path), 3)
+    finally:
+        slots.put(slot)
+    earned = {e.id: e.earned / e.max_points for e in report.exercises}
+    assert earned["7.1i-losses"] < 1 and earned["7.1i-inference"] == earned["7.1j"] == 1
 
 
 def test_of_the_hidden_stand_ins_no_more_goes_than_is_bound(assignment):

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from autograder.checks.compare import CheckFailed
-from autograder.checks.student import Handle, Student
+from autograder.checks.student import Student
 from suites.hidden import test_7_1b as pyramid
 from suites.hidden import test_7_1c as network
 from suites.hidden.learning import learned, learned_in_part
 from suites.hidden.network_runs import (
+    expect_layers_asked_for,
     layers_are_run,
     predictions_are_made,
     rows_follow_cells,
@@ -138,8 +139,10 @@ def pyramid_gradients(_: Student, student: Student, rng: torch.Generator) -> Non
 
 
 @with_other_numbers
-def network_gradients(_: Student, module: Handle, rng: torch.Generator) -> None:
+def network_gradients(_: Student, student: Student, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
+    module = student.new("FCOSPredictionNetwork", 3, 16, [16, 16])
+    expect_layers_asked_for(student, module, 3, 16, [16, 16])
     known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in layers(module).items()}
     module.load(known)
     leaves, told = _leaves(known), module.gradients(features(16))

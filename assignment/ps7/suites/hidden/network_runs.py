@@ -17,7 +17,7 @@ from autograder.checks.student import Handle, Student
 from autograder.runtime.errors import StudentError
 from suites.hidden.elsewhere import quietly, refuse
 from suites.hidden.nudges import WAYS, Pairs, changes, most, one_of, pretended, seen, times, unseen, visible
-from suites.public.network_faults import features, layers, three
+from suites.public.network_faults import convolutions, features, layers, three
 from suites.public.test_7_1c import FEEDS
 
 Tensors = dict[str, torch.Tensor]
@@ -27,7 +27,16 @@ _IDLE = (
     "With other weights and features the predictions do not follow from what the layers make of the features: are the "
     "layers run?"
 )
+_OTHER_LAYERS = "For other arguments the network has other layers than these ask for."
+_STEMS: tuple[tuple[int, list[int]], ...] = (
+    (16, [12, 8]),
+    (16, [8, 12, 20]),
+)  # channels and widths of the public check of the stems
 _KINDS: tuple[list[Any], ...] = ([3, _CHANNELS, [16, 16]], [20, _CHANNELS, [_NARROWEST, 16]])  # as in public checks
+
+
+class OtherLayers(CheckFailed):
+    """A network was seen to have other layers where others are asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Trial:
         self._rng = rng
         self._module: Handle = student.new("FCOSPredictionNetwork", *arguments)
         self._module.eval()
+        expect_layers_asked_for(student, self._module, *arguments)
         self._pairs, self._deaf = (Pairs(rng, _NARROWEST, _CHANNELS - _NARROWEST) for _ in range(2))
         self._shapes = {name: p for name, p in layers(self._module).items() if p.dim() == 4}
         self._weights = {name: self._drawn(p) for name, p in layers(self._module).items()}
@@ -95,7 +105,17 @@ class Trial:
         finally:
             self._module.load({name: weight})
         shown = {key: much for key, much in visible(shown).items() if key in self._follow}
-        return Layer(pretended(hidden, shown), {int(key[0]) for key in shown})
+        nothing = not len(self._pairs.among(weight.shape[1])[0])  # it reads a channel alone: no change is unseen
+        return Layer(nothing or pretended(hidden, shown), {int(key[0]) for key in shown})
+
+    def runs(self) -> bool:
+        """Whether a prediction is made by the convolution that is named after it; where none is, by any layer."""
+        kinds = {f"pred_{name}.weight": kind for kind, name in enumerate(("cls", "box", "ctr"))}
+        named = [name for name in self.convolutions() if name in kinds]
+        asked = ((name, self.layer(name)) for name in named or self.convolutions())
+        return any(
+            layer.moves and not layer.pretends and kinds.get(n, min(layer.moves)) in layer.moves for n, layer in asked
+        )
 
     def _changed(self, weights: Tensors) -> dict[str, float]:
         self._module.load(weights)
@@ -126,22 +146,55 @@ class Trial:
         return found
 
 
+def expect_layers_asked_for(
+    student: Student, module: Handle, classes: int, channels: int, stem_channels: list[int]
+) -> None:
+    """Fail if a network's layers are not those of its arguments, though its stems are for others.
+
+    Else code could name layers that suit each question. Whose stems are wrong as such loses that where it is asked.
+    """
+    last = stem_channels[-1]
+    found = module.found()
+    weights = {n: found.get(f"pred_{n}.weight") for n in ("cls", "box", "ctr")}
+    wanted = {"cls": (classes, last, 3, 3), "box": (4, last, 3, 3), "ctr": (1, last, 3, 3)}
+    right = all(weight is None or tuple(weight.shape) == wanted[n] for n, weight in weights.items())
+    if not (right and _are_asked_for(module, channels, stem_channels)) and _stems_are_right(student):
+        raise OtherLayers(_OTHER_LAYERS, public_text=_OTHER_LAYERS)
+
+
+def _stems_are_right(student: Student) -> bool:
+    """Whether they are where the public check asks; asked once."""
+
+    def look() -> bool:
+        return all(
+            _are_asked_for(student.new("FCOSPredictionNetwork", 5, channels, widths), channels, widths)
+            for channels, widths in _STEMS
+        )
+
+    return student.once("stems are right", look)
+
+
+def _are_asked_for(module: Handle, channels: int, widths: list[int]) -> bool:
+    shapes = [(after, before, 3, 3) for before, after in zip([channels, *widths], widths, strict=False)]
+    return all(convolutions(module, stem) == shapes for stem in ("stem_cls", "stem_box"))
+
+
 def trial(student: Student, rng: torch.Generator) -> Trial:
     """The network of three classes; made once."""
     return student.once("network trial", lambda: Trial(student, _KINDS[0], rng))
 
 
-def _last_of_stem(student: Student, rng: torch.Generator, stem: str) -> Layer:
-    """What the last layer of a stem does; asked once."""
+def _layers_of(student: Student, rng: torch.Generator, stem: str) -> list[Layer]:
+    """What the layers of a stem do, from the last to the first; asked once."""
 
-    def look() -> Layer:
+    def look() -> list[Layer]:
         tried = trial(student, rng)
         names = [name for name in tried.convolutions() if name.startswith(f"{stem}.")]
         if not names:
             raise refuse(_IDLE)
-        return tried.layer(names[-1])
+        return [tried.layer(name) for name in reversed(names)]
 
-    return student.once(f"last of {stem}", look)
+    return student.once(f"layers of {stem}", look)
 
 
 def _runs(student: Student, rng: torch.Generator) -> bool:
@@ -160,7 +213,7 @@ def _any_runs(student: Student, rng: torch.Generator) -> bool:
         try:
             tried = trial(student, rng) if arguments is _KINDS[0] else Trial(student, arguments, rng)
             given.append(True)
-            if any(layer.moves and not layer.pretends for layer in map(tried.layer, tried.convolutions())):
+            if tried.runs():
                 return True
         except (CheckFailed, StudentError) as error:
             problem = error
@@ -183,6 +236,8 @@ def layers_are_run(_: Student, student: Student, rng: torch.Generator) -> None:
     """Layers count also where `forward` is not done, but not where it passes them by."""
     try:
         found = _runs(student, rng)
+    except OtherLayers:
+        raise
     except (CheckFailed, StudentError):
         return
     if not found:
@@ -207,6 +262,5 @@ def stems_feed_predictions(_: Student, student: Student, rng: torch.Generator) -
     """What each stem feeds, it feeds through its layers."""
     with quietly(_IDLE):
         for stem, kinds in FEEDS.items():
-            layer = _last_of_stem(student, rng, stem)
-            if layer.pretends or layer.moves != kinds:
+            if any(layer.pretends or layer.moves != kinds for layer in _layers_of(student, rng, stem)):
                 raise refuse(_IDLE)

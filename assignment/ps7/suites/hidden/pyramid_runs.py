@@ -111,7 +111,7 @@ class _Trial:
         self._ask, self._weights, self._read, self._rng = ask, weights, read, rng
         self._images, others = torch.randn(2, 1, 3, *_size(rng), generator=rng)
         self._before = ask({}, self._images)
-        self._follow = visible(changes(self._before, ask({}, others)))  # what no image changes is made from none
+        self._follow = set(visible(changes(self._before, ask({}, others))))  # what no image changes is made from none
 
     def runs(self) -> Runs:
         """See what each convolution does."""
@@ -131,8 +131,10 @@ class _Trial:
         return most(*map(self._changed, ways))
 
     def _shown(self, name: str) -> dict[str, float]:
-        much = visible(self._changed({name: seen(self._weights[name], self._read[name], self._rng)}))
-        return {level: amount for level, amount in much.items() if level in self._follow}
+        after = self._ask({name: seen(self._weights[name], self._read[name], self._rng)}, self._images)
+        much = visible(changes(self._before, after))
+        varied = {level for level in much if _varies(after[level] - self._before[level])}
+        return {level: amount for level, amount in much.items() if level in self._follow & varied}
 
     def _changed(self, weights: Tensors) -> dict[str, float]:
         return changes(self._before, self._ask(weights, self._images))
@@ -157,6 +159,12 @@ class _Trial:
         middle, corner = apart[moved[0]][0, :-1, :-1], apart[moved[0]][1, 1:, 1:]
         scale = float(middle.abs().max())
         return float(middle.std()) > 1e-3 * scale and bool(((middle - corner).abs() <= 1e-3 * scale).all())
+
+
+def _varies(difference: torch.Tensor) -> bool:
+    """Whether what a weight changes of a level `(1, C, H, W)` is not the same in all its cells: a map is no mean."""
+    spread = (difference - difference.mean(dim=(2, 3), keepdim=True)).abs().amax()
+    return bool(spread > 1e-2 * difference.abs().amax())
 
 
 def _levels(module: Handle, images: torch.Tensor) -> Tensors:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from autograder.checks.bounded import shape_text
 from autograder.checks.compare import CheckFailed, expect_close, expect_shape, expect_tensor
 from autograder.checks.student import Student
-from suites.hidden.network_runs import predictions_are_made
+from suites.hidden.network_runs import expect_layers_asked_for, predictions_are_made
 from suites.public import test_7_1c as public
 from suites.public.network_faults import KINDS, features, layers, three
 
@@ -45,6 +45,12 @@ def test_values(student: Student, rng: torch.Generator) -> None:
                 cells = feature.shape[2] * feature.shape[3]
                 expect_shape(got[index][level], (3, cells, (classes, 4, 1)[index]), f"{KINDS[index]} of {level}")
                 expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
+                if level == "p3" and not bool((right - right[:, :1]).abs().amax() > 1e-3 * right.abs().amax()):
+                    raise CheckFailed(_CONSTANT, public_text=_CONSTANT)
+        expect_layers_asked_for(student, module, classes, channels, stems)
+
+
+_CONSTANT = "With random weights the layers that there are give the same for every cell: none of the image is left."
 
 
 @pytest.mark.points(0.5)

@@ -16,6 +16,7 @@ from suites.hypotheses import background_faults, box_faults, delta_faults
 
 pytestmark = pytest.mark.exercise("7.1f")
 
+_NO_LOCATIONS = "For other locations the boxes are the same."
 DELTAS, BOXES = "fcos_get_deltas_from_locations", "fcos_apply_deltas_to_locations"
 COUNT = 48
 
@@ -115,16 +116,18 @@ def test_random_boxes(student: Student, solution: Student, rng: torch.Generator)
 
 @pytest.mark.points(1)
 @pytest.mark.hint("A level may have one location, or none at all: N may be 1 or 0.")
-def test_one_row_or_none(student: Student) -> None:
+def test_one_row_or_none(student: Student, rng: torch.Generator) -> None:
     """One location gives one row, (1, 4); no locations give no deltas and no boxes, (0, 4)."""
-    centre, box = torch.tensor([[20.0, 10.0]]), torch.tensor([[12.0, 6.0, 36.0, 26.0, 2.0]])
-    one = torch.tensor([[1.0, 0.5, 2.0, 2.0]])
+    centre = torch.randint(30, 60, (1, 2), generator=rng).float()
+    one = (torch.randperm(24, generator=rng)[None, :4] + 2) / 8.0  # four that differ, as float32 holds them
+    box = torch.cat([centre - 8 * one[:, :2], centre + 8 * one[:, 2:], torch.tensor([[2.0]])], dim=1)
     got = _deltas(student, centre, box, 8)
     named = delta_faults(one, 8, torch.zeros(1, dtype=torch.bool))
     expect_close_but_for(got, one, "The deltas of one box", named, to_scale=True)
     got = student.call(BOXES, one, centre, 8)
     named = box_faults(box[:, :4], box[:, :4], centre, 8)
-    named.append(("Boxes are (x1, y1, width, height).", torch.tensor([[12.0, 6.0, 24.0, 20.0]])))
+    sides = torch.cat([box[:, :2], box[:, 2:4] - box[:, :2]], dim=1)
+    named.append(("Boxes are (x1, y1, width, height).", sides))
     expect_close_but_for(got, box[:, :4], "The box of one row of deltas", named)
     nothing = torch.zeros(0, 2)
     got = _deltas(student, nothing, torch.zeros(0, 5), 8)
@@ -144,6 +147,8 @@ def test_boxes_can_be_differentiated(student: Student, solution: Student, rng: t
     asked = {"name": BOXES, "args": [deltas, locations, 8]}
     gradients, expected = student.do("differentiate", **asked), solution.do("differentiate", **asked)
     expect_gradient(gradients[0], "the deltas")
+    if is_close(student.call(BOXES, deltas, locations, 8), student.call(BOXES, deltas, locations + 16.0, 8)):
+        raise CheckFailed(_NO_LOCATIONS, public_text=_NO_LOCATIONS)
     signs = [torch.tensor(row) for row in ([1.0, 1, 1, 1], [-1.0, -1, 1, 1], [-1.0, -1, -1, -1])]
     named = [("Other signs or another stride: a fault of the values.", expected[0] * sign) for sign in signs]
     named.append(("Boxes are (y1, x1, y2, x2).", expected[0][:, [1, 0, 3, 2]]))

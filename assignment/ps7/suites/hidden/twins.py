@@ -162,6 +162,11 @@ def losses_differ(solution: Student, student: Student, rng: torch.Generator) -> 
     before = first_losses(student)
     if all(close(got[name], before[name]) for name in LOSSES):
         raise refuse(_ALIKE)
+    images, boxes = _scene(student, rng)
+    with quietly():
+        moved = losses_of(student.new(*_DETECTOR), images, boxes.roll(1, dims=0))
+    if all(close(got[name], moved[name]) for name in LOSSES):
+        raise refuse(_ALIKE)
 
 
 def loss_value(solution: Student, student: Student, rng: torch.Generator, name: str) -> None:
@@ -212,12 +217,16 @@ def detections_in_form(solution: Student, student: Student, rng: torch.Generator
 
 def something_found(solution: Student, student: Student, rng: torch.Generator) -> None:
     """To find nothing counts where something is found at times, and something else in other predictions."""
+
+    def detected(parts: Parts) -> Detections:
+        return expect_three(detect(student.new("FCOS", *NEW), torch.zeros(1, 3, *SIZE), parts, 0.5, 0.5))
+
     with quietly(_ALIKE):
         one, other = (expect_three(_detections(solution, student, rng, which)[0]) for which in ("other", "still other"))
         if not len(one[0]) or (one[0].shape == other[0].shape and torch.allclose(one[0], other[0])):
             raise refuse(_ALIKE)
         for found, which in ((one, "other"), (other, "still other")):
-            if not are_of_locations(found, solution, _detections(solution, student, rng, which)[2], SIZE):
+            if not are_of_locations(found, solution, _detections(solution, student, rng, which)[2], SIZE, detected):
                 raise refuse(_UNRELATED)
 
 

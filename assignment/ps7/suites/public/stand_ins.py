@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+NUMBERS = {"p3": 0, "p4": 1, "p5": 2}  # of the levels
+
 
 class DetectorBackboneWithFPN(nn.Module):
     """Feature maps of the right shapes: the images, pooled."""
@@ -52,7 +54,8 @@ class FCOSPredictionNetwork(nn.Module):
         """Predict `(B, cells, channels)` of each kind for features `(B, C, H, W)`."""
         kinds = [(self.cls_offset, 3.0, 0.37), (self.box_offset, 2.5, 0.53), (self.ctr_offset, 2.0, 0.71)]
         made: list[dict[str, torch.Tensor]] = [{}, {}, {}]
-        for number, (level, features) in enumerate(feats.items()):
+        for place, (level, features) in enumerate(feats.items()):
+            number = NUMBERS.get(level, place)  # the order of the levels is open, and how many there are at a time
             for result, (offset, height, step) in zip(made, kinds, strict=True):
                 result[level] = height * self._wave(features, len(offset), step, number) + offset
         return made

@@ -163,7 +163,7 @@ def test_every_layer_is_trained(
                 expect_whole(student)
             expect_gradient(gradient, f"`{name_text(name)}`")
     try:
-        confirm("network_gradients", module, rng)
+        confirm("network_gradients", student, rng)
     except CheckFailed:
         expect_kinds_trained(module)
         raise
