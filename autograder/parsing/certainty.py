@@ -8,6 +8,7 @@ could matter, so that most notebooks are certain. What single statements do is j
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterable, Iterator
 
@@ -51,6 +52,8 @@ _READS = re.compile(
 )
 _QUIET_PACKAGES = {"matplotlib", "pylab", "seaborn", "warnings", "pandas", "PIL", "IPython", "logging", "plotly"}
 _WORD = re.compile(r"\b[^\W\d]\w*")
+_KEPT = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")  # `%%bash --out name` keeps what is printed
+_BUILT_IN = frozenset(dir(builtins))
 
 
 def texts_of(cells: Iterable[Cell]) -> frozenset[str]:
@@ -166,16 +169,12 @@ def _as_given(cut: Cut, own: list[int]) -> bool:
 
 def _of_unread_cells(cut: Cut) -> Iterator[str]:
     for cell in cut.cells:
-        if cell.problem and (named := cut.names & set(_WORD.findall(cell.source))):
-            known = {name for s in cut.notebook.statements for name in s.binds} | set(cut.wanted)
-            if named & known:
-                yield f"Python cannot read code cell {cell.number}, which mentions `{min(named & known)}`"
+        named = (cut.names - _BUILT_IN) & set(_WORD.findall(cell.source)) if cell.problem else set()
+        if named:  # also by what nothing else binds: the notebook's own shell may read the cell
+            yield f"Python cannot read code cell {cell.number}, which mentions `{min(named)}`"
         for line in cell.dropped:
-            if (
-                cut.names & set(_WORD.findall(line.partition("=")[0]))
-                and "=" in line
-                and not line.startswith(("%", "!"))
-            ):
+            bound = _KEPT.findall(line) if line.startswith("%%") else _WORD.findall(line.partition("=")[0])
+            if cut.names & set(bound) and (line.startswith("%%") or ("=" in line and not line.startswith(("%", "!")))):
                 yield f"code cell {cell.number} has `{line[:60]}`, which grading did not run"
 
 

@@ -80,8 +80,8 @@ def _without_lines(text: str) -> tuple[str, ast.Module, list[str]]:
     try:
         return text, ast.parse(text), []  # plain Python: do not let IPython's transforms near it
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        if not any(mark in text for mark in _MARKS):
-            raise
+        if not any(mark in text for mark in _MARKS) and not text.lstrip("\n").startswith((" ", "\t")):
+            raise  # what is indented as a whole IPython moves to the left
     python, dropped = _blank_ipython(text)
     return python, ast.parse(python), dropped
 

@@ -1,15 +1,16 @@
 """An IPython shell that runs a notebook's cells as Colab does, where nobody watches and nothing can be installed.
 
 Real magics are real. Of shell lines what they do to files is done (`shell_files.py`); what a grader cannot do (the rest
-of them, installing, other languages) does nothing and is noted;
-an unknown cell magic runs its body as Python. Tracebacks show the student's own cells and lines, whichever magic
-a line was run by.
+of them, installing, other languages) does nothing and is noted; an unknown cell magic runs its body as Python. A
+statement that stops only because there is no GPU costs itself: on Colab the rest of its cell runs. Tracebacks show the
+student's own cells and lines, whichever magic a line was run by.
 """
 
 from __future__ import annotations
 
 import ast
 import linecache
+import re
 import types
 import warnings
 from typing import Any
@@ -20,14 +21,25 @@ from IPython.utils.text import SList
 from traitlets.config import Config
 
 from autograder.runtime.absent import AbsentError
+from autograder.runtime.errors import StudentError
+from autograder.runtime.explaining import explain
 from autograder.runtime.shell_files import run_shell, shell_output
+from autograder.runtime.workbench_gpu import needs_a_gpu
 
 # They install, show or start something that is not here, or wait for somebody.
-_IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "pylab", "gui", "tensorboard", "debug", "pdb"}
+_IDLE_LINES = {"pip", "conda", "mamba", "micromamba", "uv", "matplotlib", "gui", "tensorboard", "debug", "pdb"}
 _IDLE_LINES |= {"system", "sx", "notebook", "save", "history", "hist", "killbgscripts", "load", "edit", "man", "shell"}
 _IDLE_CELLS = {"bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "debug", "python2", "pypy", "shell"}
 _IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "bigquery", "sql", "R", "cuda"}
 _SHELLS = {"bash", "sh", "shell", "system", "sx"}
+_OUTPUTS = {"bash", "sh", "script", "perl", "ruby", "python2", "pypy"}
+_KEPT = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")
+_PYLAB = """import numpy, matplotlib
+from matplotlib import pylab, mlab, pyplot
+np, plt = numpy, pyplot
+from pylab import *
+from numpy import *
+"""
 _MOST_NOTES, _LONGEST_NOTE = 100, 120  # lines, characters
 _OWN_PROCESS = {"python", "python3"}  # IPython runs their body by itself: nothing of it is left in the notebook
 
@@ -69,6 +81,7 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     Attributes:
         skipped: What did nothing here, as (cell, text): shell lines, magics that are unknown or idle.
         unused: Statements that use a package which is not here, as (cell, sentence).
+        wanted_gpu: What stopped for want of a GPU, as (cell, error).
     """
 
     compiler_class = _Compiler
@@ -77,6 +90,8 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     def __init__(self, module: types.ModuleType) -> None:
         self.skipped: list[tuple[int, str]] = []
         self.unused: list[tuple[int, str]] = []
+        self.wanted_gpu: list[tuple[int, StudentError]] = []
+        self._not_bound: set[str] = set()  # names in statements that stopped so
         config = Config()
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "NoColor"
@@ -108,6 +123,8 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         """Run a line magic; one that is not known, or cannot work here, does nothing."""
         if magic_name in _IDLE_LINES or self.find_line_magic(magic_name) is None:
             return self._skip(f"%{magic_name} {line}")
+        if magic_name == "pylab":  # but for the window that it would open
+            return self.run_cell(_PYLAB, store_history=False).result
         if magic_name in ("load_ext", "reload_ext"):
             return self._load_extension(magic_name, line)
         return super().run_line_magic(magic_name, line, _stack_depth + 1)
@@ -115,6 +132,8 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
         """Run a cell magic; one that is not known runs its body, other languages do nothing."""
         if magic_name in _IDLE_CELLS:
+            if magic_name in _OUTPUTS:  # names that the output is kept under
+                self.user_ns.update(dict.fromkeys(_KEPT.findall(line), ""))
             is_done = magic_name in _SHELLS and not run_shell(cell)
             return None if is_done else self._skip(f"%%{magic_name} {line}")
         known = self.find_cell_magic(magic_name) is not None
@@ -135,21 +154,40 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
     system_piped = system_raw = system
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
-        """A shell line whose output is wanted: that of few is known here, and others give none."""
+        """A shell line whose output is wanted: that of few is known here, and others give an empty line."""
         said = shell_output(self.var_expand(cmd, depth=depth + 1))
         if said is None:
             self._skip(f"!{cmd}")
-        return SList(said or []) if split else "\n".join(said or [])
+            said = [""]
+        return SList(said) if split else "\n".join(said)
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
-        """Run a statement of a cell; one that uses a package which is not here costs itself and not the rest."""
+        """Run a statement of a cell; one that uses a package, or a GPU, which is not here costs itself alone."""
         stopped = bool(await super().run_code(code_obj, result, async_=async_))
-        if stopped and result is not None and isinstance(result.error_in_exec, AbsentError):
+        error = result.error_in_exec if stopped and result is not None else None
+        if isinstance(error, AbsentError):
             if len(self.unused) < _MOST_NOTES:
-                self.unused.append((self.compile.cell, str(result.error_in_exec)[:_LONGEST_NOTE]))
-            result.error_in_exec = None
+                self.unused.append((self.compile.cell, str(error)[:_LONGEST_NOTE]))
+        elif not isinstance(error, Exception) or not self._for_want_of_a_gpu(code_obj, error):
+            return stopped
+        result.error_in_exec = None
+        return False
+
+    def _for_want_of_a_gpu(self, code: Any, error: Exception) -> bool:
+        """Whether a statement stopped because there is no GPU: torch said so, or it asked for one itself."""
+        told = explain(error)
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code is not code:
+            frames = frames.tb_next
+        names = getattr(code, "co_names", ())
+        own = frames is not None and frames.tb_next is None and "cuda" in names
+        follows = isinstance(error, NameError) and error.name in self._not_bound
+        if not own and not follows and not needs_a_gpu(told):
             return False
-        return stopped
+        self._not_bound.update(names)
+        if len(self.wanted_gpu) < _MOST_NOTES:
+            self.wanted_gpu.append((self.compile.cell, told))
+        return True
 
     def showtraceback(self, *_: Any, **__: Any) -> None:
         """Errors are returned by `run`; nobody reads them here."""

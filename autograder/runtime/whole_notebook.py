@@ -64,10 +64,12 @@ def run_notebook(request: dict[str, Any], module: types.ModuleType) -> tuple[Wor
             broken |= {name: stopped[at[-1]]} if at else {}
     lines = [f"The notebook imports {name}, which is not here." for name in sorted(runner.absent.packages)]
     lines += [f"Code cell {number} stopped: {error.message}" for number, error in stopped.items()]
+    lines += [f"Code cell {n} goes on below what needs a GPU: {error.message}" for n, error in shell.wanted_gpu]
     lines += [f"Code cell {number}: {text}." for number, text in shell.unused]
     lines += [f"Code cell {number}: `{text}` does nothing here." for number, text in shell.skipped]
     told = list(dict.fromkeys(lines))  # a cell may run more than once
-    return Workbench(namespace, broken=broken, wants_gpu=wants_a_gpu(stopped.values())), told
+    wants_gpu = wants_a_gpu([*stopped.values(), *(error for _, error in shell.wanted_gpu)])
+    return Workbench(namespace, broken=broken, wants_gpu=wants_gpu), told
 
 
 class _Runner:

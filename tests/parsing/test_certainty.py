@@ -78,6 +78,11 @@ DOUBTFUL = {
     "%run": (["%run helpers.py", F], "`%run helpers.py`, which grading did not run"),
     "%%writefile": (["%%writefile a.py\nK = 1", "K = 1", F], "%%writefile"),
     "%load": (["%load a.py\n!ls", "K = 1", F], "%load"),
+    "a name that an unread cell alone binds": (
+        ["while K = 1", F],
+        "Python cannot read code cell 1, which mentions `K`",
+    ),
+    "a name that bash keeps its output under": (["%%bash --out K\npwd", F], "cell 1 has `%%bash --out K`"),
     "%pylab": (["%pylab\n!ls", "K = 1", F], "%pylab"),
     "%store": (["%store -r K\n!ls", F], "%store"),
     "a magic that nobody knows": (["%%clock\ndef f(): return 1"], "%%clock"),

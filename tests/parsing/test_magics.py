@@ -11,6 +11,7 @@ import pytest
 from nbconvert import MarkdownExporter, PythonExporter
 
 from autograder.parsing.cells import parse_cell, read_notebook
+from autograder.parsing.magics import python_in
 from autograder.parsing.slicing import make_slice
 from tests.support.cut_notebooks import by_slice, cut, kept, parsed
 
@@ -160,3 +161,23 @@ def test_the_kept_text_has_no_magic():
     piece = cut("%%wandb\ndef f():\n    %cd ..\n    return 1")
     assert "%" not in kept(piece)[0] and parsed("x = 5 % 3")[0].dropped == ()
     assert json.dumps(kept(piece))
+
+
+@pytest.mark.parametrize(
+    ("cell", "python"),
+    [
+        ("    x = 1\n    y = 2", "x = 1\ny = 2"),
+        ("\tx = 1\n\n\tdef f():\n\t\treturn x", "x = 1\n\ndef f():\n\treturn x"),
+        ("%%time\n  x = 1\n  y = 2", "\nx = 1\ny = 2"),
+    ],
+)
+def test_a_cell_that_is_indented_as_a_whole_is_moved_to_the_left(cell, python):
+    """As IPython does: somebody has moved the lines out of a function. Lines stay where they are."""
+    assert python_in(cell)[0].rstrip("\n") == python
+
+
+@pytest.mark.parametrize("cell", ["x = 1\n    y = 2", "    x = 1\ny = 2"])
+def test_a_cell_that_is_indented_in_part_is_not(cell):
+    """IPython does nothing about it, either."""
+    with pytest.raises(SyntaxError):
+        python_in(cell)

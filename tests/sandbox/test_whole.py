@@ -103,6 +103,30 @@ WAYS = {
     ),
     "await-at-the-top": ("import asyncio\nasync def g():\n    return 14\nx = await g()\ndef f():\n    return x", 14),
     "an-exported-magic": ("get_ipython().run_cell_magic('time', '', 'def f():\\n    return 15\\n')", 15),
+    "an-indented-cell": ("    half = 8\n    other = 8", "def f():\n    return half + other", 16),
+    "the-name-of-the-gpu": (
+        "import torch\nprint(torch.cuda.get_device_name(0))\nn = 21\ndef f():\n    return n",
+        21,
+    ),
+    "a-gpu-asserted": (
+        "import torch\nassert torch.cuda.is_available(), 'Runtime > Change runtime type'\ndef f():\n    return 22",
+        22,
+    ),
+    "a-gpu-asked-for": (
+        "import torch\nif not torch.cuda.is_available():\n    raise RuntimeError('no GPU')\ndef f():\n    return 23",
+        23,
+    ),
+    "a-try-on-the-gpu": (
+        "import torch\nt = torch.ones(1).to('cuda:0')\nprint(t + 1)\ndel t\nn = 24\ndef f():\n    return n",
+        24,
+    ),
+    "what-bash-prints-is-kept": (
+        "%%bash --out commit --err oops\ngit rev-parse HEAD",
+        "def f():\n    return commit.strip() + oops",
+        "",
+    ),
+    "the-first-line-of-a-shell-s": ("now = !date\ndef f():\n    return len(now[0].split())", 0),
+    "pylab": ("%pylab inline\ndef f():\n    return int(log(exp(25.2))) + np.ones(1).size + len(plt.__name__) * 0", 26),
     "a-shell-line-first": ("!pip install -q einops\nfiles = !ls\ndef f():\n    return 16 + len(files)", 16),
     "an-extension-that-is-not-here": ("%load_ext cudf.pandas\ndef f():\n    return 17", 17),
     "inline-plots": ("%matplotlib inline\n%config InlineBackend.figure_format = 'retina'\ndef f():\n    return 18", 18),
