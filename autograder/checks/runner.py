@@ -228,6 +228,7 @@ class SuitePlugin:
             elif not todo:
                 break
             item = todo.pop(0)
+            public = is_public(item)
             self._outcome = blank(item)
             self._listen(self._outcome.name)
             _tell_given(student, item)
@@ -236,7 +237,10 @@ class SuitePlugin:
             if plainly:
                 self._call(item)
             else:
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=next(iter(todo or explaining), None))
+                # Where a hidden check fails, those that explain come next, of another file.
+                leaves = bool(explaining) and not public
+                following = None if leaves else next(iter(todo or explaining), None)
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             self._left = None
             left = left and max(left - (time.process_time() - used), _LEAST)
             if self._outcome.status == "grader_error" and self._outcome.details and self._answer_broke(item):

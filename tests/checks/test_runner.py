@@ -76,6 +76,42 @@ def test_what_only_explains_runs_where_something_fails(asked):
     assert results[0].diagnosis == "Is a `return` missing?"
 
 
+HIDDEN = """
+import pytest
+
+pytestmark = pytest.mark.exercise("1a")
+
+@pytest.mark.points(1)
+@pytest.mark.hint("Larger numbers.")
+def test_it_is_right_for_others(student):
+    "It is 8."
+    assert student.call("f") == 8
+
+@pytest.mark.points(1)
+@pytest.mark.hint("Larger numbers.")
+def test_it_stays(student):
+    "It stays."
+    assert student.call("f") == 7
+"""
+
+
+def test_what_explains_runs_after_a_hidden_check_has_failed(tmp_path):
+    """It comes next, of another file than the checks before and after it, and to its own verdict."""
+    for half, text in (("public", SUITE), ("hidden", HIDDEN)):
+        (tmp_path / "suites" / half).mkdir(parents=True)
+        (tmp_path / "suites" / half / "test_1a.py").write_text(text, encoding="utf-8")
+    found: list[CheckResult] = []
+    plugin = SuitePlugin(
+        tmp_path, lambda p: found.extend(p.run("1a", student(7), 0, needed=True)), lambda _: student(7)
+    )
+    collect([tmp_path / "suites" / "public", tmp_path / "suites" / "hidden"], plugin)
+    assert {check.name: check.status for check in found} == {
+        **dict.fromkeys(ALL, "passed"),
+        "it_is_right_for_others": "failed",
+        "it_stays": "passed",
+    }
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("value", [7, 8, None])
 def test_a_check_alone_comes_to_what_it_comes_to_among_others(asked, name, value):
