@@ -14,6 +14,8 @@ from autograder.course.assignment import Assignment
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
 
+# What drives a terminal, or turns the rest of a line round: a name that a student chose may hold it.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PARTS = set(',;\t|"\n')  # what parts cells here or elsewhere: cells that hold one stand between quotes
 _FORMULA = re.compile(r"([,;\t|\n][\s\"]*)(?=[=+\-@＝＋－＠])")
 PART = ".part-"  # begins the name of a file that is being written
@@ -92,12 +94,19 @@ def write_grades(path: Path, assignment: Assignment, reports: list[Report]) -> N
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV. Numbers are ours; text that a spreadsheet would take for a formula gets a quote before it."""
+    """Rows as CSV. Numbers are ours; text that a spreadsheet would take for a formula gets a quote before it.
+
+    Control characters become "?", also those that turn a line's direction: somebody may `cat` the file.
+    """
     text = io.StringIO()
     for row in rows:
-        cells = [f"{cell:g}" if isinstance(cell, (int, float)) else no_formula(str(cell)) for cell in row]
+        cells = [f"{cell:g}" if isinstance(cell, (int, float)) else no_formula(_seen(str(cell))) for cell in row]
         text.write(",".join(map(_quoted, cells)) + "\n")
     return text.getvalue()
+
+
+def _seen(text: str) -> str:
+    return _UNSEEN.sub("?", text.replace("\r", " "))
 
 
 def _quoted(cell: str) -> str:
