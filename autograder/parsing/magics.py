@@ -21,6 +21,27 @@ _OTHER_LANGUAGES = {
 # Below these what is defined is gone afterwards: timed in a function of its own, or run by another Python.
 _BINDS_NOTHING = {"timeit", "python", "python3", "memit"}
 _TIMED = {"time", "prun", "snakeviz", "lprun", "mprun", "pyinstrument", "scalene"}
+# Magics that IPython knows without their mark, where they are all of a cell.
+_AUTOMAGIC = {
+    *("autoreload", "cat", "cd", "clear", "colors", "conda", "config", "cp", "env", "hist", "history", "ldir", "less"),
+    *("lf", "lk", "ll", "load", "load_ext", "ls", "lsmagic", "lx", "mamba", "man", "matplotlib", "mkdir", "more", "mv"),
+    *(
+        "pdb",
+        "pip",
+        "popd",
+        "precision",
+        "pushd",
+        "pwd",
+        "pylab",
+        "quickref",
+        "reload_ext",
+        "reset",
+        "rm",
+        "rmdir",
+        "run",
+    ),
+    *("set_env", "store", "tb", "time", "timeit", "unload_ext", "uv", "who", "who_ls", "whos", "xmode"),
+}
 _MARKS = ("!", "%", "?", ";", ",", "/", ">>>", "In [")
 Read = tuple[str, ast.Module, bool, tuple[str, ...]]
 
@@ -80,10 +101,17 @@ def _without_lines(text: str) -> tuple[str, ast.Module, list[str]]:
     try:
         return text, ast.parse(text), []  # plain Python: do not let IPython's transforms near it
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        text = _with_its_mark(text)
         if not any(mark in text for mark in _MARKS) and not text.lstrip("\n").startswith((" ", "\t")):
             raise  # what is indented as a whole IPython moves to the left
     python, dropped = _blank_ipython(text)
     return python, ast.parse(python), dropped
+
+
+def _with_its_mark(text: str) -> str:
+    """A cell of one line that IPython takes for a magic without being told: `pip install einops`, `cd ..`."""
+    found = re.match(r"\s*(?=(\w+)(?:$|\s+[^\s=(.,\[]))", text)
+    return f"{found[0]}%{text.strip()}" if found and found[1] in _AUTOMAGIC and "\n" not in text.strip() else text
 
 
 def _blank_ipython(text: str) -> tuple[str, list[str]]:

@@ -181,3 +181,27 @@ def test_a_cell_that_is_indented_in_part_is_not(cell):
     """IPython does nothing about it, either."""
     with pytest.raises(SyntaxError):
         python_in(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "taken_out"),
+    [
+        ("pip install -q einops", "pip install -q einops"),
+        ("cd ..", "cd .."),
+        ("\nrun common.py", "run common.py"),
+        ("matplotlib inline", "matplotlib inline"),
+        ("ls", None),  # a name: Python reads it, and nothing is taken out
+    ],
+)
+def test_a_magic_without_its_mark_is_one_where_it_is_the_whole_cell(cell, taken_out):
+    """As in IPython, which needs no mark there."""
+    python, _, _, dropped = python_in(cell)
+    assert [line.lstrip("%") for line in dropped] == ([taken_out] if taken_out else [])
+    assert python.strip() == ("pass" if taken_out else cell)
+
+
+@pytest.mark.parametrize("cell", ["cd = = 1", "pip install einops\nx = 1", "run (", "if x", "install einops"])
+def test_what_is_no_magic_stays_unread(cell):
+    """A slip is told: more lines than one, an assignment, a word that IPython does not know."""
+    with pytest.raises(SyntaxError):
+        python_in(cell)
