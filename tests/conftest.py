@@ -155,6 +155,6 @@ def sandbox_once() -> None:
 
 @pytest.fixture(scope="session")
 def slots(sandbox_once: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlotPool]:
-    """A slot of the real assignment for all tests of this process: one takes some 13 seconds of CPU to start."""
+    """A slot of the real assignment for all tests of this process: one takes some 4 seconds of CPU to start."""
     with open_slots(load_assignment("ps7", ROOT), "auto", tmp_path_factory.mktemp("slots") / "grade.log", 1) as made:
         yield made

@@ -110,7 +110,7 @@ def _without_lines(text: str) -> tuple[str, ast.Module, list[str]]:
 
 def _with_its_mark(text: str) -> str:
     """A cell of one line that IPython takes for a magic without being told: `pip install einops`, `cd ..`."""
-    found = re.match(r"\s*(?=(\w+)(?:$|\s+[^\s=(.,\[]))", text)
+    found = re.match(r"\s*(?=(\w+)(?:$|\s+[^\s=(\[]))", text)
     return f"{found[0]}%{text.strip()}" if found and found[1] in _AUTOMAGIC and "\n" not in text.strip() else text
 
 
