@@ -237,7 +237,7 @@ class SuitePlugin:
             if plainly:
                 self._call(item)
             else:
-                # Where a hidden check fails, those that explain come next, of another file.
+                # Where a hidden check fails, those that explain come next: pytest is not to keep this file's fixtures.
                 leaves = bool(explaining) and not public
                 following = None if leaves else next(iter(todo or explaining), None)
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)

@@ -169,8 +169,10 @@ def _as_given(cut: Cut, own: list[int]) -> bool:
 
 def _of_unread_cells(cut: Cut) -> Iterator[str]:
     for cell in cut.cells:
-        named = (cut.names - _BUILT_IN) & set(_WORD.findall(cell.source)) if cell.problem else set()
-        if named:  # also by what nothing else binds: the notebook's own shell may read the cell
+        named = cut.names & set(_WORD.findall(cell.source)) if cell.problem else set()
+        if named and (_BUILT_IN & named):
+            named -= _BUILT_IN - {name for s in cut.notebook.statements for name in s.binds} - set(cut.wanted)
+        if named:  # IPython may read a cell that Python cannot, and bind there what no other cell does
             yield f"Python cannot read code cell {cell.number}, which mentions `{min(named)}`"
         for line in cell.dropped:
             bound = _KEPT.findall(line) if line.startswith("%%") else _WORD.findall(line.partition("=")[0])

@@ -25,22 +25,8 @@ _TIMED = {"time", "prun", "snakeviz", "lprun", "mprun", "pyinstrument", "scalene
 _AUTOMAGIC = {
     *("autoreload", "cat", "cd", "clear", "colors", "conda", "config", "cp", "env", "hist", "history", "ldir", "less"),
     *("lf", "lk", "ll", "load", "load_ext", "ls", "lsmagic", "lx", "mamba", "man", "matplotlib", "mkdir", "more", "mv"),
-    *(
-        "pdb",
-        "pip",
-        "popd",
-        "precision",
-        "pushd",
-        "pwd",
-        "pylab",
-        "quickref",
-        "reload_ext",
-        "reset",
-        "rm",
-        "rmdir",
-        "run",
-    ),
-    *("set_env", "store", "tb", "time", "timeit", "unload_ext", "uv", "who", "who_ls", "whos", "xmode"),
+    *("pdb", "pip", "popd", "precision", "pushd", "pwd", "pylab", "quickref", "reload_ext", "reset", "rm", "rmdir"),
+    *("run", "set_env", "store", "tb", "time", "timeit", "unload_ext", "uv", "who", "who_ls", "whos", "xmode"),
 }
 _MARKS = ("!", "%", "?", ";", ",", "/", ">>>", "In [")
 Read = tuple[str, ast.Module, bool, tuple[str, ...]]

@@ -15,7 +15,7 @@ from autograder.report.html import feedback_page
 from autograder.report.model import Report
 
 # What drives a terminal, or turns the rest of a line round: a name that a student chose may hold it.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _PARTS = set(',;\t|"\n')  # what parts cells here or elsewhere: cells that hold one stand between quotes
 _FORMULA = re.compile(r"([,;\t|\n][\s\"]*)(?=[=+\-@＝＋－＠])")
 PART = ".part-"  # begins the name of a file that is being written
@@ -106,7 +106,7 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _seen(text: str) -> str:
-    return _UNSEEN.sub("?", text.replace("\r", " "))
+    return _UNSEEN.sub("?", text.replace("\r\n", "\n").replace("\r", " "))
 
 
 def _quoted(cell: str) -> str:

@@ -9,6 +9,7 @@ student's own cells and lines, whichever magic a line was run by.
 from __future__ import annotations
 
 import ast
+import dis
 import linecache
 import re
 import types
@@ -34,6 +35,7 @@ _IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript",
 _SHELLS = {"bash", "sh", "shell", "system", "sx"}
 _OUTPUTS = {"bash", "sh", "script", "perl", "ruby", "python2", "pypy"}
 _KEPT = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")
+_REFUSALS = (AssertionError, RuntimeError, Exception)  # what a notebook itself raises where it finds no GPU
 _PYLAB = """import numpy, matplotlib
 from matplotlib import pylab, mlab, pyplot
 np, plt = numpy, pyplot
@@ -91,7 +93,7 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         self.skipped: list[tuple[int, str]] = []
         self.unused: list[tuple[int, str]] = []
         self.wanted_gpu: list[tuple[int, StudentError]] = []
-        self._not_bound: set[str] = set()  # names in statements that stopped so
+        self._not_bound: set[str] = set()  # names that statements which stopped so would have bound
         config = Config()
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "NoColor"
@@ -179,12 +181,12 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code is not code:
             frames = frames.tb_next
-        names = getattr(code, "co_names", ())
-        own = frames is not None and frames.tb_next is None and "cuda" in names
-        follows = isinstance(error, NameError) and error.name in self._not_bound
+        own = type(error) in _REFUSALS and frames is not None and frames.tb_next is None
+        own = own and "cuda" in getattr(code, "co_names", ())
+        follows = type(error) is NameError and isinstance(error.name, str) and error.name in self._not_bound
         if not own and not follows and not needs_a_gpu(told):
             return False
-        self._not_bound.update(names)
+        self._not_bound |= {i.argval for i in dis.get_instructions(code) if i.opname.startswith("STORE_")}
         if len(self.wanted_gpu) < _MOST_NOTES:
             self.wanted_gpu.append((self.compile.cell, told))
         return True

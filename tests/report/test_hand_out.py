@@ -261,7 +261,7 @@ def test_no_formula_whatever_the_separator(text, kept):
 
 def test_no_control_character_is_written():
     """A name drives no terminal and turns no line round; names of any language, tabs and lines of a reason stay."""
-    text = csv_text([["a\x1b[31mb\x07\u202ec\x9b\u2066", "\u0645\u06cc\u200c\u062e", "one\n\ttwo\r"]])
+    text = csv_text([["a\x1b[31mb\x07\u202ec\x9b\u2066", "\u0645\u06cc\u200c\u062e", "one\r\n\ttwo\r"]])
     assert text == 'a?[31mb??c??,\u0645\u06cc\u200c\u062e,"one\n\ttwo "\n'
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
 from autograder.sandbox.inside import preloader
 from tests.support.sandboxes import Sandbox
 
-pytestmark = [pytest.mark.usefixtures("sandbox")]
 LOOKS = "import sys\ndef f():\n    return 'torch._dynamo' in sys.modules"
 TRAINS = "from torch import nn\nclass Net(nn.Linear):\n    pass\nf = Net"
 OPTIMIZES = """
@@ -22,9 +23,13 @@ def f():
 """
 
 
-@pytest.fixture(name="own")
-def _own():
-    made = Sandbox(call_seconds=60)
+@pytest.fixture(name="own", params=["bwrap", pytest.param("uid", marks=[pytest.mark.open_python])])
+def _own(request):
+    if request.param == "bwrap":
+        request.getfixturevalue("sandbox")
+    elif os.geteuid() != 0:
+        pytest.skip("only root can have another user's rights")
+    made = Sandbox(request.param, call_seconds=60)
     yield made
     made.close()
 

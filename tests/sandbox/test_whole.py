@@ -182,6 +182,21 @@ def test_what_a_cell_did_is_there(notebook, name):
     assert notebook(*cells).call("f") == expected
 
 
+@pytest.mark.parametrize(
+    "slip",
+    [
+        "for d in ('cpu', 'cuda' if torch.cuda.is_available() else 'cpu'):\n    y = 1 + 'a'",
+        "m = Net().cuda()",
+        "class E(NameError):\n    name = []\nraise E('cuda')",
+    ],
+)
+def test_a_slip_beside_the_gpu_stops_its_cell(notebook, slip):
+    """What would stop on Colab, too: the rest of the cell does not run."""
+    with pytest.raises(StudentError) as raised:
+        notebook(f"import torch\n{slip}\ndef f():\n    return 1").call("f")
+    assert raised.value.status == "missing"
+
+
 def test_each_exercise_has_a_process_of_its_own(notebook):
     """What one exercise changes is not there for the next, and the notebook is run once for both."""
     made = notebook("import os\nseen = []\ndef f(x):\n    seen.append(x)\n    return [len(seen), os.getpid()]")

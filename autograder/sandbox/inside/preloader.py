@@ -40,7 +40,7 @@ from autograder.sandbox.inside.home import Alone, Apart, Home
 from autograder.sandbox.inside.limit_messages import ENDED
 from autograder.sandbox.inside.watch import LOOK_SECONDS, Account, Caps, over_limit, used
 
-COMPILER = "torch._dynamo"
+COMPILER, _COMPILED = "torch._dynamo", "TORCHINDUCTOR_CACHE_DIR"
 GATHER_AFTER = 64  # forks: only then what large pages save is more than it takes to make them
 MANY = 16  # processes, from which on they stand still while they are looked at
 MOST = (512, 64, 64)  # processes and threads, files in each scratch folder: how far a worker may move their numbers
@@ -92,7 +92,7 @@ class Preloader:
         self._passed = ""  # the limit that ended the worker
         self._peak = 0  # kB that the largest of its processes had
         self._next_look = 0.0
-        self._forks = 0
+        self._forks, self._gathered = 0, False
 
     def serve(self) -> None:
         """Answer until the other side hangs up; then nothing of the worker is left."""
@@ -103,7 +103,7 @@ class Preloader:
                     continue
                 request, descriptors, _, _ = socket.recv_fds(self._control, 16, 2)
                 if request == b"trainer":
-                    _import_for_all(COMPILER)
+                    _import_compiler()
                 if request in (b"spawn", b"trainer", b"beside") and len(descriptors) == 2:
                     self._spawn(*descriptors, hidden=request == b"beside")
                 elif request == b"drop":
@@ -189,8 +189,8 @@ class Preloader:
 
     def _gather(self) -> None:
         """Have this process's memory in large pages, once that is worth it: while nobody waits for an answer."""
-        if self._forks >= GATHER_AFTER:
-            self._forks = -sys.maxsize
+        if self._forks >= GATHER_AFTER and not self._gathered:
+            self._gathered = True
             huge_pages.collapse()
 
     def _worn(self) -> bool:
@@ -199,11 +199,19 @@ class Preloader:
         return any(number > most for number, most in zip(risen, MOST, strict=False))
 
 
-def _import_for_all(name: str) -> None:
-    """Import a module that workers forked from now on have; again, it costs nothing."""
-    if name not in sys.modules:
-        gc.disable()
-        importlib.import_module(name)
+def _import_compiler() -> None:
+    """Import what workers forked from now on have; again, it costs nothing.
+
+    It would make a folder to compile into, where workers write: one that is there already is none of theirs.
+    """
+    if COMPILER in sys.modules:
+        return
+    os.environ[_COMPILED] = "/"
+    gc.disable()
+    try:
+        importlib.import_module(COMPILER)
+    finally:
+        os.environ.pop(_COMPILED, None)
         gc.freeze()
         gc.enable()
 

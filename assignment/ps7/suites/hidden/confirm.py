@@ -142,7 +142,7 @@ def pyramid_gradients(_: Student, student: Student, rng: torch.Generator) -> Non
 def network_gradients(_: Student, student: Student, rng: torch.Generator) -> None:
     """Hold the gradients of a prediction network with random weights to those of the plain convolutions."""
     module = student.new("FCOSPredictionNetwork", 3, 16, [16, 16])
-    expect_layers_asked_for(student, module, 3, 16, [16, 16])
+    expect_layers_asked_for(student, module, 16, [16, 16])
     known = {name: 0.3 * torch.randn(p.shape, generator=rng) for name, p in layers(module).items()}
     module.load(known)
     leaves, told = _leaves(known), module.gradients(features(16))

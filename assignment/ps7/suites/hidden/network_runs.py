@@ -63,7 +63,7 @@ class Trial:
         self._rng = rng
         self._module: Handle = student.new("FCOSPredictionNetwork", *arguments)
         self._module.eval()
-        expect_layers_asked_for(student, self._module, *arguments)
+        expect_layers_asked_for(student, self._module, *arguments[1:])
         self._pairs, self._deaf = (Pairs(rng, _NARROWEST, _CHANNELS - _NARROWEST) for _ in range(2))
         self._shapes = {name: p for name, p in layers(self._module).items() if p.dim() == 4}
         self._weights = {name: self._drawn(p) for name, p in layers(self._module).items()}
@@ -105,7 +105,9 @@ class Trial:
         finally:
             self._module.load({name: weight})
         shown = {key: much for key, much in visible(shown).items() if key in self._follow}
-        nothing = not len(self._pairs.among(weight.shape[1])[0])  # it reads a channel alone: no change is unseen
+        nothing = not len(
+            self._pairs.among(weight.shape[1])[0]
+        )  # it reads a single channel: no change of weights is unseen
         return Layer(nothing or pretended(hidden, shown), {int(key[0]) for key in shown})
 
     def runs(self) -> bool:
@@ -146,19 +148,12 @@ class Trial:
         return found
 
 
-def expect_layers_asked_for(
-    student: Student, module: Handle, classes: int, channels: int, stem_channels: list[int]
-) -> None:
-    """Fail if a network's layers are not those of its arguments, though its stems are for others.
+def expect_layers_asked_for(student: Student, module: Handle, channels: int, stem_channels: list[int]) -> None:
+    """Fail if a network's stems are not those of its arguments, though they are where the public check asks.
 
-    Else code could name layers that suit each question. Whose stems are wrong as such loses that where it is asked.
+    Else code could name layers that suit each question. Stems that are wrong everywhere lose their own check's points.
     """
-    last = stem_channels[-1]
-    found = module.found()
-    weights = {n: found.get(f"pred_{n}.weight") for n in ("cls", "box", "ctr")}
-    wanted = {"cls": (classes, last, 3, 3), "box": (4, last, 3, 3), "ctr": (1, last, 3, 3)}
-    right = all(weight is None or tuple(weight.shape) == wanted[n] for n, weight in weights.items())
-    if not (right and _are_asked_for(module, channels, stem_channels)) and _stems_are_right(student):
+    if not _are_asked_for(module, channels, stem_channels) and _stems_are_right(student):
         raise OtherLayers(_OTHER_LAYERS, public_text=_OTHER_LAYERS)
 
 
@@ -184,17 +179,17 @@ def trial(student: Student, rng: torch.Generator) -> Trial:
     return student.once("network trial", lambda: Trial(student, _KINDS[0], rng))
 
 
-def _layers_of(student: Student, rng: torch.Generator, stem: str) -> list[Layer]:
-    """What the layers of a stem do, from the last to the first; asked once."""
+def _last_of_stem(student: Student, rng: torch.Generator, stem: str) -> Layer:
+    """What the last layer of a stem does; asked once."""
 
-    def look() -> list[Layer]:
+    def look() -> Layer:
         tried = trial(student, rng)
         names = [name for name in tried.convolutions() if name.startswith(f"{stem}.")]
         if not names:
             raise refuse(_IDLE)
-        return [tried.layer(name) for name in reversed(names)]
+        return tried.layer(names[-1])
 
-    return student.once(f"layers of {stem}", look)
+    return student.once(f"last of {stem}", look)
 
 
 def _runs(student: Student, rng: torch.Generator) -> bool:
@@ -262,5 +257,6 @@ def stems_feed_predictions(_: Student, student: Student, rng: torch.Generator) -
     """What each stem feeds, it feeds through its layers."""
     with quietly(_IDLE):
         for stem, kinds in FEEDS.items():
-            if any(layer.pretends or layer.moves != kinds for layer in _layers_of(student, rng, stem)):
+            layer = _last_of_stem(student, rng, stem)
+            if layer.pretends or layer.moves != kinds:
                 raise refuse(_IDLE)

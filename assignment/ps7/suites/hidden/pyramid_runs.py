@@ -162,7 +162,7 @@ class _Trial:
 
 
 def _varies(difference: torch.Tensor) -> bool:
-    """Whether what a weight changes of a level `(1, C, H, W)` is not the same in all its cells: a map is no mean."""
+    """Whether what a weight changes of a level `(1, C, H, W)` differs between its cells: else that is no map."""
     spread = (difference - difference.mean(dim=(2, 3), keepdim=True)).abs().amax()
     return bool(spread > 1e-2 * difference.abs().amax())
 

@@ -47,7 +47,7 @@ def test_values(student: Student, rng: torch.Generator) -> None:
                 expect_close(got[index][level], right, f"{KINDS[index]} of {level}", rtol=1e-3)
                 if level == "p3" and not bool((right - right[:, :1]).abs().amax() > 1e-3 * right.abs().amax()):
                     raise CheckFailed(_CONSTANT, public_text=_CONSTANT)
-        expect_layers_asked_for(student, module, classes, channels, stems)
+        expect_layers_asked_for(student, module, channels, stems)
 
 
 _CONSTANT = "With random weights the layers that there are give the same for every cell: none of the image is left."

@@ -142,7 +142,7 @@ def are_of_locations(
     """Whether there are detections, and half of them have the box or the score of a location of these predictions.
 
     Else they may be anything: what is only held to itself counts where something of it was computed. Scores alone are
-    made by lines that are given: they count where the boxes, wrong as they are, follow the deltas.
+    made by lines that are given: they count where the boxes, wrong as they are, are made of something.
 
     Args:
         found: The detections.
@@ -160,19 +160,27 @@ def are_of_locations(
         if 2 * int(of_box.sum()) >= len(boxes):
             return True
         if 2 * int((of_box | of_score).sum()) >= len(boxes):
-            return _follow_the_deltas(boxes, parts, again)
+            return _are_made(boxes.float(), every, parts, again)
     return False
 
 
-def _follow_the_deltas(boxes: torch.Tensor, parts: Parts, again: Callable[[Parts], Detections]) -> bool:
-    """Whether boxes are more than one number each, and others where the deltas are others."""
-    if not bool((boxes - boxes[:, :1]).abs().amax() > 1e-3):
+def _are_made(boxes: torch.Tensor, right: torch.Tensor, parts: Parts, again: Callable[[Parts], Detections]) -> bool:
+    """Whether wrong boxes are made of something: of deltas, of locations, or right ones that are cut off too early."""
+    if not bool((boxes - boxes[:, :1]).abs().amax() > 1e-3):  # each is one number, four times
         return False
+    width, height = (float(boxes[:, side::2].max()) for side in (0, 1))
+    if _are_among(boxes, _clipped(right, height, width)):  # type: ignore[arg-type]
+        return True
     where, logits, deltas, centerness = parts
     turned = {level: part.flip(-1) * 0.7 for level, part in deltas.items()}
-    others = again([where, logits, turned, centerness])[0]
-    known = (boxes[:, None].float() - others[None].float()).abs().amax(dim=2) <= 1e-3
-    return len(others) > 0 and 2 * int(known.any(dim=1).sum()) < len(boxes)
+    shifted = {level: rows + 16.0 for level, rows in where.items()}
+    others = [again([where, logits, turned, centerness]), again([shifted, logits, deltas, centerness])]
+    return any(len(found[0]) > 0 and not _half_are_among(boxes, found[0].float()) for found in others)
+
+
+def _half_are_among(boxes: torch.Tensor, others: torch.Tensor) -> bool:
+    """Whether half of some boxes at least are among others."""
+    return 2 * int(((boxes[:, None] - others[None]).abs().amax(dim=2) <= 1e-3).any(dim=1).sum()) >= len(boxes)
 
 
 def _expect_different(found: list[Detections]) -> None:
