@@ -28,10 +28,8 @@ _IDLE = (
     "layers run?"
 )
 _OTHER_LAYERS = "For other arguments the network has other layers than these ask for."
-_STEMS: tuple[tuple[int, list[int]], ...] = (
-    (16, [12, 8]),
-    (16, [8, 12, 20]),
-)  # channels and widths of the public check of the stems
+# Channels and widths of the public check of the stems.
+_STEMS: tuple[tuple[int, list[int]], ...] = ((16, [12, 8]), (16, [8, 12, 20]))
 _KINDS: tuple[list[Any], ...] = ([3, _CHANNELS, [16, 16]], [20, _CHANNELS, [_NARROWEST, 16]])  # as in public checks
 
 
@@ -105,10 +103,8 @@ class Trial:
         finally:
             self._module.load({name: weight})
         shown = {key: much for key, much in visible(shown).items() if key in self._follow}
-        nothing = not len(
-            self._pairs.among(weight.shape[1])[0]
-        )  # it reads a single channel: no change of weights is unseen
-        return Layer(nothing or pretended(hidden, shown), {int(key[0]) for key in shown})
+        alone = len(self._pairs.among(weight.shape[1])[0]) == 0  # it reads one channel: no change can be kept unseen
+        return Layer(alone or pretended(hidden, shown), {int(key[0]) for key in shown})
 
     def runs(self) -> bool:
         """Whether a prediction is made by the convolution that is named after it; where none is, by any layer."""
