@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
 from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, name_of, unfit
-from autograder.runtime.cpu_limit import cpu_limit
+from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
 _GIVEN = "GIVEN_ATTRIBUTES"  # what a suite's file calls them
 _LEAST = 0.01  # seconds for a check where none are left: it is stopped, and says so
@@ -42,6 +42,9 @@ class SuitePlugin:
         solution: Gives the reference solution of an exercise, for hidden checks; None in a student's notebook.
         listen: Whether to keep what student code answers to each check: known faults will be held against it.
         seconds: CPU time of this process that a run of checks may take, the solution's included; None for no end.
+
+    Attributes:
+        stopped: Whether a check was stopped for its time. Wherever it was, something may be half done in this process.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class SuitePlugin:
         self._ours: frozenset[str] = frozenset()
         self._left: float | None = None  # seconds that the check which runs may take
         self.student: Student | None = None
+        self.stopped = False
         self.seed = 0
         self.problems: list[str] = []
 
@@ -103,8 +107,21 @@ class SuitePlugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """Stop a check that takes too long; within pytest's own try, so that it tidies up behind it."""
-        with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+        with self._limited():
             return (yield)
+
+    @contextlib.contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Stop what runs within where it takes too long; it may have had no time to put gradients back on."""
+        gradients = torch.is_grad_enabled()
+        try:
+            with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+                yield
+        except OutOfTimeError:
+            self.stopped = True
+            raise
+        finally:
+            torch.set_grad_enabled(gradients)
 
     # What suites ask for.
 
@@ -333,7 +350,7 @@ class SuitePlugin:
             "stored": lambda: self._stored_of(item),
         }
         try:
-            with cpu_limit(self._left) if self._left else contextlib.nullcontext():
+            with self._limited():
                 called = call_plainly(item, given)
         except EndedEarly:
             return

@@ -295,6 +295,9 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
             traceback.print_exc()
             connection.send(("failed", f"{type(error).__name__} while grading. The log has the traceback."))
         sys.stdout.flush()
+        if plugin.stopped:  # in the middle of something: the next submission gets a process that is whole
+            host.close()
+            os._exit(0)
 
 
 def _graded(

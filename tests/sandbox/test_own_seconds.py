@@ -135,6 +135,37 @@ def test_checks_have_an_end(tmp_path: Path, guarded: bool) -> None:
     assert all("stood in" in check.message if guarded else "takes too long" in check.message for check in found[:2])
 
 
+STOPPED_WITHIN = """
+import pytest
+import torch
+
+pytestmark = pytest.mark.exercise("q")
+
+@pytest.mark.points(1)
+def test_without_gradients(student):
+    "It is stopped where gradients are off, and has no time to put them on."
+    torch.set_grad_enabled(False)
+    while True:
+        student.call("f")
+"""
+
+
+@pytest.mark.parametrize("plainly", [True, False])
+def test_a_check_that_is_stopped_leaves_gradients_on(tmp_path: Path, plainly: bool) -> None:
+    """The next check, and the next student's, computes with them; and the process is known to be no longer whole."""
+    (tmp_path / "suites" / "public").mkdir(parents=True)
+    (tmp_path / "suites" / "public" / "test_q.py").write_text(STOPPED_WITHIN, encoding="utf-8")
+    seen: list[object] = []
+
+    def serve(plugin: SuitePlugin) -> None:
+        before = plugin.stopped
+        found = plugin.run("q", LocalStudent({"f": lambda: 1}), 1, plainly=plainly)
+        seen.extend([before, [check.status for check in found], torch.is_grad_enabled(), plugin.stopped])
+
+    collect([tmp_path / "suites" / "public"], SuitePlugin(tmp_path, serve, seconds=0.1))
+    assert seen == [False, ["timeout"], True, True]
+
+
 def test_what_comes_after_a_guarded_exercise_is_guarded(assignment: Assignment) -> None:
     """Whatever a whole notebook has started may have looked on, and speak in a later exercise."""
     whole, piece = WholeNotebook(assignment, [], no_host()), cut("def f(): pass")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from autograder.checks.compare import CheckFailed, Hypothesis, expect_close, expect_gradient, is_close
+from autograder.checks.compare import CheckFailed, Hypothesis, expect_close, expect_gradient, expect_shape, is_close
 from autograder.checks.student import Student
 from autograder.runtime.errors import StudentError
 from suites.hidden.but_for import expect_close_but_for
@@ -147,7 +147,10 @@ def test_boxes_can_be_differentiated(student: Student, solution: Student, rng: t
     asked = {"name": BOXES, "args": [deltas, locations, 8]}
     gradients, expected = student.do("differentiate", **asked), solution.do("differentiate", **asked)
     expect_gradient(gradients[0], "the deltas")
-    if is_close(student.call(BOXES, deltas, locations, 8), student.call(BOXES, deltas, locations + 16.0, 8)):
+    here, there = (student.call(BOXES, deltas, where, 8) for where in (locations, locations + 16.0))
+    for boxes in (here, there):
+        expect_shape(boxes, (COUNT, 4), "The boxes")
+    if not bool(((there - here).abs() > 1e-3).any()):
         raise CheckFailed(_NO_LOCATIONS, public_text=_NO_LOCATIONS)
     signs = [torch.tensor(row) for row in ([1.0, 1, 1, 1], [-1.0, -1, 1, 1], [-1.0, -1, -1, -1])]
     named = [("Other signs or another stride: a fault of the values.", expected[0] * sign) for sign in signs]
