@@ -128,6 +128,16 @@ def test_what_earned_everything_stays_where_the_code_was_stopped(assignment):
     assert ways("7.1c", "7.1f") == []
 
 
+def graded(assignment, slots, folder, sample):
+    """The report of a sample."""
+    path = write_sample(assignment, sample, folder, assignment.release)
+    slot = slots.get()
+    try:
+        return slot.grade(Submission("ada", "ada", path), 3)
+    finally:
+        slots.put(slot)
+
+
 OPTIONS = {  # what a right notebook may add, and where the detector leans on it
     "an option of the head": [
         ("in_channels: int, stem_channels: List[int])", "in_channels: int, stem_channels: List[int], prior=0.01)"),
@@ -148,12 +158,7 @@ OPTIONS = {  # what a right notebook may add, and where the detector leans on it
 def test_what_the_detector_finds_in_parts_of_its_own_costs_nothing(assignment, slots, tmp_path, what):
     """Right code may give its networks and functions more than was asked for, and use it."""
     sample = Sample("ada", what, changes=tuple(OPTIONS[what]))
-    path = write_sample(assignment, sample, tmp_path, assignment.release)
-    slot = slots.get()
-    try:
-        report = slot.grade(Submission("ada", "ada", path), 3)
-    finally:
-        slots.put(slot)
+    report = graded(assignment, slots, tmp_path, sample)
     assert [(e.id, e.earned) for e in report.exercises if e.earned < e.max_points] == []
 
 
@@ -162,12 +167,7 @@ def test_a_detector_made_by_a_base_class_is_not_charged_twice(assignment, slots,
     case = next(c for c in load_proof(assignment) if c.sample.student == "right-constructor-in-a-base-class")
     wrong = ('"loss_cls": loss_cls.sum() /', '"loss_cls": 0 * loss_cls.sum() /')
     sample = dataclasses.replace(case.sample, changes=(*case.sample.changes, wrong))
-    path = write_sample(assignment, sample, tmp_path, assignment.release)
-    slot = slots.get()
-    try:
-        report = slot.grade(Submission("ada", "ada", path), 3)
-    finally:
-        slots.put(slot)
+    report = graded(assignment, slots, tmp_path, sample)
     earned = {e.id: e.earned / e.max_points for e in report.exercises}
     assert earned["7.1i-losses"] < 1 and earned["7.1i-inference"] == earned["7.1j"] == 1
 
