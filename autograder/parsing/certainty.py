@@ -19,6 +19,7 @@ from autograder.parsing.leaning import Cut, alike_is_changeable, leads_to, norma
 from autograder.parsing.magics import name_of
 from autograder.parsing.newer_python import lacking
 from autograder.parsing.statements import STAR, Statement, statements_of
+from autograder.runtime.shell_files import KEPT_UNDER
 
 # Line and cell magics that cannot change what a notebook defines, in small letters.
 _HARMLESS_MAGICS = {
@@ -52,7 +53,6 @@ _READS = re.compile(
 )
 _QUIET_PACKAGES = {"matplotlib", "pylab", "seaborn", "warnings", "pandas", "PIL", "IPython", "logging", "plotly"}
 _WORD = re.compile(r"\b[^\W\d]\w*")
-_KEPT = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")  # `%%bash --out name` keeps what is printed
 _BUILT_IN = frozenset(dir(builtins))
 
 
@@ -175,7 +175,7 @@ def _of_unread_cells(cut: Cut) -> Iterator[str]:
         if named:  # IPython may read a cell that Python cannot, and bind there what no other cell does
             yield f"Python cannot read code cell {cell.number}, which mentions `{min(named)}`"
         for line in cell.dropped:
-            bound = _KEPT.findall(line) if line.startswith("%%") else _WORD.findall(line.partition("=")[0])
+            bound = KEPT_UNDER.findall(line) if line.startswith("%%") else _WORD.findall(line.partition("=")[0])
             if cut.names & set(bound) and (line.startswith("%%") or ("=" in line and not line.startswith(("%", "!")))):
                 yield f"code cell {cell.number} has `{line[:60]}`, which grading did not run"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import dis
 import linecache
-import re
 import types
 import warnings
 from typing import Any
@@ -24,7 +23,7 @@ from traitlets.config import Config
 from autograder.runtime.absent import AbsentError
 from autograder.runtime.errors import StudentError
 from autograder.runtime.explaining import explain
-from autograder.runtime.shell_files import run_shell, shell_output
+from autograder.runtime.shell_files import KEPT_UNDER, run_shell, shell_output
 from autograder.runtime.workbench_gpu import needs_a_gpu
 
 # They install, show or start something that is not here, or wait for somebody.
@@ -34,7 +33,6 @@ _IDLE_CELLS = {"bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "d
 _IDLE_CELLS |= {"html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "bigquery", "sql", "R", "cuda"}
 _SHELLS = {"bash", "sh", "shell", "system", "sx"}
 _OUTPUTS = {"bash", "sh", "script", "perl", "ruby", "python2", "pypy"}
-_KEPT = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")
 _REFUSALS = (AssertionError, RuntimeError, Exception)  # what a notebook itself raises where it finds no GPU
 _PYLAB = """import numpy, matplotlib
 from matplotlib import pylab, mlab, pyplot
@@ -135,7 +133,7 @@ class NotebookShell(InteractiveShell):  # type: ignore[misc]
         """Run a cell magic; one that is not known runs its body, other languages do nothing."""
         if magic_name in _IDLE_CELLS:
             if magic_name in _OUTPUTS:  # names that the output is kept under
-                self.user_ns.update(dict.fromkeys(_KEPT.findall(line), ""))
+                self.user_ns.update(dict.fromkeys(KEPT_UNDER.findall(line), ""))
             is_done = magic_name in _SHELLS and not run_shell(cell)
             return None if is_done else self._skip(f"%%{magic_name} {line}")
         known = self.find_cell_magic(magic_name) is not None

@@ -20,6 +20,7 @@ _HEREDOC = re.compile(r"\s*cat\b(?P<rest>.*)<<-?\s*(?P<quote>['\"]?)(?P<end>\w+)
 _QUOTED = re.compile(r"'[^']*'")
 _NOT_PLAIN = re.compile(r"[$`]|(?<!\S)\d>")  # a variable, another command's output, a stream by its number
 _INTO = re.compile(r"\s*(?P<how>>>?)\s*(?P<path>[^\s<>|&;]+)\s*")
+KEPT_UNDER = re.compile(r"--(?:out|err|proc)[ =]+([^\W\d]\w*)")  # of `%%bash --out name`
 
 
 def run_shell(text: str) -> list[str]:

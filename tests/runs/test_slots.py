@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course.assignment import load_assignment
+from autograder.grading.samples import Sample, write_sample
+from autograder.intake.submissions import Submission
 from autograder.runs import slots
 from autograder.runs.slots import Slot, process_context, take_environment
 from autograder.sandbox import bwrap
@@ -147,3 +149,24 @@ def test_no_process_to_fork_from(monkeypatch, tmp_path):
     slot = Slot(ASSIGNMENT, "none", tmp_path / "log", forked=True)
     slot.start()
     assert asked == [True, False] and slot.checks == ["a check"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandbox")
+def test_after_a_check_that_was_stopped_the_next_submission_has_another_process(tmp_path, monkeypatch):
+    """Wherever it was stopped, something may be half done there. Both submissions have a report."""
+    starts = "from autograder.grading import engine\nengine.CHECK_SECONDS = 0.02\n"
+    (tmp_path / "sitecustomize.py").write_text(starts, encoding="utf-8")  # Python runs it in each new process
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "helpers"))))
+    path = write_sample(ASSIGNMENT, Sample("ada", "the solution"), tmp_path, ASSIGNMENT.release)
+    others = tuple(exercise.id for exercise in ASSIGNMENT.exercises if exercise.id != "7.1b")
+    slot, seen = Slot(ASSIGNMENT, "bwrap", tmp_path / "grade.log"), []
+    try:
+        slot.start()
+        for _ in range(2):
+            report = slot.grade(Submission("ada", "ada", path, skip=others), 3)
+            seen.append((slot.pid, report.outcome, report.exercises[0].status))
+    finally:
+        slot.close()
+    (first, *one), (second, *other) = seen
+    assert one == other == ["graded", "timeout"] and first != second

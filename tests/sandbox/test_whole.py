@@ -125,7 +125,7 @@ WAYS = {
         "def f():\n    return commit.strip() + oops",
         "",
     ),
-    "the-first-line-of-a-shell-s": ("now = !date\ndef f():\n    return len(now[0].split())", 0),
+    "the-first-line-that-a-shell-prints": ("now = !date\ndef f():\n    return len(now[0].split())", 0),
     "pylab": ("%pylab inline\ndef f():\n    return int(log(exp(25.2))) + np.ones(1).size + len(plt.__name__) * 0", 26),
     "a-shell-line-first": ("!pip install -q einops\nfiles = !ls\ndef f():\n    return 16 + len(files)", 16),
     "an-extension-that-is-not-here": ("%load_ext cudf.pandas\ndef f():\n    return 17", 17),

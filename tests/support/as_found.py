@@ -22,10 +22,8 @@ SETTINGS: dict[str, Callable[[], object]] = {
 }
 # What pytest and Jupyter, where it starts a kernel, change themselves.
 THEIRS = {"PYTEST_CURRENT_TEST", "PATH"}
-OURS = (
-    "FCOSKIT_",
-    "PYTHON",
-)  # libraries add variables of theirs, and places of theirs to `sys.path`, when first imported
+# Beginnings of variables that count where they are new: libraries add others when they are first imported.
+OURS = ("$FCOSKIT_", "$PYTHON")
 
 
 def as_found() -> dict[str, object]:
@@ -38,9 +36,6 @@ def as_found() -> dict[str, object]:
 def not_put_back(before: dict[str, object]) -> list[str]:
     """A line for each that is not what it was."""
     now = as_found()
-    known = [name for name in now if name in before or not name.startswith("$") or name.startswith(_OF_OURS)]
+    known = [name for name in now if name in before or not name.startswith("$") or name.startswith(OURS)]
     changed = [name for name in dict.fromkeys([*before, *known]) if before.get(name) != now.get(name)]
     return [f"{name}: {before.get(name)!r} before, {now.get(name)!r} now" for name in changed]
-
-
-_OF_OURS = tuple(f"${name}" for name in OURS)
