@@ -1,8 +1,9 @@
 #!/bin/sh
 # The virtual environment that `make` installs into: `make_venv.sh VENV [PYTHON [GOAL]]`. One that is there stays as it
-# is. For a new one it takes PYTHON, or else the best Python on PATH; if none is fit, it says what to type, and exits 1.
+# is. For a new one it takes PYTHON, or else the best Python on PATH or in pyenv's keeping; if none is fit, it says what to
+# type, and exits 1.
 # POSIX sh, since there may be no Python at all. A name on PATH counts only if it runs: pyenv has one for each version
-# that it keeps, and most of them only say that they are not active.
+# that it keeps, and most of them only say that they are not active. Such a version will do: pyenv is asked where it is.
 set -u
 venv=$1 python=${2:-} goal=${3:-demo}
 best=3.13
@@ -61,11 +62,20 @@ judge() {
     esac
 }
 
-# Sets `found` to the first fit Python on PATH, and adds to `seen` what is wrong with those before it.
+# places NAME: the folders in which a Python of that name may be, each followed by a colon: those of PATH, then pyenv's.
+places() {
+    kept=""
+    case $1 in
+        python3.*) kept=$(pyenv prefix "${1#python}" 2>/dev/null </dev/null) || kept="" ;;
+    esac
+    printf '%s' "${PATH:-}:${kept:+$kept/bin:}"
+}
+
+# Sets `found` to the first fit Python, and adds to `seen` what is wrong with those before it.
 search() {
     found="" seen=""
     for name in $candidates; do
-        rest=${PATH:-}:
+        rest=$(places "$name")
         while [ -n "$rest" ]; do
             file=${rest%%:*}/$name rest=${rest#*:}
             [ -f "$file" ] && [ -x "$file" ] || continue

@@ -113,6 +113,34 @@ def test_a_name_that_does_not_run_is_passed_over(place):
     assert run(place, path=both).returncode == 0 and made(place) == "3.13.5"
 
 
+@pytest.mark.parametrize(
+    ("there", "kept", "taken"),
+    [
+        ({"python3.11": "3.11.7"}, {"3.13": "3.13.0", "3.12": "3.12.1"}, "3.13.0"),
+        ({"python3.11": "3.11.7"}, {"3.12": "3.12.1", "3.10": "3.10.13"}, "3.12.1"),
+        ({"python3.13": "3.13.5"}, {"3.13": "3.13.0"}, "3.13.5"),
+        ({"python3.12": "3.12.4"}, {"3.14": "3.14.1"}, "3.12.4"),
+        ({"python3.11": "3.11.7"}, {"3.9": "3.9.18"}, "3.11.7"),
+        ({"python3": "3.12.4"}, {}, "3.12.4"),
+    ],
+)
+def test_a_version_that_pyenv_keeps_need_not_be_active(place, there, kept, taken):
+    """It counts behind those of its name on PATH; one that is not fit, or gone from its folder, does not count."""
+    program(place / "shims" / "python3.13", SHIM)
+    prefixes = "".join(f'[ "$*" = "prefix {name}" ] && echo "{place}/versions/{name}" && exit 0\n' for name in kept)
+    program(place / "bin" / "pyenv", f"#!/bin/sh\n{prefixes}echo 'pyenv: not installed' >&2\nexit 1\n")
+    for name, version in kept.items():
+        fake(place / "versions" / name / "bin" / f"python{name}", version)
+    for name, version in there.items():
+        fake(place / "bin" / name, version)
+    done = run(place, path=f"{place / 'shims'}:{place / 'bin'}")
+    assert (done.returncode, done.stderr, made(place)) == (0, "", taken)
+    shutil.rmtree(place / "venv")
+    shutil.rmtree(place / "versions", ignore_errors=True)
+    assert run(place, path=f"{place / 'shims'}:{place / 'bin'}").returncode == 0
+    assert made(place) == max(there.values())
+
+
 def test_without_a_fit_python_it_says_what_it_saw_and_what_to_type(place):
     """Each Python that was tried has a line with the reason, and two ways to get one follow; nothing is made."""
     program(place / "bin" / "python3.13", SHIM)
