@@ -107,18 +107,21 @@ class OnGpu:
             self._twin.objects.clear()
 
     def _over_again(self, operation: str, arguments: dict[str, Any], key: Any, first: StudentError) -> Any:
-        needs_one = needs_a_gpu(first)
-        if torch.cuda.is_available() or not (needs_one or self._may_need_one(first)):
-            raise first
         try:
-            result = self._done_there(operation, arguments)
-        except StudentError as error:
-            if not needs_one:
-                raise first from None
+            needs_one = needs_a_gpu(first)
+            if torch.cuda.is_available() or not (needs_one or self._may_need_one(first)):
+                raise first
+            try:
+                result = self._done_there(operation, arguments)
+            except StudentError as error:
+                if not needs_one:
+                    raise first from None
+                self._remember(key, first)
+                raise error from first
             self._remember(key, first)
-            raise error from first
-        self._remember(key, first)
-        return result
+            return result
+        finally:
+            del first  # it leads to this frame: what the code held when it failed would stay until garbage is collected
 
     def _may_need_one(self, error: StudentError) -> bool:
         if error.kind == "NotImplementedError" or error.status not in ("error", "missing"):

@@ -1,7 +1,10 @@
 """A student's code through `LocalStudent` and `Handle`: what it gives, and what is said where it gives nothing."""
 
+import contextlib
+import gc
 import sys
 import types
+import weakref
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from autograder.runtime.errors import StudentError
 from autograder.runtime.explaining import explain
 from autograder.runtime.loading import load
 from autograder.runtime.not_run import NotRun, NotRunError
+from autograder.runtime.values import ValueRefused, copied
 from autograder.runtime.workbench import OPERATIONS, Workbench
 
 NOTEBOOK = """
@@ -291,6 +295,40 @@ def test_a_name_that_was_not_run_says_so_when_touched(touch):
     """Whatever is done with the stand-in of a heavy name, it says why there is nothing behind it."""
     with pytest.raises(NotRunError, match="not run it"):
         TOUCHES[touch](NotRun("grading does not run it"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "raise ValueError(kept)",
+        "raise NotImplementedError",
+        "kept.cuda()",
+        "torch.zeros(2, device='cuda') + kept",
+        "return f(kept)",
+        "return {0: kept}, object()",
+    ],
+)
+def test_what_code_held_when_it_failed_is_let_go(fault):
+    """Memory of a failed call is free at once, not when garbage is collected: the next call might find none left."""
+    made = []
+
+    def make():
+        kept = torch.zeros(3)
+        made.append(weakref.ref(kept))
+        return kept
+
+    namespace = {"torch": torch, "make": make}
+    exec(compile(f"def f(x):\n    kept = make()\n    {fault}\n", "<code cell 1>", "exec"), namespace)
+    bench = Workbench(namespace)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(2):
+            with contextlib.suppress(StudentError, ValueRefused):
+                copied(bench.do("call", name="f", args=[1], kwargs={}))
+        assert [held() for held in made] == [None] * len(made) and made
+    finally:
+        gc.enable()
 
 
 def test_explain_finds_no_place_outside_the_notebook():
