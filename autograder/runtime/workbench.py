@@ -128,7 +128,7 @@ class Workbench:
     def find(self, name: str) -> Any:
         """What the notebook bound to a name; raises as `do` does if nothing."""
         if name in self.broken:
-            raise self.broken[name]
+            raise self.broken[name].with_traceback(None)  # or it would keep all frames through which it ever went
         if name not in self.namespace:
             raise missing_name(name, self.missing.get(name, ""))
         return self.namespace[name]

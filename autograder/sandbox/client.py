@@ -73,7 +73,7 @@ class SandboxedStudent(BaseStudent):
             whole = f"The {self._limits.submission_seconds:g} s of computing for the whole submission are used up"
             raise StudentError("timeout", f"{whole}, most of them by checks before this one.")
         if self._connection is None and len(self._deaths) > self._limits.restarts:
-            raise self._deaths[-1]
+            raise self._deaths[-1].with_traceback(None)  # or it would keep all frames through which it ever went
         try:
             tree, tensors = pack(arguments, copy=False)
         except ValueTooLarge as error:  # our own arguments are small: it is what the code itself gave before

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import sys
+import traceback
 import types
 import weakref
 
@@ -295,6 +296,17 @@ def test_a_name_that_was_not_run_says_so_when_touched(touch):
     """Whatever is done with the stand-in of a heavy name, it says why there is nothing behind it."""
     with pytest.raises(NotRunError, match="not run it"):
         TOUCHES[touch](NotRun("grading does not run it"))
+
+
+def test_an_error_that_is_told_again_has_not_grown():
+    """Each time a broken name is asked for, its error has the frames of that time alone, and holds no others."""
+    bench = Workbench({}, broken={"f": StudentError("error", "It failed.")})
+    depths = []
+    for _ in range(3):
+        with pytest.raises(StudentError) as raised:
+            bench.do("call", name="f", args=[], kwargs={})
+        depths.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
+    assert len(set(depths)) == 1
 
 
 @pytest.mark.parametrize(
