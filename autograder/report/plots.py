@@ -63,7 +63,7 @@ def score_plot(summary: ClassSummary) -> markupsafe.Markup:
             axes.axvline(scores.median, color=_INK, linestyle="--", linewidth=1.5, zorder=0.5)
             side = "right" if scores.median > scores.most / 2 else "left"
             where = ("data", "axes fraction")
-            axes.annotate(f"median {scores.median:g}", (scores.median, 1.04), xycoords=where, ha=side)
+            axes.annotate(f"median {round(scores.median, 1):g}", (scores.median, 1.04), xycoords=where, ha=side)
         axes.set_xlim(0, max(scores.most, 1e-9))
         axes.set_ylim(0, max([one.count for one in scores.bins], default=0) * 1.12 + 0.5)
         axes.yaxis.get_major_locator().set_params(integer=True)
