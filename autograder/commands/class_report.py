@@ -187,7 +187,8 @@ def _say(summary: ClassSummary, console: Console) -> None:
         _line(console, warning)
     scores = summary.scores
     if scores.mean is not None and scores.median is not None:
-        told = f"{scores.count} with a score: mean {scores.mean:.1f}, median {round(scores.median, 1):g} of {scores.most:g}"
+        median = round(scores.median, 1)
+        told = f"{scores.count} with a score: mean {scores.mean:.1f}, median {median:g} of {scores.most:g}"
         _line(console, f"{told}; {scores.without} without.", style="")
     for one in summary.attention:
         if one.level != "for the record":

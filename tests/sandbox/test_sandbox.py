@@ -74,6 +74,29 @@ def test_a_call_returns_what_the_code_computes(student):
     assert torch.equal(got["double"], torch.tensor([0.0, 2.0, 4.0]))
 
 
+THREADS = """
+import threading
+import torch
+from concurrent.futures import ThreadPoolExecutor
+
+def f(n):
+    start = threading.Barrier(n)
+
+    def one(k):
+        start.wait()
+        return (torch.full((900, 1, 4), k) - torch.ones(1, 60, 4)).sum(1).max()
+
+    with ThreadPoolExecutor(n) as pool:
+        return torch.stack(list(pool.map(one, range(n))))
+"""
+
+
+def test_threads_of_a_student_s_may_compute(student):
+    """Several that come to torch at once, in a process that was forked just before, all find what they need."""
+    for _ in range(12):
+        assert student(THREADS).call("f", 8).tolist() == [60.0 * (k - 1) for k in range(8)]
+
+
 def test_no_network(student):
     """A connection to anywhere is refused by the kernel."""
     made = student("import socket\ndef f():\n    socket.create_connection(('192.0.2.1', 80), timeout=1)")

@@ -49,6 +49,7 @@ def prepare() -> None:
 
 def main(descriptor: int) -> None:
     """Serve until the other side hangs up."""
+    _take_up_threads()
     os.chdir(tempfile.gettempdir())
     sys.stdin = io.StringIO()
     connection = socket.socket(fileno=descriptor)
@@ -67,6 +68,11 @@ def main(descriptor: int) -> None:
         serve_branches(connection, lambda exercise: _bound(workbench, exercise, line), lambda c, b: _serve(line, b))
     else:
         _serve(line, workbench)
+
+
+def _take_up_threads() -> None:
+    """Make torch's pool of threads anew, as a forked process has to."""
+    torch.set_num_threads(1)  # where two threads of a student's come to it first, one finds none and fails
 
 
 class _Line:
@@ -123,6 +129,7 @@ def _run_whole(request: dict[str, Any], module: types.ModuleType) -> tuple[Workb
 
 def _bound(workbench: Workbench, exercise: dict[str, Any], line: _Line) -> Workbench:
     """A whole notebook's workbench, made ready for an exercise in a process of its own."""
+    _take_up_threads()
     namespace = workbench.namespace
     unread = {n: broken_name(*problem) for n, problem in exercise["broken"].items() if n not in namespace}
     workbench.missing, workbench.broken = exercise["missing"], unread | workbench.broken

@@ -1,12 +1,13 @@
 """What stands in for earlier exercises where only the course may have it: on staff's machines, when graded.
 
 Networks that can learn, for 7.1 (j), and a constructor for a detector whose own lost points. Both take the place of
-exercises that have been graded by then. They are no one's solution: the maps are no pyramid (nothing comes down from
-the coarser levels), the predictions come from one hidden layer.
+exercises that have been graded by then; `forward` may be called by any keyword. They are no one's solution: the maps
+are no pyramid (nothing comes down from the coarser levels), the predictions come from one hidden layer.
 """
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,9 +35,9 @@ class DetectorBackboneWithFPN(nn.Module):
         """Strides of the levels."""
         return dict(STRIDES)
 
-    def forward(self, images: torch.Tensor, *_: object, **__: object) -> dict[str, torch.Tensor]:
+    def forward(self, *given: Any, **named: Any) -> dict[str, torch.Tensor]:
         """Maps `(B, out_channels, H / s, W / s)` of images `(B, 3, H, W)`."""
-        feats, above = {}, images
+        feats, above = {}, [*given, *named.values()][0]
         for level, module in self.to_level.items():
             feats[level] = above = module(above)
         return feats
@@ -59,10 +60,10 @@ class FCOSPredictionNetwork(nn.Module):
         self.all_at_once.bias = nn.Parameter(start)
         self.all_at_once.weight = nn.Parameter(0.3 * self.all_at_once.weight.detach())
 
-    def forward(self, feats: dict[str, torch.Tensor], *_: object, **__: object) -> list[dict[str, torch.Tensor]]:
+    def forward(self, *given: Any, **named: Any) -> list[dict[str, torch.Tensor]]:
         """Predict `(B, cells, channels)` of each kind for features `(B, C, H, W)`."""
         made: list[dict[str, torch.Tensor]] = [{}, {}, {}]
-        for level, features in feats.items():
+        for level, features in [*given, *named.values()][0].items():
             for result, part in zip(made, self._parts(features), strict=True):
                 result[level] = part
         return made
