@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 CANVAS, MOODLE, GRADESCOPE, GITHUB = "canvas", "moodle", "gradescope", "github"
+BRIGHTSPACE, BLACKBOARD = "brightspace", "blackboard"
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Origin:
     """What a platform's own name of a file or folder says of a hand-in.
 
     Attributes:
-        platform: `CANVAS`, `MOODLE`, `GRADESCOPE` or `GITHUB`.
+        platform: `CANVAS`, `MOODLE`, `GRADESCOPE`, `GITHUB`, `BRIGHTSPACE` or `BLACKBOARD`.
         user: The platform's own id of the student, or of the hand-in where students are not named; "" if it has none.
         name: The student's name as the platform writes it there.
         handle: What a feedback file has to be called for the platform to know it again; see `report.hand_out`.

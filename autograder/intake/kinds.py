@@ -20,7 +20,8 @@ _NAMES = {
     "a shortcut of Google Drive, not the file": _SHORTCUTS,
     "weights": {".pt", ".pth", ".safetensors", ".ckpt"},
 }
-_TYPED = {"text.html", "onlinetext.html"}
+TYPED_IN = "blackboard.txt"  # our name for what Blackboard writes of each attempt
+_TYPED = {"text.html", "onlinetext.html", TYPED_IN}
 
 
 def kind_by_name(name: str) -> str:

@@ -9,7 +9,7 @@ from autograder.course.origin import Origin
 from autograder.intake import gradescope
 from autograder.intake.found import Found, handed_in
 from autograder.intake.kinds import kind_by_name
-from autograder.intake.platforms import Label, Labels
+from autograder.intake.platforms import WHOLE_ATTEMPTS, Label, Labels
 from autograder.intake.submission import Submission
 from autograder.intake.untrusted import read_member, read_plain
 from autograder.intake.whose import Place, make, of_student
@@ -73,8 +73,10 @@ def sort_out(files: list[Found], folders: Iterable[str], labels: Labels) -> Sort
             place = (label.student, own.shown)
             if place not in best or best[place][0].order < label.order:
                 best[place] = (label, own)
-    for (student, _), (_, file) in best.items():
-        made.own.setdefault(student, []).append(file)
+    counts = {student: _counting(labels) for student, labels in said.items()}
+    for (student, _), (label, file) in best.items():
+        if label.origin.platform not in WHOLE_ATTEMPTS or label.order == counts[student].order:
+            made.own.setdefault(student, []).append(file)
     made.origins = {student: _origin(labels) for student, labels in said.items()}
     return made
 
@@ -99,9 +101,14 @@ def _nothing(files: list[Found]) -> str:
     return f"No notebook (.ipynb, .py, .md) and no zip was handed in: {shown}{more}."
 
 
+def _counting(said: list[tuple[bool, Label]]) -> Label:
+    """Of all names for a student's files the newest that names a notebook."""
+    return max(said, key=lambda pair: (pair[0], pair[1].order))[1]
+
+
 def _origin(said: list[tuple[bool, Label]]) -> Origin:
-    """Of all names for a student's files the newest that names a notebook; late if any is."""
-    _, label = max(said, key=lambda pair: (pair[0], pair[1].order))
+    """What the name says that counts; late if any is."""
+    label = _counting(said)
     flags = [one.origin.late for _, one in said]
     late = any(flags) if any(flag is not None for flag in flags) else None
     return replace(label.origin, late=late)

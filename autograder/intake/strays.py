@@ -29,7 +29,8 @@ from autograder.parsing.cells import SUFFIXES
 from autograder.runtime.errors import KitError
 
 _SHOWN = 20  # lines for each path
-_ABOUT = {"readme", "license", "licence", "thumbs.db", "desktop.ini"}  # names, with a suffix or without
+# Names, with a suffix or without; Brightspace puts an index.html beside what it hands out.
+_ABOUT = {"readme", "license", "licence", "thumbs.db", "desktop.ini", "index.html"}
 _LISTS = {".csv", ".tsv", ".xls", ".xlsx", ".ods", ".yml", ".yaml", ".toml", ".ini", ".cfg", ".log", ".db"}
 _ARCHIVES = {".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 

@@ -26,7 +26,7 @@ from autograder.intake.found import (
 )
 from autograder.intake.kinds import HEAD, is_lfs_pointer, kind_by_content
 from autograder.intake.labelled import labels_of, sort_out, submission_from
-from autograder.intake.platforms import canvas_label, moodle_label
+from autograder.intake.platforms import blackboard_label, brightspace_label, canvas_label, moodle_label
 from autograder.intake.submission import RESERVED as RESERVED
 from autograder.intake.submission import Submission as Submission
 from autograder.intake.submission import safe_key as safe_key
@@ -163,7 +163,8 @@ def is_class(files: list[Found], below: list[Found], names: Names) -> bool:
     if released:
         return False
     alone = len(top) == 1 and all(len(file.parts) > 1 for file in files)
-    platforms = any(canvas_label(name) or moodle_label(name) for name in top)
+    known = (canvas_label, moodle_label, brightspace_label, blackboard_label)
+    platforms = any(label(name) for name in top for label in known)
     return platforms or (len(files) > 1 and not alone)
 
 

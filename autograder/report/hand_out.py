@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from autograder.course.origin import CANVAS, GITHUB, MOODLE
+from autograder.course.origin import BRIGHTSPACE, CANVAS, GITHUB, MOODLE
 from autograder.report.files import csv_text
 from autograder.report.html import feedback_page
 from autograder.report.model import Report
@@ -80,8 +80,8 @@ def pages_zip(named: Sequence[tuple[str, Report]]) -> Pages:
 def page_name(report: Report, key: str) -> str:
     """What a student's page is called in the zip; "" where the platform takes none back.
 
-    Canvas finds whose it is by the ids in the name, which have to be those of a file that was handed in; Moodle by the
-    name of the folder. Whatever a student chose of the name is left out of it.
+    Canvas finds whose it is by the ids in the name, which have to be those of a file that was handed in; Moodle and
+    Brightspace by the name of the folder. Whatever a student chose of the name is left out of it.
     """
     origin = report.origin
     if origin is None:
@@ -89,7 +89,7 @@ def page_name(report: Report, key: str) -> str:
     if origin.platform == CANVAS:
         ids = re.match(r"(?:LATE_)?anon_[A-Za-z0-9]{5}_\d+_|.+?_(?:LATE_)?\d+_\d+_", origin.handle)
         return f"{_one_name(ids[0])}{PAGE}" if ids else ""
-    if origin.platform in (MOODLE, GITHUB):
+    if origin.platform in (MOODLE, GITHUB, BRIGHTSPACE):
         return f"{_one_name(origin.handle)}/{PAGE}"
     return f"{key}.html"
 

@@ -10,7 +10,7 @@ import pytest
 
 from autograder.course.origin import Origin
 from autograder.intake.gradescope import read_metadata
-from autograder.intake.platforms import canvas_label, moodle_label
+from autograder.intake.platforms import blackboard_label, brightspace_label, canvas_label, moodle_label
 from autograder.intake.strays import find_strays
 from autograder.intake.submissions import Submission, find_submissions
 from tests.intake.test_zips_of_zips import packed
@@ -166,6 +166,95 @@ def test_moodles_older_names(tmp_path):
     got = found(tree(tmp_path, *names))
     assert got["Ada Lovelace_1"].weights.path.name == names[1] and got["Bo Babbage_2"].weights is None
     assert moodle_label("Ada_Lovelace_1_assignsubmission_file_") is None  # a full name holds no such sign
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_brightspace_download(tmp_path, archive):
+    """A folder for each time: the newest with a notebook counts, whole; two of a name are two."""
+    noon, night = "Mar 11, 2026 1205 PM", "Mar 11, 2026 1159 PM"
+    names = [
+        "101-7 - Ada Lovelace - Mar 9, 2026 930 AM/fcos.ipynb",
+        f"101-7 - Ada Lovelace - {noon}/fcos_v2.ipynb",
+        f"101-7 - Ada Lovelace - {noon}/fcos_v2.pt",
+        f"101-7 - Ada Lovelace - {night}/report.pdf",
+        f"102-7 - Mary-Ann Smith - Jones - {night}/101-7 - Ada Lovelace - Dec 1, 2026 100 AM.ipynb",
+        f"103-7 - Bo Li - {night}/fcos.ipynb",
+        "104-7 - Bo Li - Mar 12, 2026 1201 AM/fcos.ipynb",
+        f"105-7 - Paul Dirac - {night}/essay.docx",
+        "index.html",
+    ]
+    got = found(zipped(tmp_path / "PS7 Download.zip", *names) if archive else tree(tmp_path / "c", *names))
+    ada = got["Ada Lovelace_101-7"]
+    assert ada.name == "fcos_v2.ipynb" and ada.weights.name == "fcos_v2.pt" and not ada.problem
+    assert ada.origin == Origin("brightspace", "101-7", "Ada Lovelace", f"101-7 - Ada Lovelace - {noon}")
+    assert "essay.docx is a text document" in got["Paul Dirac_105-7"].problem
+    assert set(got) - {"Ada Lovelace_101-7", "Paul Dirac_105-7"} == {
+        "Bo Li_103-7",
+        "Bo Li_104-7",
+        "Mary-Ann Smith - Jones_102-7",
+    }
+
+
+def test_brightspaces_files_side_by_side(tmp_path):
+    """Without folders the file's name follows, and decides nothing; times go from midnight to midnight."""
+    start = "5-7 - Ada - Mar 10, 2026 "
+    times = ["1205 AM", "100 AM", "1159 AM", "1205 PM", "100 PM", "1159 PM"]
+    orders = [brightspace_label(f"{start}{time} - fcos.ipynb").order for time in times]
+    days = ["Feb 28, 2026", "Mar 1, 2026", "Mar 31, 2026", "Apr 1, 2026", "Dec 31, 2026", "Jan 1, 2027"]
+    later = [brightspace_label(f"5-7 - Ada - {day} 1200 PM").order for day in days]
+    assert orders == sorted(set(orders)) and later == sorted(set(later))
+    names = [f"{start}{time} - {name}" for time, name in zip(times[:2], ("fcos.ipynb", "x.ipynb"), strict=True)]
+    got = found(
+        tree(tmp_path, *names, "6-7 - Eve - Mar 10, 2026 200 PM - 5-7 - Ada - Mar 11, 2026 100 PM - fcos.ipynb")
+    )
+    assert got["Ada_5-7"].path.name == names[1] and set(got) == {"Ada_5-7", "Eve_6-7"}
+    assert brightspace_label("5-7 - Ada - Mai 10, 2026 100 PM") is None  # of no month that is known
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_blackboard_download(tmp_path, archive):
+    """Every attempt is there, and what was typed in: the newest with a notebook counts, with the weights beside it."""
+    first, second = "2026-03-09-10-00-00", "2026-03-10-23-59-00"
+    names = [
+        f"PS_7_ada_attempt_{first}.txt",
+        f"PS_7_ada_attempt_{first}_fcos.ipynb",
+        f"PS_7_ada_attempt_{second}.txt",
+        f"PS_7_ada_attempt_{second}_final.ipynb",
+        f"PS_7_ada_attempt_{second}_fcos_detector.pt",
+        f"PS_7_ada_b_attempt_{first}_PS_7_ada_attempt_2027-01-01-00-00-00_fcos.ipynb",
+        f"PS_7_carl_attempt_{first}.txt",
+        f"PS_7_dora_attempt_{first}_report.pdf",
+    ]
+    got = found(zipped(tmp_path / "gradebook.zip", *names) if archive else tree(tmp_path / "c", *names))
+    ada = got["ada"]
+    assert ada.name.endswith("_final.ipynb") and ada.weights.name == "fcos_detector.pt" and not ada.problem
+    assert ada.origin == Origin("blackboard", "ada", "ada", f"PS_7_ada_attempt_{second}")
+    assert "text that was typed into the form" in got["carl"].problem and "is a PDF" in got["dora"].problem
+    assert set(got) == {"ada", "ada_b", "carl", "dora"} and not got["ada_b"].problem
+
+
+@pytest.mark.parametrize(
+    ("whose", "students"),
+    [
+        (["PS7_ada"], {"ada"}),
+        (["PS7_alan", "PS7_alice"], {"alan", "alice"}),
+        (["PS7_a_x", "PS7_b_x"], {"a_x", "b_x"}),
+        (["PS7_a_", "PS7_a_b"], {"a_", "a_b"}),
+        (["A_1_s_ann", "A_1_s_bob"], {"ann", "bob"}),
+        (["A_ann", "B_ann"], {"A_ann", "B_ann"}),
+    ],
+)
+def test_no_two_of_blackboards_students_become_one(tmp_path, whose, students):
+    """The assignment's title and a user's name may both have a `_`: what all names begin with is cut off, no more."""
+    got = found(tree(tmp_path, *(f"{one}_attempt_2026-03-10-23-59-00_fcos.ipynb" for one in whose)))
+    assert set(got) == students
+
+
+def test_one_of_blackboards_names_among_others_is_no_download(tmp_path):
+    """As with Canvas's: in a folder of `<student>.ipynb` it is a student's own."""
+    odd = "PS7_ada_attempt_2026-03-10-23-59-00_fcos.ipynb"
+    assert set(found(tree(tmp_path, "ann.ipynb", "bob.py", "carl.md", odd))) == {"ann", "bob", "carl", odd[:-6]}
+    assert blackboard_label(odd, "PS8_") is None and blackboard_label("PS7_ada_attempt_1_fcos.ipynb") is None
 
 
 METADATA = b"""
