@@ -214,6 +214,7 @@ INFERENCE_FAULTS: dict[str, Changes] = {
         "right.clamp(0, image_width)": "right.clamp(0, image_height)",
     },
     "channels": {_SIZES: "image_height, image_width = images.shape[1:3]"},
+    "batch-and-channels": {_SIZES: "image_height, image_width = images.shape[:2]"},
     "dropped": {_PARTED: f"{_INSIDE}{_only('inside')}; {_PARTED}"},
     "logits": {_BEST: _BEST.replace("pred_scores.max", "cls_logits.max")},
     "class-alone": {_BEST: _BEST.replace("pred_scores.max", "cls_logits.sigmoid().max")},

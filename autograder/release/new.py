@@ -28,7 +28,7 @@ def begin(name: str, console: Console, start: Path | None = None) -> None:
     for path in sorted(folder.rglob("*.*")):
         console.print(f"  {path.relative_to(root)}", markup=False, highlight=False)
     console.print(
-        f"One function, its checks, a wrong solution and a right one that differs. Change {folder.name}.py first; then:\n"
+        f"One function, its checks, two wrong solutions and a right one that differs. Change {folder.name}.py first; then:\n"
         f"  fcoskit release {name}     the notebook and the wheel that students get, in release/{name}\n"
         f"  fcoskit validate {name}    what is wrong is caught, what is right keeps its points\n"
         f"  fcoskit grade PATH --assignment {name} --out grades-{name}\n"
@@ -39,7 +39,7 @@ def begin(name: str, console: Console, start: Path | None = None) -> None:
 
 
 def make_new(root: Path, name: str) -> Path:
-    """Write `assignment/<name>/`: a notebook of one function, its checks, a wrong solution and a right one that differs.
+    """Write `assignment/<name>/`: a notebook of one function, its checks, two wrong solutions and a right one that differs.
 
     Args:
         root: The course's folder; `assignment/` is made in it where there is none.

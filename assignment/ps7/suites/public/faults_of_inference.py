@@ -27,6 +27,8 @@ FAULTS = {
     "columns": "Columns are mixed up in the clipping: a box is (x1, y1, x2, y2), so x stands in columns 0 and 2, y in "
     "1 and 3.",
     "channels": "Boxes are clipped to (channels, height), not to (height, width): these are `images.shape[2:]`.",
+    "batch-and-channels": "Boxes are clipped to (batch, channels), not to (height, width), which are "
+    "`images.shape[2:]`.",
     "dropped": "Boxes that reach beyond the image are thrown away: they are to be clipped, and kept.",
     "sigmoid-again": "A sigmoid is applied to the scores: `level_pred_scores` are scores already, between 0 and 1.",
     "root-again": "A square root is taken of the scores: `level_pred_scores` has it already.",
