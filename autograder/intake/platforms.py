@@ -46,7 +46,7 @@ _BRIGHTSPACE = re.compile(
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BLACKBOARD = re.compile(
-    r"(?P<whose>.+?_.+?)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)",
+    r"(?P<whose>_*[^_]+_.+?)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)",
     re.DOTALL,
 )
 # Of these a download has every attempt, and all files of each: the newest one with a notebook counts, whole.
