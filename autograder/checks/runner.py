@@ -10,20 +10,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 
-from autograder.checks.copies import Copies
-from autograder.checks.numbers import CheckNumbers
+from autograder.checks.fixtures import SuiteFixtures
 from autograder.checks.plain_call import call_plainly
 from autograder.checks.result import CheckResult
 from autograder.checks.student import BaseStudent, EndedEarly, Heard, LocalStudent, Student
-from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import blank, came_from, exercise_of, is_public, judge, name_of, unfit
 from autograder.runtime.cpu_limit import OutOfTimeError, cpu_limit
 
@@ -33,7 +30,7 @@ _LEAST = 0.01  # seconds for a check where none are left: it is stopped, and say
 Serve = Callable[["SuitePlugin"], None]
 
 
-class SuitePlugin:
+class SuitePlugin(SuiteFixtures):
     """Collects suites and runs them on request.
 
     Args:
@@ -55,24 +52,17 @@ class SuitePlugin:
         listen: bool = False,
         seconds: float | None = None,
     ) -> None:
-        self._reference = reference
+        super().__init__(reference, solution)
         self._listens = listen
-        self._numbers = CheckNumbers()
         self.heard: dict[str, list[Heard]] = {}  # by check: what the code that was run last answered
         self._seconds = seconds
         self._serve = serve
-        self._solution = solution
         self._items: dict[str, list[pytest.Item]] = {}  # by exercise
         self._outcome: CheckResult | None = None
         self._error: BaseException | None = None
-        self._stored: dict[str, dict[str, torch.Tensor]] = {}
-        self._solutions: dict[str, Student] = {}
         self._guarded = False
-        self._ours: frozenset[str] = frozenset()
         self._left: float | None = None  # seconds that the check which runs may take
-        self.student: Student | None = None
         self.stopped = False
-        self.seed = 0
         self.problems: list[str] = []
 
     # What pytest calls.
@@ -123,74 +113,6 @@ class SuitePlugin:
         finally:
             torch.set_grad_enabled(gradients)
 
-    # What suites ask for.
-
-    @pytest.fixture(name="student")
-    def _student(self) -> Student:
-        assert self.student is not None
-        return self.student
-
-    @pytest.fixture(name="solution")
-    def _solution_fixture(self, request: pytest.FixtureRequest) -> Student:
-        return self._solution_of(exercise_of(request.node))
-
-    def _solution_of(self, exercise: str) -> Student:
-        if exercise not in self._solutions:
-            if self._solution is None:
-                raise RuntimeError("hidden checks run on staff's machines alone")
-            self._solutions[exercise] = self._solution(exercise)
-        return self._solutions[exercise]
-
-    @pytest.fixture(name="confirm")
-    def _confirm(self, request: pytest.FixtureRequest) -> Callable[..., None]:
-        return self._confirm_of(request.node)
-
-    def _confirm_of(self, item: pytest.Item) -> Callable[..., None]:
-        """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
-
-        Some answers are facts about student code that its own process states, gradients say, and that process may
-        lie. On staff's machines `hidden/confirm.py` beside the public suites holds them to the values that the
-        solution gives; in a student's notebook, where nobody gains by lying, nothing is compared.
-        """
-        if self._solution is None:
-            return lambda *_: None
-        confirm = module_at(item.path.parents[1] / "hidden" / "confirm.py")
-        solution = self._solution_of(exercise_of(item))
-        return lambda name, *told: getattr(confirm, name)(solution, *told)
-
-    @pytest.fixture(name="ours")
-    def _ours_fixture(self) -> frozenset[str]:
-        """Methods that lost points in an earlier exercise: the check asks the solution for what they would have done.
-
-        In a student's notebook there are none.
-        """
-        return self._ours
-
-    @pytest.fixture(name="graded")
-    def _graded(self) -> bool:
-        """Whether this is a grader's run. In a student's notebook a check may point at what nobody takes points for."""
-        return self._solution is not None
-
-    @pytest.fixture(name="rng")
-    def _rng(self, request: pytest.FixtureRequest) -> torch.Generator:
-        return self._rng_of(request.node)
-
-    def _rng_of(self, item: pytest.Item) -> torch.Generator:
-        """Random numbers that the student cannot foresee, the same again from the same seed."""
-        return self._numbers.of(item.nodeid.rsplit("::", 1)[-1], self.seed)
-
-    @pytest.fixture(name="stored")
-    def _stored_fixture(self, request: pytest.FixtureRequest) -> Mapping[str, torch.Tensor]:
-        return self._stored_of(request.node)
-
-    def _stored_of(self, item: pytest.Item) -> Mapping[str, torch.Tensor]:
-        """The stored tensors of the check's exercise, by name; copies of its own."""
-        folder = "public" if is_public(item) else "hidden"
-        key = f"{folder}/{exercise_of(item)}.safetensors"
-        if key not in self._stored:
-            self._stored[key] = safetensors.torch.load_file(self._reference / key)
-        return Copies(self._stored[key])
-
     # What the engine calls.
 
     def checks(self) -> list[CheckResult]:
@@ -227,10 +149,10 @@ class SuitePlugin:
             needed: Leave out the checks that are worth nothing where all others pass: they are there to explain.
             plainly: Call the checks without pytest's report on each, which takes longer than most of them.
         """
-        self.student, self.seed, self._guarded, self._ours = student, seed, guarded, ours
+        self.student, self.seed, self._guarded, self.ours = student, seed, guarded, ours
         results: list[CheckResult] = []
         left = self._seconds
-        self.heard, self._numbers.noted = {}, {}
+        self.heard, self.numbers.noted = {}, {}
         asked = [item for item in self._items.get(exercise, []) if only in ("", name_of(item))]
         todo, explaining = list(asked), list[pytest.Item]()
         if needed:
@@ -285,11 +207,11 @@ class SuitePlugin:
     def _listen(self, name: str) -> None:
         if self._listens and isinstance(self.student, BaseStudent):
             self.student.heard = self.heard[name] = []
-            self.student.making = functools.partial(self._numbers.note, name)
+            self.student.making = functools.partial(self.numbers.note, name)
 
     def numbers_made(self) -> frozenset[tuple[str, str, bytes]]:
         """From which random numbers on the last `run` made what its checks share: with the seed, all that it drew."""
-        return self._numbers.made()
+        return self.numbers.made()
 
     def _answer_broke(self, item: pytest.Item) -> bool:
         """Whether a check that broke did so on what student code answered: with the solution it does not.
@@ -301,10 +223,10 @@ class SuitePlugin:
         outcome, student = self._outcome, self.student
         if self._error is None or came_from(self._error, student):
             return False
-        if self._solution is None:
+        if not self.graded:
             return True
         try:
-            self.student, self._outcome = self._solution_of(exercise_of(item)), blank(item)
+            self.student, self._outcome = self.solution_of(exercise_of(item)), blank(item)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
             return self._outcome.status == "passed"
         except Exception:  # the solution itself does not load
@@ -328,10 +250,10 @@ class SuitePlugin:
             alone: What it shares with other checks is made from its own numbers: for another seed than that of `run`.
         """
         item = next(item for item in self._items[exercise] if name_of(item) == name)
-        self.student, self.seed, self._guarded, self._ours = student, seed, False, frozenset()
+        self.student, self.seed, self._guarded, self.ours = student, seed, False, frozenset()
         self._outcome = blank(item)
         _tell_given(student, item)
-        student.heard, student.making = heard, None if alone else functools.partial(self._numbers.same, name)
+        student.heard, student.making = heard, None if alone else functools.partial(self.numbers.same, name)
         self._call(item)
         outcome, student.heard, student.making = self._outcome, None, None
         self._outcome = self.student = None
@@ -340,18 +262,9 @@ class SuitePlugin:
     def _call(self, item: pytest.Item) -> None:
         """Run a check without pytest's report on it, but where it asks for fixtures of its suite's own."""
         assert self._outcome is not None
-        given: dict[str, Callable[[], Any]] = {
-            "student": lambda: self.student,
-            "solution": lambda: self._solution_of(exercise_of(item)),
-            "confirm": lambda: self._confirm_of(item),
-            "ours": lambda: self._ours,
-            "graded": lambda: self._solution is not None,
-            "rng": lambda: self._rng_of(item),
-            "stored": lambda: self._stored_of(item),
-        }
         try:
             with self._limited():
-                called = call_plainly(item, given)
+                called = call_plainly(item, self.given(item))
         except EndedEarly:
             return
         except BaseException as error:
@@ -367,10 +280,10 @@ class SuitePlugin:
         self, exercise: str, student: BaseStudent, seed: int
     ) -> tuple[list[CheckResult], dict[str, list[Heard]]]:
         """The same for all checks of an exercise; nothing that `run` has left is lost."""
-        before = self.heard, self._numbers.noted
+        before = self.heard, self.numbers.noted
         outcomes, heard = self.run(exercise, student, seed, plainly=True), self.heard
         student.heard = student.making = None
-        self.heard, self._numbers.noted = before
+        self.heard, self.numbers.noted = before
         return outcomes, heard
 
     def secret(self, exercise: str) -> set[str]:

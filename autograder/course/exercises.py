@@ -22,7 +22,7 @@ class Exercise:
         solved: Functions of earlier exercises that the instructor's own, asked in another process, replace when graded.
         follows: Pairs of an earlier exercise's id and a name (such as "FCOS.forward") that is replaced if that exercise
             lost points, so that its mistake is not charged twice: by `suites/hidden/stand_ins.py` or, where that
-            defines none, by checks that ask the solution (`ours` in `runner.py`).
+            defines none, by checks that ask the solution (`ours` in `checks/fixtures.py`).
         slow: Takes seconds (it trains); `fcoskit validate` leaves it out where it cannot matter.
         was: Id that it had earlier in the term, if any: points that a human set for that in nbgrader are kept.
     """
