@@ -71,7 +71,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_finish() -> None:
     """What there is now is there to the end: the collector is not to go through it again and again."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

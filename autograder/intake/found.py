@@ -88,16 +88,28 @@ def files_in_zip(path: Path, member: str = "") -> list[Found]:
 
 
 def found_in_zip(path: Path, member: str = "") -> list[Found]:
-    """Notebook files in the zip of one hand-in.
+    """Notebook files in the zip of one hand-in, which may have been zipped once more.
 
     Raises:
         KitError: It cannot be opened, or holds none.
     """
-    files = [file for file in handed_in(files_in_zip(path, member)) if file.is_notebook]
-    if not files:
-        name = f"{path}: {last_name(member)}" if member else str(path)
-        raise KitError(f"{name}: no notebook (.ipynb, .py, .md) in this zip.")
-    return files
+    files = files_in_zip(path, member)
+    if found := [file for file in handed_in(files) if file.is_notebook]:
+        return found
+    zips = [file for file in files if file.suffix == ZIP]
+    if len(zips) == 1 and zips[0].is_zip:
+        return [replace(file, parts=(*zips[0].parts, *file.parts)) for file in found_in_zip(path, zips[0].member)]
+    name = f"{path}: {last_name(member)}" if member else str(path)
+    raise KitError(f"{name}: no notebook (.ipynb, .py, .md) in this zip.{_of_zips(zips)}")
+
+
+def _of_zips(zips: list[Found]) -> str:
+    """What to do where the notebook may lie in a zip within."""
+    if not zips:
+        return ""
+    shown = ", ".join(file.parts[-1] for file in zips[:3]) + (", ..." if len(zips) > 3 else "")
+    which = "another" if len(zips) == 1 else f"{len(zips)} others"
+    return f" It holds {which} ({shown}), not opened: hand in the notebook itself, or one zip that holds it."
 
 
 def handed_in(files: list[Found]) -> list[Found]:

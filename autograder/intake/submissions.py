@@ -241,11 +241,9 @@ def _in_zip(path: Path, names: Names, one_each: bool) -> list[Submission]:
     files = handed_in(every)
     below = class_below(files, names.assignment_id, names.notebook)
     if one_each or not is_class(files, below, names):
-        if len(files) == 1 and files[0].is_zip:
-            zipped = files[0]  # a hand-in that was zipped once more
-        else:
+        if not any(file.is_zip for file in files):
             found_in_zip(path)  # says it where there is no notebook
-            zipped = Found((path.name,), path)
+        zipped = Found((path.name,), path)
         return [
             of_student(_named(path, names), [zipped], Place(path.resolve().parent, names.notebook, names.assignment_id))
         ]

@@ -113,11 +113,34 @@ def test_a_hand_in_zipped_once_more(tmp_path):
     assert found(path) == {"ann": "fcos.ipynb"}
 
 
+def test_a_hand_in_zipped_once_more_in_a_folder(tmp_path):
+    """The same where it lies among others' or in its student's folder, with the weights beside the notebook."""
+    inner = packed(fcos__ipynb=CODE, fcos_detector__pt=b"weights")
+    class_zip(tmp_path / "ann.zip", {"mine/ps7-submission.zip": inner})
+    (tmp_path / "bob").mkdir()
+    class_zip(tmp_path / "bob" / "x.zip", {"ps7-submission.zip": inner})
+    submissions, _ = find_submissions([tmp_path], "fcos", "ps7", ("fcos_detector.pt",))
+    assert {s.student: s.read(1) for s in submissions} == {"ann": CODE, "bob": CODE}
+    assert [s.weights.read(1) for s in submissions if s.weights] == [b"weights"] * 2
+
+
+def test_what_is_wrong_with_the_inner_zip_is_its_student_s_row(tmp_path):
+    """Damaged, empty of notebooks, or two of them: the student is not lost, and reads what to hand in."""
+    class_zip(tmp_path / "ann.zip", {"a.zip": b"PK\x03\x04"})
+    class_zip(tmp_path / "bob.zip", {"a.zip": packed(notes__txt=b"x")})
+    class_zip(tmp_path / "eve.zip", {"a.zip": packed(fcos__ipynb=CODE), "b.zip": packed(fcos__ipynb=CODE)})
+    got = found(tmp_path)
+    assert "a.zip: not a zip that can be opened" in got["ann"] and got["bob"].endswith("in this zip.")
+    assert "It holds 2 others (a.zip, b.zip), not opened: hand in the notebook itself" in got["eve"]
+    assert found(tmp_path / "ann.zip") == {"ann": got["ann"]}
+
+
 def test_no_deeper(tmp_path):
-    """A zip in a zip in a zip is not opened: its student is told that there is no notebook."""
+    """A zip in a zip in a zip is not opened: its student is told so, and what to hand in."""
     deep = packed(a__zip=packed(fcos__ipynb=CODE))
     got = found(class_zip(tmp_path / "c.zip", {"ann.zip": deep, "bob.ipynb": CODE}))
-    assert "no notebook" in got["ann"] and got["bob"] == "bob.ipynb"
+    assert "It holds another (a.zip), not opened" in got["ann"] and got["bob"] == "bob.ipynb"
+    assert "It holds another (a.zip), not opened" in found(class_zip(tmp_path / "ann.zip", {"b.zip": deep}))["ann"]
 
 
 def test_damaged_zips_in_a_zip(tmp_path):
