@@ -5,6 +5,9 @@ Introduction to Classical and Modern Test Theory, 1986, chapter 14. *Discriminat
 correlation between passing the check and the points earned in all other checks. The check's own points are
 left out, since they would correlate with themselves: S. Henrysson, Correction of item-total correlations in
 item analysis, Psychometrika 28, 1963.
+
+A check that is worth nothing explains what others found: only those who lost points are asked it. Of them it says who
+passed, and neither of the two numbers, which would be about other students than those of its neighbours.
 """
 
 from __future__ import annotations
@@ -31,9 +34,10 @@ class Item:
         public: Whether students have it too.
         points: What it is worth.
         counts: Students by status, `grader_error` included.
-        difficulty: Share of the students with a verdict that passed, 0 to 1; None where there is no verdict.
-        discrimination: Correlation, -1 to 1; None where all or none passed, where all others scored the same, or
-            with fewer than `FEWEST` students.
+        difficulty: Share of the students with a verdict that passed, 0 to 1; None where there is no verdict, and of a
+            check that is worth nothing.
+        discrimination: Correlation, -1 to 1; None where all or none passed, where all others scored the same, with
+            fewer than `FEWEST` students, and of a check that is worth nothing.
         seconds: Median wall clock; None where nothing ran.
     """
 
@@ -88,8 +92,8 @@ def _item(key: Key, answers: list[tuple[Report, CheckResult]]) -> Item:
         public=key[2],
         points=check.points,
         counts=dict(counts),
-        difficulty=counts["passed"] / len(verdicts) if verdicts else None,
-        discrimination=_discrimination(answers),
+        difficulty=counts["passed"] / len(verdicts) if verdicts and check.points else None,
+        discrimination=_discrimination(answers) if check.points else None,
         seconds=statistics.median(took) if took else None,
     )
 

@@ -17,7 +17,7 @@ BINS = 10
 _BLANK = "left as given, or its name is not defined"
 _SYNTAX = f"{UNREAD} the cell that defines it"
 _ENDS = {
-    "failed": "wrong, and no check could say why",
+    "failed": "wrong by no known fault",
     "error": "stops with an error",
     "timeout": "takes too long",
     "memory": "needs too much memory",

@@ -93,10 +93,24 @@ def test_counts_difficulty_and_discrimination(reports):
                         pairs.append((int(check.status == "passed"), rest))
         verdicts = sum(counts.values()) - counts["grader_error"]
         assert {status: item.counts.get(status, 0) for status in STATUSES} == counts
-        assert item.verdicts == verdicts and item.difficulty == pytest.approx(counts["passed"] / verdicts)
-        expected = oracle_correlation(pairs)
+        assert item.verdicts == verdicts
+        assert item.difficulty == (pytest.approx(counts["passed"] / verdicts) if item.points else None)
+        expected = oracle_correlation(pairs) if item.points else None
         assert (item.discrimination is None) == (expected is None)
         assert expected is None or item.discrimination == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_check_that_explains_has_counts_and_no_rate():
+    """It is asked of those alone who lost points: neither a rate nor a correlation stands beside those of the others."""
+    made = [small(str(n), "pfp" if n % 3 else "ffp") for n in range(7)]
+    for number, report in enumerate(made):
+        (exercise,) = report.exercises
+        exercise.checks[1].points = 0.0
+        exercise.checks = exercise.checks if number % 3 == 0 else [exercise.checks[0], exercise.checks[2]]
+    item = next(item for item in analyse(made) if not item.points)
+    assert (item.verdicts, item.passed, item.difficulty, item.discrimination) == (3, 0, None, None)
+    page = class_page(summarise(made))
+    assert '<td>0 of 3</td><td class="n">-</td><td class="n">-</td>' in page
 
 
 def test_discrimination_of_random_classes():
@@ -190,13 +204,16 @@ def test_exercises_count_points_as_the_grades_do(reports):
 
 
 def test_diagnoses_count_students(reports):
-    """A student counts once for a diagnosis, however many checks say it; cell and line are left out."""
+    """A student counts once for a fault, or for a diagnosis that none is charged for; cell and line are left out."""
     expected: dict[tuple[str, str], set[str]] = {}
     for report in reports:
         if report.outcome == "graded":
             for exercise in report.exercises:
+                for charge in exercise.charges:
+                    expected.setdefault((exercise.id, charge.says), set()).add(report.student)
                 for check in exercise.checks:
-                    if check.status == "failed" and check.diagnosis:
+                    charged = check.faults and exercise.charges
+                    if check.status == "failed" and check.diagnosis and not charged:
                         text = re.sub(r" in code cell \d+, line \d+", "", check.diagnosis)
                         expected.setdefault((exercise.id, text), set()).add(report.student)
     found = {(d.exercise, d.text): d.count for d in diagnoses(reports)}
@@ -409,7 +426,9 @@ def test_checks_csv(reports):
         cells = dict(zip(head, row, strict=True))
         assert (cells["exercise"], cells["check"]) == (item.exercise, item.name)
         assert [int(cells[s]) for s in STATUSES] == [item.counts.get(s, 0) for s in STATUSES]
-        assert float(cells["difficulty"]) == pytest.approx(item.difficulty, abs=1e-4)
+        shown = cells["difficulty"]
+        assert (shown == "") == (not item.points)
+        assert not shown or float(shown) == pytest.approx(item.difficulty, abs=1e-4)
         shown = cells["discrimination"]
         assert (shown == "") == (item.discrimination is None)
         assert not shown or float(shown) == pytest.approx(item.discrimination, abs=1e-4)

@@ -105,9 +105,10 @@ def _special(reports: list[Report]) -> None:
     bad = by_name["viktor"]
     bad.outcome, bad.problem, bad.seconds = "unreadable", "The file is not valid JSON, so it is no notebook.", 0.0
     for exercise in bad.exercises:
-        exercise.peak_megabytes = 0.0
+        exercise.peak_megabytes, exercise.charges = 0.0, []
         for check in exercise.checks:
             check.status, check.message, check.diagnosis, check.seconds = "missing", bad.problem, "", 0.0
+            check.faults = []
     exercises = by_name["mateo"].exercises
     hand = next((exercise for exercise in exercises if exercise.points < exercise.max_points), exercises[2])
     hand.by_hand, hand.reason = hand.max_points, "right in spirit: the handout was not clear"
