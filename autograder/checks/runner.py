@@ -119,6 +119,10 @@ class SuitePlugin(SuiteFixtures):
         """All checks that were collected, not run: their exercise, points and sentence."""
         return [blank(item) for items in self._items.values() for item in items]
 
+    def without_points(self) -> list[CheckResult]:
+        """Those among them that are not marked with points, not even with none."""
+        return [blank(i) for items in self._items.values() for i in items if i.get_closest_marker("points") is None]
+
     def given_attributes(self) -> dict[str, Any]:
         """By file of the suites the attributes by which its checks ask for parameters, as they stand there."""
         modules = {item.path: getattr(item, "module", None) for items in self._items.values() for item in items}

@@ -18,7 +18,7 @@ from types import ModuleType
 
 _PACKAGE = "suites"
 # What suites of earlier terms call modules that have moved since.
-_FORMER = {
+FORMER = {
     "autograder.errors": "autograder.runtime.errors",
     "autograder.result": "autograder.checks.result",
     "autograder.student": "autograder.checks.student",
@@ -50,12 +50,12 @@ def importable(suites: Path) -> Iterator[None]:
 def _taken_out() -> dict[str, ModuleType]:
     """Take what is imported of any `suites` out of Python's table, and the former names."""
     first = f"{_PACKAGE}."
-    names = [n for n in sys.modules if n == _PACKAGE or n.startswith(first) or n in _FORMER or n == "autograder.suites"]
+    names = [n for n in sys.modules if n == _PACKAGE or n.startswith(first) or n in FORMER or n == "autograder.suites"]
     return {name: sys.modules.pop(name) for name in names}
 
 
 def _former_modules() -> dict[str, ModuleType]:
-    modules = {old: importlib.import_module(new) for old, new in _FORMER.items()}
+    modules = {old: importlib.import_module(new) for old, new in FORMER.items()}
     package = ModuleType("autograder.suites")
     for old, module in modules.items():
         if old.startswith("autograder.suites."):

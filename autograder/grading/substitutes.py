@@ -23,7 +23,7 @@ from autograder.checks.student import LocalStudent
 from autograder.course.assignment import Assignment, Exercise
 from autograder.grading.solution_slices import solution_slice
 from autograder.parsing.slicing import Slice
-from autograder.runtime.errors import KitError
+from autograder.runtime.errors import KitError, StudentError
 from autograder.runtime.loading import load
 
 
@@ -206,6 +206,24 @@ def load_solution(
     if absent:
         why = f": {problems[0]}" if problems else "."
         raise KitError(f"{assignment.source} does not define `{absent[0]}`{why} A TA has to mend it.")
-    student = LocalStudent(module.__dict__)
+    student = LocalStudent(module.__dict__) if source or changes else Solution(module.__dict__)
     student.workbench = workbench
     return student
+
+
+class Solution(LocalStudent):
+    """The instructor's code: that a name is not there is nobody's fault but ours."""
+
+    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """See `Student.do`.
+
+        Raises:
+            KitError: It has no such name.
+        """
+        try:
+            return super().perform(operation, arguments)
+        except StudentError as error:
+            if error.status == "missing":
+                name = arguments.get("name")
+                raise KitError(f"A check asks the solution for `{name}`, which it does not have.") from error
+            raise

@@ -10,6 +10,8 @@ from autograder.checks.result import CheckResult
 from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
 
+_ASKED = re.compile(r"""\.(?:call|new|shared|shallow)\(\s*["'](\w+)["']""")
+
 
 def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
     """Hold the suites to the points that the assignment gives, and each check to its sentence and its hint.
@@ -31,13 +33,17 @@ def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
             )
 
 
+def _place(check: CheckResult) -> str:
+    return f"The {'public' if check.public else 'hidden'} check test_{check.name} of {check.exercise}"
+
+
 def _refuse_silent(check: CheckResult) -> None:
     """A check that fails without a word helps nobody: each has a sentence, and a hidden one a hint.
 
     Raises:
         KitError: It has none.
     """
-    place = f"The {'public' if check.public else 'hidden'} check test_{check.name} of {check.exercise}"
+    place = _place(check)
     if check.sentence.startswith("test_"):
         raise KitError(
             f"{place} has no docstring. It is what students read of it: a TA has to write a sentence that says what is "
@@ -47,6 +53,54 @@ def _refuse_silent(check: CheckResult) -> None:
         raise KitError(
             f"{place} has no hint. When it fails students read that alone: a TA has to mark it with "
             '@pytest.mark.hint("..."), a sentence that gives no number away.'
+        )
+
+
+def check_marks(checks: list[CheckResult], unmarked: list[CheckResult]) -> None:
+    """Hold each check to a mark of its points: one that was forgotten would be worth nothing, and nobody would know.
+
+    Args:
+        checks: All.
+        unmarked: Those that have no such mark.
+
+    Raises:
+        KitError: One has none, or a hidden one is marked with nothing; for the TA.
+    """
+    for check in unmarked:
+        raise KitError(
+            f"{_place(check)} is not marked with its points. A TA has to write @pytest.mark.points(...) above it; 0 "
+            "for a public one that only explains what others take points for."
+        )
+    for check in checks:
+        if not check.public and not check.points:
+            raise KitError(
+                f"{_place(check)} is worth 0 points: nobody would read of it, or lose by it. A TA has to give it some, "
+                "or to leave it out."
+            )
+
+
+def check_names(assignment: Assignment) -> None:
+    """Hold the suites to names that the source has: a function that was renamed would be found in nobody's code.
+
+    What a suite asks for by `student.call("name", ...)`, or `new`, `shared`, `shallow` and those of the solution, has
+    to stand in the source.
+
+    Raises:
+        KitError: Some do not; says where, for the TA.
+    """
+    known = set(re.findall(r"\w+", assignment.source.read_text(encoding="utf-8")))
+    lines = []
+    for path in sorted(assignment.suites.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for asked in _ASKED.finditer(text):
+            if asked[1] not in known:
+                line = text.count("\n", 0, asked.start()) + 1
+                lines.append(f"\n  {path.relative_to(assignment.suites)}, line {line}: `{asked[1]}`")
+    if lines:
+        more = f"\n  and {len(lines) - 10} more" if len(lines) > 10 else ""
+        raise KitError(
+            f"The suites ask for names that {assignment.source.name} does not have. A TA has to write them as the "
+            f"source does:{''.join(lines[:10])}{more}"
         )
 
 

@@ -27,6 +27,7 @@ from autograder.course.assignment import Assignment
 from autograder.course.jupyter import nbformat
 from autograder.runtime.errors import KitError
 from autograder.runs.grade import grade_submissions
+from autograder.release.imports import missing_imports
 from autograder.release.leaks import find_leaks
 from autograder.grading.record import refuse_failing
 from autograder.report.terminal import first_fault
@@ -130,13 +131,28 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
     (work / "wheel").mkdir(parents=True)
     _add_badge(assignment, notebook)
     _generate(assignment, notebook, folder, work / "course")
-    build_wheel(assignment, folder, work / "wheel")
+    _refuse_imports(assignment, build_wheel(assignment, folder, work / "wheel"))
     _write_manifest(assignment, folder)
     leaks = find_leaks(assignment, folder, cells)
     if leaks:
         shown = "\n  ".join(str(leak) for leak in leaks[:10])
         more = f"\n  and {len(leaks) - 10} more" if len(leaks) > 10 else ""
         raise KitError(f"Release refused, the old one is untouched. What must not be in it:\n  {shown}{more}")
+
+
+def _refuse_imports(assignment: Assignment, wheel: Path) -> None:
+    """A public check that imports what students do not have would stop `check()` for all of them.
+
+    Raises:
+        KitError: Says which imports.
+    """
+    if missing := missing_imports(wheel):
+        shown = "".join(f"\n  {one}" for one in missing[:10])
+        raise KitError(
+            "Release refused, the old one is untouched. Students do not have what these files of "
+            f"{assignment.suites.relative_to(assignment.root)} import, so `check()` would stop there: a TA has to do "
+            f"without it, or to put it beside `public/` or into it.{shown}"
+        )
 
 
 def _refuse_syntax_errors(assignment: Assignment, cells: list[Parted]) -> None:

@@ -51,6 +51,35 @@ def test_the_committed_release_is_what_the_source_gives(assignment, console):
     build.check_release(assignment, console)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import suites.hidden.draws", "`suites.hidden.draws`"),
+        ("from suites.hidden import draws", "`suites.hidden`"),
+        ("from suites import no_such_file", "`suites`"),
+        ("from autograder.grading import engine", "`autograder.grading`"),
+        ("def later():\n    import jupytext", "`jupytext`"),
+    ],
+)
+def test_a_public_check_that_imports_what_students_lack(course, tmp_path, line, said):
+    """`check()` would stop there for everybody: told by file and line."""
+    path = course.suites / "public" / "test_7_1d.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n\n{line}\n", encoding="utf-8")
+    number = text.count("\n") + 3 + line.count("\n")
+    assert f"public/test_7_1d.py, line {number}: {said}" in refused(course, tmp_path)
+
+
+def test_what_students_have_may_be_imported(course, tmp_path):
+    """The kit by either name, what the wheel ships and requires, what that requires, and Python's own."""
+    path = course.suites / "public" / "test_7_1d.py"
+    lines = ["import numpy.linalg", "import PIL.Image", "import jinja2", "from autograder.suites import compare"]
+    lines += ["import ps7_helpers.nms", "import xml.dom", "from suites import scenes", "from suites.public import slips"]
+    (course.suites / "public" / "slips.py").write_text('"""Nothing."""\n', encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    build.make_files(course, tmp_path / "made", tmp_path / "work")
+
+
 def test_same_input_same_bytes(course, tmp_path):
     """Two builds of the same source are equal, byte for byte."""
     for name in ("one", "two"):

@@ -101,7 +101,7 @@ def test_counts_difficulty_and_discrimination(reports):
 
 
 def test_a_check_that_explains_has_counts_and_no_rate():
-    """It is asked of those alone who lost points: neither a rate nor a correlation stands beside those of the others."""
+    """It is asked of those alone who lost points: it has no rate and no correlation beside those of the others."""
     made = [small(str(n), "pfp" if n % 3 else "ffp") for n in range(7)]
     for number, report in enumerate(made):
         (exercise,) = report.exercises
