@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -121,6 +123,19 @@ def progress_bar(console: Console) -> Progress:
     return Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=120
     )
+
+
+def tenths(console: Console, total: int, what: str) -> Callable[[], None]:
+    """Where output is piped, in place of a bar: called after each of so many, it prints a line for each tenth."""
+    lines = 0 if console.is_terminal else min(10, total)
+    ends = {round(total * part / lines) for part in range(1, lines + 1)}
+    done = itertools.count(1)
+
+    def say() -> None:
+        if (number := next(done)) in ends:
+            console.print(f"{number} of {total} {what}", highlight=False)
+
+    return say
 
 
 class RateColumn(ProgressColumn):

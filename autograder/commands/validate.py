@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.checks.result import CheckResult
-from autograder.commands.front import progress_bar
+from autograder.commands.front import progress_bar, tenths
 from autograder.commands.price_proof import Cost, price_lines, price_problems
 from autograder.course.assignment import Assignment
 from autograder.course.rubric import read_rubric
@@ -27,6 +27,7 @@ from autograder.grading.cases import BLANK, SOLUTION, Case, concerns, load_proof
 from autograder.grading.record import write_record
 from autograder.intake.submissions import Submission
 from autograder.report.model import Report
+from autograder.report.terminal import first_fault
 from autograder.runs.grade import grade_submissions
 from autograder.runs.slot_pool import SlotPool, open_slots
 from autograder.runtime.errors import KitError
@@ -197,14 +198,19 @@ def prove(
             s if c.kind in ("mutant", "unseen") else replace(s, skip=(*s.skip, *others))
             for c, s in zip(cases, submissions, strict=True)
         ]
-        task = bar.add_task("grading the proof", total=len(cases))
+        task, say = bar.add_task("grading the proof", total=len(cases)), tenths(console, len(cases), "cases graded")
+
+        def step(*_: object) -> None:
+            bar.advance(task)
+            say()
+
         run = grade_submissions(
             assignment,
             submissions,
             folder / "graded",
             slots=slots,
             seed=seed,
-            progress=lambda *_: bar.advance(task),
+            progress=step,
         )
         verdicts = [judge(case, run.reports[s.key]) for case, s in zip(cases, submissions, strict=True)]
     solution = next((run.reports[s.key] for c, s in zip(cases, submissions, strict=True) if c.kind == SOLUTION), None)
@@ -227,7 +233,7 @@ def judge(case: Case, report: Report) -> Verdict:
     """Hold one report to what its case must show."""
     name, verdict = case.sample.student, Verdict(case)
     if report.score is None:
-        verdict.wrong.append(f"{name}: no verdict ({report.problem or report.status})")
+        verdict.wrong.append(f"{name}: no verdict ({first_fault(report, 200) or report.status})")
         return verdict
     exercises = [e for e in report.exercises if e.id not in {figure.id for figure in report.figures}]
     checks = [check for e in exercises for check in e.checks]

@@ -146,7 +146,8 @@ def load_assignment(assignment_id: str | None = None, root: Path | None = None) 
     if assignment_id is None and len(known) == 1:
         assignment_id = known[0]
     if assignment_id not in known:
-        asked = f'No assignment "{assignment_id}"' if assignment_id else "Several assignments: name one"
+        several = "Several assignments: name one, as `--assignment ID` or `fcoskit release ID`"
+        asked = f'No assignment "{assignment_id}"' if assignment_id else several
         raise KitError(f"{asked}. In {root / 'assignment'} there are: {', '.join(known) or 'none'}.")
     path = root / "assignment" / assignment_id / "assignment.toml"
     try:

@@ -105,7 +105,9 @@ def changed_source(assignment: Assignment, sample: Sample, release: Path) -> Any
         if sum(cell.source.count(old) for cell in holders) != 1:
             found = sum(cell.source.count(old) for cell in holders)
             raise KitError(
-                f"The change of {sample.student}: {old!r} stands {found} times in the solved source, not once."
+                f"The change of {sample.student}: {old!r} stands {found} times in the solved source, not once. A TA "
+                f"has to write it as {assignment.source.name} has it; it lies below {assignment.proof}, or in "
+                "samples.toml."
             )
         holders[0].source = holders[0].source.replace(old, new)
     return notebook

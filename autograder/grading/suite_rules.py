@@ -21,6 +21,12 @@ def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
     """
     for check in checks:
         _refuse_silent(check)
+    known = {exercise.id for exercise in assignment.exercises}
+    if unknown := next((check for check in checks if check.exercise not in known), None):
+        raise KitError(
+            f"{_place(unknown)}: {assignment.folder.name}/assignment.toml has no such exercise. A TA has to take the "
+            "check out of the suites, or to mark it with an exercise that there is."
+        )
     by_exercise: dict[str, float] = {}
     for check in checks:
         by_exercise[check.exercise] = by_exercise.get(check.exercise, 0.0) + check.points

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from autograder.checks.result import CheckResult, ExerciseResult
+from autograder.commands.front import tenths
 from autograder.commands.validate import Proof, judge, validate
 from autograder.grading.cases import Case, load_proof, write_case
 from autograder.grading.record import last_problems, refuse_failing, write_record
@@ -151,3 +152,24 @@ def test_the_suites_hold(assignment):
     out = Console(file=io.StringIO(), width=200)
     code = validate(assignment, out, jobs=2)
     assert code == 0, out.file.getvalue()
+
+
+@pytest.mark.parametrize(("total", "said"), [(25, 10), (10, 10), (3, 3), (0, 0)])
+def test_piped_output_says_how_far_the_proof_is(total, said):
+    """A line for each tenth, the last of them for the last case; a terminal has a bar, and no lines."""
+    piped, terminal = Console(file=io.StringIO(), width=80), Console(file=io.StringIO(), force_terminal=True)
+    for console in (piped, terminal):
+        say = tenths(console, total, "cases graded")
+        for _ in range(total):
+            say()
+    lines = piped.file.getvalue().splitlines()
+    assert len(lines) == said and lines[-1:] == [f"{total} of {total} cases graded"] * bool(total)
+    assert terminal.file.getvalue() == ""
+
+
+def test_why_there_is_no_verdict_is_said():
+    """A check of ours that broke: with the last line of what happened, not its status alone."""
+    broken = report(d="grader_error")
+    broken.exercises[0].checks[0].details = "Traceback ...\nModuleNotFoundError: No module named 'suites.gone'"
+    (line,) = judge(mutant(), broken).wrong
+    assert "no verdict" in line and "No module named 'suites.gone'" in line
