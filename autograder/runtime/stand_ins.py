@@ -13,6 +13,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from autograder.runtime.own_results import formed, made_by
+
 Undo = list[Callable[[], None]]
 # Of a class that becomes a stand-in these go with those that the stand-in has itself: they make or run its objects.
 _RUNS = {
@@ -141,12 +143,16 @@ def _class_wears(own: type, stand_in: type) -> Undo:
 
     def make(self: Any, *args: Any, **kwargs: Any) -> None:
         construct(self, *args, **kwargs)
+        made_by(self, args, kwargs)
         part = stand_in(*_arguments(construct, stand_in, self, args, kwargs))
         for name, value in _parts_of(part).items():
             if name not in idle:
                 _give(self, name, value)
 
-    undo = [_set(own, name, _moved(vars(stand_in)[name], own)) for name in sorted(_methods(stand_in) - _MAKES)]
+    methods = {name: _moved(vars(stand_in)[name], own) for name in sorted(_methods(stand_in) - _MAKES)}
+    if "forward" in methods and hasattr(own, "forward"):
+        methods["forward"] = formed(own, construct, methods["forward"])
+    undo = [_set(own, name, method) for name, method in methods.items()]
     return [*undo, _set(own, "__init__", make)]
 
 
