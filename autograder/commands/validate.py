@@ -25,6 +25,7 @@ from autograder.course.assignment import Assignment
 from autograder.course.rubric import read_rubric
 from autograder.grading.cases import BLANK, SOLUTION, Case, concerns, load_proof, write_case
 from autograder.grading.record import write_record
+from autograder.grading.samples import touched_names
 from autograder.intake.submissions import Submission
 from autograder.report.model import Report
 from autograder.report.terminal import first_fault
@@ -193,9 +194,10 @@ def prove(
                 open_slots(assignment, "auto", folder / "grade.log", min(jobs, len(cases) or 1))
             )
         submissions = writing.result()
-        # A wrong solution must lose its own points and no others, so only of the right ones a part will do.
+        # A wrong solution must lose its own points and no others, so only of the right ones a part will do: what is
+        # asked about, and what they write otherwise than the solution, which that may lean on.
         submissions = [
-            s if c.kind in ("mutant", "unseen") else replace(s, skip=(*s.skip, *others))
+            s if c.kind in ("mutant", "unseen") else replace(s, skip=(*s.skip, *_untouched(assignment, c, others)))
             for c, s in zip(cases, submissions, strict=True)
         ]
         task, say = bar.add_task("grading the proof", total=len(cases)), tenths(console, len(cases), "cases graded")
@@ -222,6 +224,12 @@ def prove(
     mutants = frozenset(c.sample.student for c in load_proof(assignment) if c.kind == "mutant")
     proof.prices = price_problems(proof.costs, read_rubric(assignment.folder), mutants)
     return proof
+
+
+def _untouched(assignment: Assignment, case: Case, exercises: tuple[str, ...]) -> list[str]:
+    """Of some exercises those that a right solution writes as the solution does; all of them for a whole notebook."""
+    touched = {name.partition(".")[0] for name in touched_names(assignment, case.sample)}
+    return [name for name in exercises if not touched & set(assignment.exercise(name).names)]
 
 
 def _write(assignment: Assignment, cases: list[Case], folder: Path, stop: threading.Event) -> list[Submission]:
