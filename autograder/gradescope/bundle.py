@@ -19,8 +19,13 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
+from autograder.checks.collecting import collect
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import PACKAGE, Assignment
+from autograder.course.rubric import read_rubric
 from autograder.gradescope.results import not_graded
+from autograder.grading.proof_files import check_mutants
+from autograder.grading.suite_rules import check_suites
 from autograder.report.files import write_whole
 from autograder.runtime.errors import KitError
 
@@ -46,6 +51,7 @@ def write_bundle(assignment: Assignment, out: Path, console: Console) -> None:
     Raises:
         KitError: Something that belongs in it is missing or cannot go there, or `out` is something else.
     """
+    _refuse_unsound(assignment)
     seed = _earlier_seed(out) or f"{secrets.randbits(_SEED_BITS)}\n".encode()
     files = dict(bundle_files(assignment))
     if assignment.map is not None:
@@ -67,6 +73,26 @@ def write_bundle(assignment: Assignment, out: Path, console: Console) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _refuse_unsound(assignment: Assignment) -> None:
+    """What grading would stop at is told here: on Gradescope each student would read that it is our fault.
+
+    Raises:
+        KitError: The suites break a rule, or they, the rubric or the mutants cannot be read.
+    """
+    collected: list[SuitePlugin] = []
+    try:
+        collect(
+            [assignment.suites / "public", assignment.suites / "hidden"],
+            SuitePlugin(assignment.reference, collected.append),
+        )
+    except RuntimeError as error:
+        raise KitError(f"The suites cannot be collected: {error}") from error
+    for plugin in collected:
+        check_suites(assignment, plugin)
+    read_rubric(assignment.folder)
+    check_mutants(assignment)
 
 
 def bundle_files(assignment: Assignment) -> Iterator[tuple[str, bytes]]:

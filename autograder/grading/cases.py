@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.course.assignment import Assignment
+from autograder.grading.proof_files import read_entries
 from autograder.grading.samples import Sample, read_sample, touched_names, write_sample
 from autograder.grading.unaffected import nothing_new
 from autograder.intake.submissions import Submission, safe_key
@@ -70,11 +70,10 @@ def concerns(assignment: Assignment, case: Case, exercise_id: str) -> bool:
 
 
 def _read(assignment: Assignment, path: Path) -> list[Sample]:
+    entries = read_entries(path, [exercise.id for exercise in assignment.exercises])
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        entries = [*table.get("mutant", []), *table.get("variant", [])]
         return [read_sample(assignment, {"student": entry["name"], **entry}) for entry in entries]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise KitError(f"{path} cannot be used: {error}. A TA has to mend that file.") from error
 
 

@@ -10,7 +10,6 @@ import contextlib
 import copy
 import io
 import itertools
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 
 from autograder.checks.student import LocalStudent
 from autograder.course.assignment import Assignment, Exercise
+from autograder.grading.proof_files import read_entries
 from autograder.grading.substitutes import load_solution
 from autograder.runtime.errors import KitError
 
@@ -137,11 +137,8 @@ class FaultBook:
 
     def _entries(self) -> Iterator[tuple[KnownFault, Any]]:
         for path in sorted((self.assignment.proof / "mutants").glob("*.toml")):
-            try:
-                entries = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
-                for entry in entries:
+            for entry in read_entries(path):
+                if "loses" in entry:
                     changes = tuple((change["old"], change["new"]) for change in entry["change"])
                     flags = entry.get("learned") is True, entry.get("common") is True
                     yield KnownFault((entry["name"],), (str(entry.get("says", "")),), changes, *flags), entry["loses"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise KitError(f"{path} cannot be used: {error}. A TA has to mend that file.") from error

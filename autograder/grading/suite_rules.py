@@ -7,10 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from autograder.checks.result import CheckResult
+from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import Assignment
 from autograder.runtime.errors import KitError
 
+_MARKED = re.compile(r"""^pytestmark = pytest\.mark\.exercise\(["']([^"']+)["']\)""", re.MULTILINE)
 _ASKED = re.compile(r"""\.(?:call|new|shared|shallow)\(\s*["'](\w+)["']""")
+
+
+def check_suites(assignment: Assignment, plugin: SuitePlugin) -> None:
+    """All of the rules below, on suites that are collected.
+
+    Raises:
+        KitError: One is broken; for the TA.
+    """
+    check_names(assignment)
+    check_marks(plugin.checks(), plugin.without_points())
+    check_points(assignment, plugin.checks())
+    check_attributes(assignment, plugin.given_attributes())
 
 
 def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
@@ -21,12 +35,6 @@ def check_points(assignment: Assignment, checks: list[CheckResult]) -> None:
     """
     for check in checks:
         _refuse_silent(check)
-    known = {exercise.id for exercise in assignment.exercises}
-    if unknown := next((check for check in checks if check.exercise not in known), None):
-        raise KitError(
-            f"{_place(unknown)}: {assignment.folder.name}/assignment.toml has no such exercise. A TA has to take the "
-            "check out of the suites, or to mark it with an exercise that there is."
-        )
     by_exercise: dict[str, float] = {}
     for check in checks:
         by_exercise[check.exercise] = by_exercise.get(check.exercise, 0.0) + check.points
@@ -108,6 +116,22 @@ def check_names(assignment: Assignment) -> None:
             f"The suites ask for names that {assignment.source.name} does not have. A TA has to write them as the "
             f"source does:{''.join(lines[:10])}{more}"
         )
+
+
+def check_exercises(assignment: Assignment) -> None:
+    """Hold what is released to the exercises that there are: checks of one that is gone would go on to students.
+
+    Raises:
+        KitError: A file of the suites marks its checks with another; for the TA.
+    """
+    ids = [exercise.id for exercise in assignment.exercises]
+    for path in sorted(assignment.suites.rglob("test_*.py")):
+        for marked in _MARKED.findall(path.read_text(encoding="utf-8")):
+            if marked not in ids:
+                raise KitError(
+                    f"{path.relative_to(assignment.root)} has checks of {marked!r}, which is no exercise in "
+                    f"assignment.toml (there are: {', '.join(ids)}). A TA has to take the file out or to mend the mark."
+                )
 
 
 def check_attributes(assignment: Assignment, given: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from autograder.runs.grade import grade_submissions
 from autograder.release.imports import missing_imports
 from autograder.release.leaks import find_leaks
 from autograder.grading.record import refuse_failing
+from autograder.grading.suite_rules import check_exercises
 from autograder.report.terminal import first_fault
 from autograder.runs.slot_pool import SlotPool
 from autograder.course.markers import Parted
@@ -127,6 +128,7 @@ def make_files(assignment: Assignment, folder: Path, work: Path) -> None:
     cells = parted_cells(assignment, notebook)
     _refuse_syntax_errors(assignment, cells)
     _refuse_two_versions(assignment)
+    check_exercises(assignment)
     folder.mkdir(parents=True)
     (work / "wheel").mkdir(parents=True)
     _add_badge(assignment, notebook)

@@ -271,14 +271,13 @@ def _loop(connection: Connection[Any, Any], assignment: Assignment, plugin: Any,
     """Grade what comes. Runs inside pytest, which would swallow what is raised: so nothing is."""
     from autograder.course.rubric import read_rubric
     from autograder.grading.map_score import Asked, expect_images
-    from autograder.grading.suite_rules import check_attributes, check_marks, check_names, check_points
+    from autograder.grading.proof_files import check_mutants
+    from autograder.grading.suite_rules import check_suites
 
     try:
-        check_names(assignment)
-        check_marks(plugin.checks(), plugin.without_points())
-        check_points(assignment, plugin.checks())
-        check_attributes(assignment, plugin.given_attributes())
+        check_suites(assignment, plugin)
         read_rubric(assignment.folder)
+        check_mutants(assignment)
         expect_images(assignment)
     except KitError as error:
         connection.send(("failed", str(error)))

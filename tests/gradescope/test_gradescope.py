@@ -438,3 +438,17 @@ def test_the_command(tmp_path, edit):
         [*command[:-1], str(tmp_path / "b.zip")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2 and "no autograder zip" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_zip_is_written_that_could_not_grade(course, tmp_path, edit):
+    """Points that do not add up, a slip in a mutant: told to staff now, and not to each student by Gradescope."""
+    out, console = tmp_path / "a.zip", Console(file=io.StringIO())
+    mutants = course.proof / "mutants" / "7.1d.toml"
+    edit(mutants, 'name = "grid-y-before-x"\n', 'name = "grid-y-before-x"\nlooses = "7.1d"\n')
+    with pytest.raises(KitError, match="'grid-y-before-x' has an unknown setting 'looses'"):
+        write_bundle(course, out, console)
+    edit(mutants, 'looses = "7.1d"\n', "")
+    fewer = replace(course, exercises=(replace(course.exercises[0], points=3.0), *course.exercises[1:]))
+    with pytest.raises(KitError, match=r"The checks of 7\.1d add up to 10 points"):
+        write_bundle(fewer, out, console)
+    assert not out.exists()

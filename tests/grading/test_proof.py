@@ -12,10 +12,13 @@ from autograder.checks.result import CheckResult, ExerciseResult
 from autograder.commands.front import tenths
 from autograder.commands.validate import Proof, judge, validate
 from autograder.grading.cases import Case, load_proof, write_case
+from autograder.grading.proof_files import check_mutants
 from autograder.grading.record import last_problems, refuse_failing, write_record
 from autograder.grading.samples import Sample
 from autograder.report import Report
 from autograder.runtime.errors import KitError
+
+MUTANT = "[[mutant]]\nname = 'm1'\n"
 
 
 def report(**checks: str) -> Report:
@@ -117,9 +120,20 @@ def test_exercises_that_cannot_see_a_fault_are_left_out(assignment, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[mutant]]\nname = 'a'\n", "'about'"),
+        (MUTANT, "mutant 'm1' has no 'about'"),
         ("[[mutant]\n", "cannot be used"),
-        ("[[mutant]]\nname = 'the-solution'\nabout = 'x'\n", "two cases are called 'the-solution'"),
+        (f"{MUTANT}about = 'x'\nloses = ['7.1d']\nchange = []\n".replace("m1", "the-solution"), "two cases are called"),
+        (
+            f"{MUTANT}about = 'x'\nlooses = ['7.1d']\n",
+            "mutant 'm1' has an unknown setting 'looses' (known: name,",
+        ),
+        (f"{MUTANT}about = 'x'\nchange = []\n", "mutant 'm1' has no 'loses'"),
+        (f"{MUTANT}about = 'x'\nloses = ['7.1z']\nchange = []\n", "mutant 'm1' loses '7.1z', which is no exercise"),
+        (
+            f"{MUTANT}about = 'x'\nloses = []\nchange = [{{old = 'a'}}]\n",
+            "change of mutant 'm1' lacks 'old' or 'new'",
+        ),
+        ("[[mutant]]\nabout = 'x'\n", "a mutant has no 'name'"),
     ],
 )
 def test_files_that_cannot_be_used(course, text, said):
@@ -128,6 +142,9 @@ def test_files_that_cannot_be_used(course, text, said):
     (course.proof / "mutants" / "x.toml").write_text(text, encoding="utf-8")
     with pytest.raises(KitError, match=re.escape(said)):
         load_proof(course)
+    if "two cases" not in said and "no exercise" not in said:  # by mutants faults are charged: grading does not begin
+        with pytest.raises(KitError, match=re.escape(said)):
+            check_mutants(course)
 
 
 def test_a_release_is_refused_while_the_proof_fails(course):
