@@ -71,6 +71,12 @@ def shoot(browser: Browser, page: str, name: str, size: tuple[int, int], take: C
         tab.close()
 
 
+def _opened(tab: Any, selector: str, height: int) -> bytes:
+    """The same with its checks unfolded, which are there to be opened."""
+    tab.locator(f"{selector} details").first.evaluate("part => { part.open = true }")
+    return _top(tab, selector, height)
+
+
 def _top(tab: Any, selector: str, height: int) -> bytes:
     """A part of the page, cut off where it is higher."""
     box = tab.locator(selector).bounding_box()
@@ -90,7 +96,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = feedback_page(report)
-        shoot(browser, page, "feedback.png", (1000, 900), lambda tab: _top(tab, f"#e{place}", 880))
+        shoot(browser, page, "feedback.png", (1000, 900), lambda tab: _opened(tab, f"#e{place}", 1000))
         shoot(browser, page, "feedback-phone.png", (360, 700), lambda tab: tab.screenshot())
         shoot(browser, staff, "class-report.png", (1100, 1160), lambda tab: tab.screenshot())
         shoot(browser, staff, "class-diagnoses.png", (1100, 900), lambda tab: _top(tab, DIAGNOSES, 400))

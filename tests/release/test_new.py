@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from rich.console import Console
 from autograder.commands.front import grade_paths
 from autograder.commands.validate import validate
 from autograder.course.assignment import load_assignment
+from autograder.course.notebook import source_notebook
 from autograder.grading.samples import load_samples, unexpected, write_sample
 from autograder.release.build import build_release, check_release
 from autograder.release.new import begin, make_new
@@ -72,3 +76,41 @@ def test_an_assignment_that_is_there_stays(tmp_path):
     with pytest.raises(KitError, match="is there already"):
         make_new(tmp_path, "ps8")
     assert files(tmp_path) == before and (folder / "ps8.py").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("modules", "version", "wheels", "expected"),
+    [
+        ((), "", (), "no ps8_checks-"),
+        ((), "", ("0.1.0",), "0.1.0"),
+        ((), "", ("0.9.0", "0.10.0"), "0.10.0"),
+        (("autograder",), "0.1.0", ("0.1.0",), ""),
+        (("autograder",), "0.1.0", ("0.1.0", "0.1.1"), "0.1.1"),
+        (("autograder",), "0.1.0", (), ""),
+        (("autograder",), "", ("0.1.0",), "0.1.0"),  # another assignment's checks
+        (("autograder", "autograder.runs"), "", ("0.1.0",), ""),  # the course's own kit
+    ],
+)
+def test_the_set_up_cell_installs_what_is_needed(tmp_path, monkeypatch, modules, version, wheels, expected):
+    """The newest wheel that lies there, where none of this assignment is installed, or an older one; else nothing."""
+    make_new(tmp_path, "ps8")
+    source = source_notebook(load_assignment("ps8", tmp_path)).cells[1].source
+    for number in wheels:
+        (tmp_path / f"ps8_checks-{number}-py3-none-any.whl").touch()
+    ran = []
+
+    def version_of(_name):
+        if not version:
+            raise importlib.metadata.PackageNotFoundError
+        return version
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in modules else None)
+    monkeypatch.setattr(importlib.metadata, "version", version_of)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: ran.append(command[-1]))
+    if not wheels and not modules:
+        with pytest.raises(FileNotFoundError, match=rf"{expected}\*\.whl lies in .* put it beside this notebook"):
+            exec(source, {})
+    else:
+        exec(source, {})
+        assert [Path(name).name.split("-")[1] for name in ran] == ([expected] if expected else [])
