@@ -19,8 +19,6 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from autograder.checks.collecting import collect
-from autograder.checks.runner import SuitePlugin
 from autograder.course.assignment import PACKAGE, Assignment
 from autograder.course.rubric import read_rubric
 from autograder.gradescope.results import not_graded
@@ -81,6 +79,9 @@ def _refuse_unsound(assignment: Assignment) -> None:
     Raises:
         KitError: The suites break a rule, or they, the rubric or the mutants cannot be read.
     """
+    from autograder.checks.collecting import collect  # they import torch, which takes two seconds
+    from autograder.checks.runner import SuitePlugin
+
     collected: list[SuitePlugin] = []
     try:
         collect(
