@@ -20,6 +20,16 @@ from autograder.checks.suite_imports import module_at
 from autograder.checks.verdicts import exercise_of, is_public
 
 
+def _asked(name: str) -> Any:
+    """The fixture of a name, which pytest finds as an attribute of the plugin."""
+
+    @pytest.fixture(name=name)
+    def ask(self: SuiteFixtures, request: pytest.FixtureRequest) -> Any:
+        return self.given(request.node)[name]()
+
+    return ask
+
+
 class SuiteFixtures:
     """The fixtures of the suites, of a plugin that derives from this.
 
@@ -44,7 +54,13 @@ class SuiteFixtures:
         self.numbers = CheckNumbers()
 
     def given(self, item: pytest.Item) -> dict[str, Callable[[], Any]]:
-        """What gives each fixture that a check may ask for, by its name."""
+        """What gives each fixture that a check may ask for, by its name.
+
+        `ours` are methods that lost points in an earlier exercise: the check asks the solution for what they would have
+        done. In a student's notebook there are none, and where it is not `graded`, a check may point at what nobody
+        takes points for. Nobody can foresee the numbers of `rng`, the same again from the same seed. The `stored`
+        tensors of the check's exercise are copies of its own.
+        """
         return {
             "student": lambda: self.student,
             "solution": lambda: self.solution_of(exercise_of(item)),
@@ -73,6 +89,12 @@ class SuiteFixtures:
         return self._solutions[exercise]
 
     def _confirm_of(self, item: pytest.Item) -> Callable[..., None]:
+        """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
+
+        Some answers are facts about student code that its own process states, gradients say, and that process may
+        lie. On staff's machines `hidden/confirm.py` beside the public suites holds them to the values that the
+        solution gives; in a student's notebook, where nobody gains by lying, nothing is compared.
+        """
         if not self.graded:
             return lambda *_: None
         confirm = module_at(item.path.parents[1] / "hidden" / "confirm.py")
@@ -86,44 +108,5 @@ class SuiteFixtures:
             self._stored[key] = safetensors.torch.load_file(self._reference / key)
         return Copies(self._stored[key])
 
-    @pytest.fixture(name="student")
-    def _student(self, request: pytest.FixtureRequest) -> Any:
-        assert self.student is not None
-        return self.given(request.node)["student"]()
-
-    @pytest.fixture(name="solution")
-    def _solution_fixture(self, request: pytest.FixtureRequest) -> Any:
-        return self.given(request.node)["solution"]()
-
-    @pytest.fixture(name="confirm")
-    def _confirm(self, request: pytest.FixtureRequest) -> Any:
-        """Compare what a public check was told with the solution: `confirm("name of a function", ...)`.
-
-        Some answers are facts about student code that its own process states, gradients say, and that process may
-        lie. On staff's machines `hidden/confirm.py` beside the public suites holds them to the values that the
-        solution gives; in a student's notebook, where nobody gains by lying, nothing is compared.
-        """
-        return self.given(request.node)["confirm"]()
-
-    @pytest.fixture(name="ours")
-    def _ours(self, request: pytest.FixtureRequest) -> Any:
-        """Methods that lost points in an earlier exercise: the check asks the solution for what they would have done.
-
-        In a student's notebook there are none.
-        """
-        return self.given(request.node)["ours"]()
-
-    @pytest.fixture(name="graded")
-    def _graded(self, request: pytest.FixtureRequest) -> Any:
-        """Whether this is a grader's run. In a student's notebook a check may point at what nobody takes points for."""
-        return self.given(request.node)["graded"]()
-
-    @pytest.fixture(name="rng")
-    def _rng(self, request: pytest.FixtureRequest) -> Any:
-        """Random numbers that the student cannot foresee, the same again from the same seed."""
-        return self.given(request.node)["rng"]()
-
-    @pytest.fixture(name="stored")
-    def _stored_fixture(self, request: pytest.FixtureRequest) -> Any:
-        """The stored tensors of the check's exercise, by name; copies of its own."""
-        return self.given(request.node)["stored"]()
+    _student, _solution_fixture, _confirm = _asked("student"), _asked("solution"), _asked("confirm")
+    _ours, _graded, _rng, _stored_fixture = _asked("ours"), _asked("graded"), _asked("rng"), _asked("stored")

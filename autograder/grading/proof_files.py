@@ -50,6 +50,8 @@ def _hold(kind: str, entry: dict[str, Any], ids: Sequence[str]) -> None:
     Raises:
         ValueError: Says which, and what is wrong with it.
     """
+    if not isinstance(entry, dict) or not all(isinstance(change, dict) for change in entry.get("change", [])):
+        raise ValueError(f"a {kind} is written as [[{kind}]], a change of it as [[{kind}.change]]")
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"a {kind} has no 'name'")
@@ -57,6 +59,8 @@ def _hold(kind: str, entry: dict[str, Any], ids: Sequence[str]) -> None:
         raise ValueError(f"{kind} {name!r} has an unknown setting {unknown[0]!r} (known: {', '.join(_KNOWN)})")
     if missing := [key for key in _NEEDED[kind] if key not in entry]:
         raise ValueError(f"{kind} {name!r} has no {missing[0]!r}")
+    if not isinstance(entry.get("loses", []), list):
+        raise ValueError(f"{kind} {name!r}: 'loses' is a list, of exercises' ids")
     if strange := [one for one in entry.get("loses", []) if ids and one not in ids]:
         raise ValueError(f"{kind} {name!r} loses {strange[0]!r}, which is no exercise (there are: {', '.join(ids)})")
     for change in entry.get("change", []):

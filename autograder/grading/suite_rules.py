@@ -82,10 +82,10 @@ def check_marks(checks: list[CheckResult], unmarked: list[CheckResult]) -> None:
     Raises:
         KitError: One has none, or a hidden one is marked with nothing; for the TA.
     """
-    for check in unmarked:
+    if unmarked:
         raise KitError(
-            f"{_place(check)} is not marked with its points. A TA has to write @pytest.mark.points(...) above it; 0 "
-            "for a public one that only explains what others take points for."
+            f"{_place(unmarked[0])} is not marked with its points. A TA has to write @pytest.mark.points(...) above it; "
+            "0 for a public one that only explains what others take points for."
         )
     for check in checks:
         if not check.public and not check.points:

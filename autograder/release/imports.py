@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from autograder.checks.suite_imports import FORMER
 from autograder.notebook_kit.handout import SHIPPED
+from autograder.runtime.errors import KitError
 
 _SUITES = f"autograder/{SHIPPED.name}/suites/"
 
@@ -45,16 +46,26 @@ def missing_imports(wheel: Path) -> list[Missing]:
 
     Args:
         wheel: The wheel, with the suites in it. What it requires is looked up among the packages of this Python.
+
+    Raises:
+        KitError: Python cannot read one of the suites; says which line, for the TA.
     """
     with zipfile.ZipFile(wheel) as archive:
-        texts = {name: archive.read(name).decode() for name in archive.namelist() if name.endswith((".py", "/METADATA"))}
+        texts = {name: archive.read(name).decode(errors="replace") for name in archive.namelist() if name.endswith((".py", "/METADATA"))}
     metadata = next(text for name, text in texts.items() if name.endswith(".dist-info/METADATA"))
     required = _required(email.message_from_string(metadata).get_all("Requires-Dist", []))
     found = []
     for name in sorted(name for name in texts if name.startswith(_SUITES)):
-        for line, module, member in _imports(ast.parse(texts[name])):
-            if not _is_there(module, member, texts, required):
-                found.append(Missing(name.removeprefix(_SUITES), line, module))
+        file = name.removeprefix(_SUITES)
+        try:
+            tree = ast.parse(texts[name])
+        except SyntaxError as error:
+            raise KitError(f"{file}, line {error.lineno}: {error.msg}. A TA has to mend that line.") from error
+        found += [
+            Missing(file, line, module)
+            for line, module, member in _imports(tree)
+            if not _is_there(module, member, texts, required)
+        ]
     return found
 
 
@@ -88,8 +99,9 @@ def _is_there(module: str, member: str, texts: dict[str, str], required: set[str
         return True
     if not any(name.startswith(folder) for name in texts):
         return False
-    own = re.search(rf"\b{member}\b", texts.get(f"{folder}__init__.py", ""))
-    return bool(own) or not member or f"{folder}{member}.py" in texts or f"{folder}{member}/__init__.py" in texts
+    if member in ("", "*") or re.search(rf"\b{re.escape(member)}\b", texts.get(f"{folder}__init__.py", "")):
+        return True
+    return f"{folder}{member}.py" in texts or f"{folder}{member}/__init__.py" in texts
 
 
 def _required(requirements: list[str]) -> set[str]:

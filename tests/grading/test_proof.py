@@ -134,6 +134,9 @@ def test_exercises_that_cannot_see_a_fault_are_left_out(assignment, tmp_path):
             "change of mutant 'm1' lacks 'old' or 'new'",
         ),
         ("[[mutant]]\nabout = 'x'\n", "a mutant has no 'name'"),
+        ("mutant = ['m1']\n", "a mutant is written as [[mutant]]"),
+        (f"{MUTANT}change = ['a']\n", "a change of it as [[mutant.change]]"),
+        (f"{MUTANT}about = 'x'\nloses = '7.1d'\nchange = []\n", "mutant 'm1': 'loses' is a list"),
     ],
 )
 def test_files_that_cannot_be_used(course, text, said):

@@ -57,6 +57,7 @@ def test_the_committed_release_is_what_the_source_gives(assignment, console):
         ("import suites.hidden.draws", "`suites.hidden.draws`"),
         ("from suites.hidden import draws", "`suites.hidden`"),
         ("from suites import no_such_file", "`suites`"),
+        ("from suites.hidden import *", "`suites.hidden`"),
         ("from autograder.grading import engine", "`autograder.grading`"),
         ("def later():\n    import jupytext", "`jupytext`"),
     ],
@@ -70,11 +71,20 @@ def test_a_public_check_that_imports_what_students_lack(course, tmp_path, line, 
     assert f"public/test_7_1d.py, line {number}: {said}" in refused(course, tmp_path)
 
 
+def test_a_public_check_that_python_cannot_read(course, tmp_path):
+    """The file and the line, in a sentence."""
+    path = course.suites / "public" / "test_7_1d.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}def broken(:\n", encoding="utf-8")
+    number = text.count("\n") + 1
+    assert f"public/test_7_1d.py, line {number}: invalid syntax" in refused(course, tmp_path)
+
+
 def test_what_students_have_may_be_imported(course, tmp_path):
     """The kit by either name, what the wheel ships and requires, what that requires, and Python's own."""
     path = course.suites / "public" / "test_7_1d.py"
     lines = ["import numpy.linalg", "import PIL.Image", "import jinja2", "from autograder.suites import compare"]
-    lines += ["import ps7_helpers.nms", "import xml.dom", "from suites import scenes", "from suites.public import slips"]
+    lines += ["import ps7_helpers.nms", "import xml.dom", "from suites import scenes", "from suites.public import slips", "from suites.public import *"]
     (course.suites / "public" / "slips.py").write_text('"""Nothing."""\n', encoding="utf-8")
     path.write_text(path.read_text(encoding="utf-8") + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
     build.make_files(course, tmp_path / "made", tmp_path / "work")
