@@ -84,8 +84,8 @@ def check_marks(checks: list[CheckResult], unmarked: list[CheckResult]) -> None:
     """
     if unmarked:
         raise KitError(
-            f"{_place(unmarked[0])} is not marked with its points. A TA has to write @pytest.mark.points(...) above it; "
-            "0 for a public one that only explains what others take points for."
+            f"{_place(unmarked[0])} is not marked with its points. A TA has to write @pytest.mark.points(...) above "
+            "it; 0 for a public one that only explains what others take points for."
         )
     for check in checks:
         if not check.public and not check.points:
